@@ -1,0 +1,145 @@
+"""Settings as frozen values: what may be sent, how often to retry, how long to wait.
+
+Each is checked when it is made; what cannot work is a ``ConfigurationError``. Values
+marked *choice* are ours and may change where a benchmark says better; the others come
+from the vendor's rate-limit page (https://developer.instantly.ai).
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+from .errors import ConfigurationError
+
+API_KEY_VARIABLE = "INSTANTLY_API_KEY"
+"""Environment variable with the key; the name other Instantly tools use."""
+
+DEFAULT_BASE_URL = "https://api.instantly.ai"
+"""The vendor's server."""
+
+DEFAULT_CONCURRENCY = 100
+"""Requests in flight at once (*choice*: 1 s of the allowed rate)."""
+
+DEFAULT_LIST_CONCURRENCY = 8
+"""List requests in flight at once (*choice*: each one is 100 leads)."""
+
+MAX_LEAD_BYTES = 1024 * 1024
+"""Cap on one decoded lead body (*choice*; a lead is about 3 kB)."""
+
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+"""Cap on one decoded list page of up to 100 leads (*choice*)."""
+
+KEEP_ALIVE_S = 15.0
+"""How long an idle connection is kept, in seconds (*choice*)."""
+
+
+def require_positive(**values: float) -> None:
+    """Raise ``ConfigurationError`` for the first value that is no positive, finite number."""
+    for name, value in values.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and value > 0):
+            raise ConfigurationError(
+                f"{name} must be a positive, finite number; {value!r} is not."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """The workspace's two windows, and the share of them this client may use.
+
+    The vendor allows 100 requests per second and 6,000 per minute, workspace-wide.
+    ``share`` in (0, 1] leaves the rest to the customer's other tools. ``capacity`` and
+    ``rate`` are the token bucket that keeps both windows wherever they begin: a bucket
+    lets at most ``capacity + rate * t`` requests through in any ``t`` seconds.
+
+    Raises:
+        ConfigurationError: a value is out of range, or no rate above 0 is left.
+    """
+
+    per_second: float = 100
+    per_minute: float = 6000
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_positive(
+            per_second=self.per_second, per_minute=self.per_minute, share=self.share
+        )
+        if self.share > 1:
+            raise ConfigurationError(f"share must be at most 1; {self.share!r} is more.")
+        if self.rate <= 0:
+            raise ConfigurationError(
+                f"share={self.share!r} of {self.per_second!r}/s and {self.per_minute!r}/min "
+                "leaves no request to send; raise one of them."
+            )
+
+    @property
+    def capacity(self) -> float:
+        """Requests that may leave at once: 1/25 of a second's share, at least 1 (*choice*)."""
+        return max(1.0, self.share * self.per_second / 25)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that keep both windows one request below their limit."""
+        return min(
+            self.share * self.per_second - 1 - self.capacity,
+            (self.share * self.per_minute - 1 - self.capacity) / 60,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how long one id is tried again. All values are *choices*.
+
+    ``attempts`` bounds the wire attempts that fail transiently, ``throttled_attempts``
+    the repeats after a 429, ``max_elapsed_s`` the seconds an id may spend in attempts and
+    backoff (``list_max_elapsed_s``: a page of them); waiting for the limiter, a pause or
+    the circuit breaker does not count. Backoff is full jitter,
+    U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
+    longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
+    holds ``budget_capacity`` retries and gains ``budget_refill`` per first attempt.
+    ``breaker_threshold`` transient failures in a row open the circuit breaker, which gives
+    up after ``breaker_patience_s``.
+
+    Raises:
+        ConfigurationError: a value is not positive, or a count is not whole.
+    """
+
+    attempts: int = 5
+    throttled_attempts: int = 10
+    max_elapsed_s: float = 120.0
+    list_max_elapsed_s: float = 300.0
+    backoff_base_s: float = 0.25
+    backoff_cap_s: float = 20.0
+    max_retry_after_s: float = 120.0
+    budget_capacity: float = 100.0
+    budget_refill: float = 0.2
+    breaker_threshold: int = 20
+    breaker_patience_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        require_positive(**{field.name: getattr(self, field.name) for field in fields(self)})
+        for name in ("attempts", "throttled_attempts", "breaker_threshold"):
+            if not isinstance(getattr(self, name), int):
+                raise ConfigurationError(f"{name} must be a whole number.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds one wire attempt may take. All values are *choices*.
+
+    ``connect_s``: DNS, TCP and TLS. ``read_s``: without any progress of the answer.
+    ``total_s``: from sending to the last byte. ``list_read_s`` and ``list_total_s``: the
+    same for list pages, of which users report answers after 60 s and more (with
+    ``search``; with ``ids`` nobody says).
+
+    Raises:
+        ConfigurationError: a value is not a positive, finite number.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 15.0
+    total_s: float = 30.0
+    list_read_s: float = 60.0
+    list_total_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        require_positive(**{field.name: getattr(self, field.name) for field in fields(self)})
