@@ -25,11 +25,14 @@ No error carries the API key, a response object or a body in its text. Decisions
 about retrying live in ``retry.py``, not here.
 """
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 MAX_RAW_BYTES = 64 * 1024
 """How much of an undecodable body ``DecodeError.raw`` keeps."""
+
+DecodeFailure = Literal["malformed", "truncated", "oversized", "other lead"]
+"""Why a body is not the lead: it ended early, passed its cap, or names another id."""
 
 
 class InstantlyError(Exception):
@@ -73,18 +76,23 @@ class NotFoundError(LeadError):
 class DecodeError(LeadError):
     """The answer is no JSON object, not UTF-8, too large, or another lead.
 
-    ``path`` names where it failed (``"$"``: the whole body); ``raw`` is the first
-    64 KiB of the body, left out of ``str``, ``repr``, ``args`` and pickles because
-    it is personal data. ``truncated``: the body ended in the middle of the JSON.
+    ``path`` names where it failed (``"$"``: the whole body) and ``reason`` how; ``raw``
+    is the first 64 KiB of the body, left out of ``str``, ``repr``, ``args`` and pickles
+    because it is personal data.
     """
 
     def __init__(
-        self, message: str, *, path: str = "$", raw: bytes = b"", truncated: bool = False
+        self,
+        message: str,
+        *,
+        path: str = "$",
+        raw: bytes = b"",
+        reason: DecodeFailure = "malformed",
     ) -> None:
         super().__init__(message)
         self.path = path
         self.raw = raw[:MAX_RAW_BYTES]
-        self.truncated = truncated
+        self.reason: DecodeFailure = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**self.__dict__, "raw": b""}
@@ -99,7 +107,12 @@ class RequestRejectedError(LeadError):
 
 
 class TransientError(LeadError):
-    """Retries are used up. ``last`` says what happened last, in a few words."""
+    """Retries are used up. ``last`` says what happened last, in a few words.
+
+    ``retry_after_s`` is what the last answer asked for, ``None`` when it did not.
+    """
+
+    retry_after_s: float | None = None
 
     @property
     def last(self) -> str:
@@ -132,14 +145,7 @@ class ProtocolError(TransientError):
 
 
 class RateLimitedError(TransientError):
-    """429, more often than ``RetryPolicy.throttled_attempts``.
-
-    ``retry_after_s`` is what the server asked for, ``None`` when it did not say.
-    """
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
+    """429, more often than ``RetryPolicy.throttled_attempts``."""
 
 
 class RunError(InstantlyError):

@@ -37,9 +37,7 @@ def require_positive(**values: float) -> None:
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and math.isfinite(value) and value > 0):
-            raise ConfigurationError(
-                f"{name} must be a positive, finite number; {value!r} is not."
-            )
+            raise ConfigurationError(f"{name} must be a positive, finite number; {value!r} is not.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +58,7 @@ class RateLimit:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        require_positive(
-            per_second=self.per_second, per_minute=self.per_minute, share=self.share
-        )
+        require_positive(per_second=self.per_second, per_minute=self.per_minute, share=self.share)
         if self.share > 1:
             raise ConfigurationError(f"share must be at most 1; {self.share!r} is more.")
         if self.rate <= 0:

@@ -1,0 +1,196 @@
+"""The queue before an attempt: an open breaker and an empty retry budget are waited out here.
+
+Theory of operation. Nearly always the gate is clear and nobody waits. Otherwise waiters
+queue in order of arrival and one timer wakes the queue. An open breaker releases only
+probes, from the head of the queue; whoever fails as a probe queues again at its end, so
+that each probe is another id. Closed, first attempts pass at once and retries as the budget
+allows; if all that are at work wait for the budget, nothing can refill it, so the head goes
+out as a probe. Probes are free of the budget and of the id's count.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum
+
+from .errors import ServiceUnavailableError
+from .retry import CircuitBreaker, RetryBudget
+from .settings import RetryPolicy
+
+_log = logging.getLogger(__name__)
+
+
+class Kind(Enum):
+    """What an attempt means to the retry budget."""
+
+    FIRST = "first"  # refills it
+    RETRY = "retry"  # is paid from it
+    REPEAT = "repeat"  # neither: a 429 is no failure
+
+
+class _Waiter:
+    __slots__ = ("kind", "patient", "turn")
+
+    def __init__(self, kind: Kind, *, patient: bool) -> None:
+        self.kind = kind
+        self.patient = patient
+        self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Admission:
+    """Admits attempts; one per client. ``admit`` says whether the attempt is a probe."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.breaker = CircuitBreaker(policy)
+        self.budget = RetryBudget(policy)
+        self.last_success_at = float("-inf")
+        self._queue: deque[_Waiter] = deque()
+        self._at_work = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_failure = ""
+
+    def __repr__(self) -> str:
+        state = "open" if self.breaker.is_open else "closed"
+        return f"<Admission breaker={state} waiting={len(self._queue)} at_work={self._at_work}>"
+
+    @property
+    def waiting(self) -> int:
+        """Ids that wait for the breaker or the budget."""
+        return len(self._queue)
+
+    def enter(self) -> None:
+        """Count an id as being worked on, before its first attempt."""
+        self._at_work += 1
+
+    def leave(self) -> None:
+        """Count it no longer: it has its outcome, or was cancelled."""
+        self._at_work -= 1
+        if self._queue:
+            self._pump()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a first attempt need not wait: then ``budget.deposit()`` is all there is to do."""
+        return not self.breaker.is_open and not self._queue
+
+    async def admit(self, kind: Kind, *, patient: bool) -> bool:
+        """Wait until an attempt may be made; ``True`` when it is a probe.
+
+        ``patient``: wait for an open breaker. Otherwise it is an error unless a probe is due.
+
+        Raises:
+            ServiceUnavailableError: the breaker gave up, or is open and ``patient`` is false.
+        """
+        self.breaker.resume_waiting(asyncio.get_running_loop().time())
+        waiter = _Waiter(kind, patient=patient)
+        self._queue.append(waiter)
+        self._pump()
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        if waiter in self._queue:
+            self._queue.remove(waiter)
+            self._pump()
+        elif not waiter.turn.cancelled() and not waiter.turn.exception() and waiter.turn.result():
+            self.abandon_probe()
+
+    def abandon_probe(self) -> None:
+        """Note that a probe was cancelled: it says nothing about the service."""
+        self.breaker.probing = False
+        self._pump()
+
+    def on_success(self, now: float, *, probe: bool) -> None:
+        """Note an answer that shows the service is alive, be it a 404."""
+        self.last_success_at = now
+        if probe:
+            self.breaker.probing = False
+        if self.breaker.is_open:
+            _log.warning("The circuit breaker closes: the API answers again")
+        self.breaker.on_success()
+        if self._queue:
+            self._pump()
+
+    def on_failure(self, what: str, now: float, *, probe: bool) -> None:
+        """Note a transient failure; ``what`` happened is for the error that may come of it."""
+        self._last_failure = what
+        if probe:
+            self.breaker.end_probe(now)
+        was_open = self.breaker.is_open
+        self.breaker.on_failure(now)
+        if self.breaker.is_open and not was_open:
+            _log.warning("The circuit breaker opens: %s", what)
+        if self._queue:
+            self._pump()
+
+    def on_no_verdict(self, now: float, *, probe: bool) -> None:
+        """Note an answer that speaks neither for nor against the service."""
+        if probe:
+            self.breaker.end_probe(now)
+        if self._queue:
+            self._pump()
+
+    def declare_outage(self, now: float) -> None:
+        """Open the breaker at once: nothing at all has succeeded for as long as an id tried."""
+        self.breaker.open(now)
+
+    def _pump(self) -> None:
+        """Release whoever may go, and set the timer for the others."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = asyncio.get_running_loop().time()
+        if not self.breaker.is_open:
+            self._release_affordable()
+            if self._queue and len(self._queue) >= self._at_work:
+                self._release_probe(now)
+        elif now >= self.breaker.gives_up_at and not self.breaker.probing:
+            self.breaker.give_up()
+            self._refuse(self._queue)
+        else:
+            self._release_probe(now)
+            self._refuse([waiter for waiter in self._queue if not waiter.patient])
+        self._set_timer(now)
+
+    def _release_affordable(self) -> None:
+        for waiter in list(self._queue):
+            if waiter.kind is Kind.FIRST:
+                self.budget.deposit()
+            elif waiter.kind is Kind.RETRY and not self.budget.withdraw():
+                continue
+            self._release(waiter, probe=False)
+
+    def _release_probe(self, now: float) -> None:
+        if self._queue and self.breaker.probe_due(now):
+            self.breaker.start_probe()
+            self._release(self._queue[0], probe=True)
+
+    def _release(self, waiter: _Waiter, *, probe: bool) -> None:
+        self._queue.remove(waiter)
+        if not waiter.turn.done():
+            waiter.turn.set_result(probe)
+        elif probe:
+            self.breaker.probing = False
+
+    def _refuse(self, waiters: Iterable[_Waiter]) -> None:
+        for waiter in list(waiters):
+            self._queue.remove(waiter)
+            if not waiter.turn.done():
+                waiter.turn.set_exception(self._unavailable())
+
+    def _set_timer(self, now: float) -> None:
+        if not self._queue or self.breaker.probing:
+            return
+        at = min(self.breaker.next_probe_at, self.breaker.gives_up_at)
+        if at > now:
+            self._timer = asyncio.get_running_loop().call_at(at, self._pump)
+
+    def _unavailable(self) -> ServiceUnavailableError:
+        return ServiceUnavailableError(
+            "The API has been failing without a break, so nothing more is sent; "
+            f"try again later. Last: {self._last_failure}."
+        )

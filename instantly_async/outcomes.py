@@ -1,0 +1,99 @@
+"""What becomes of one id: ``Found``, ``NotFound`` or ``Failed``; and a batch of them."""
+
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from .errors import LeadError
+from .stats import Stats
+
+LeadId = str | UUID
+"""A lead's id as callers pass it; white space around a string does not count."""
+
+L = TypeVar("L")
+
+
+class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
+    """The lead was fetched.
+
+    ``lead_id`` is what the caller passed, ``index`` its position in the input, ``attempts``
+    the requests made for it, ``elapsed_s`` seconds from admission to outcome. ``problems``
+    names fields that had to be converted or left out; then, and with ``keep_raw``, ``raw``
+    is the server's own JSON, otherwise ``None``.
+    """
+
+    lead_id: LeadId
+    index: int
+    lead: L
+    attempts: int
+    elapsed_s: float
+    problems: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+    def __repr__(self) -> str:
+        raw = "" if self.raw is None else f", raw=<{len(self.raw)} bytes>"
+        problems = f", problems={self.problems!r}" if self.problems else ""
+        return f"Found(lead_id={self.lead_id!r}, index={self.index}, lead={self.lead!r}{problems}{raw})"
+
+
+class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The API has no such lead (404 with its own error body). Fields as in ``Found``."""
+
+    lead_id: LeadId
+    index: int
+    attempts: int
+    elapsed_s: float
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The lead could not be fetched; ``error`` says why. Other fields as in ``Found``."""
+
+    lead_id: LeadId
+    index: int
+    error: LeadError
+    attempts: int
+    elapsed_s: float
+
+
+Outcome = Found[L] | NotFound | Failed
+"""What every id gets exactly one of."""
+
+
+class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
+    """The outcomes of ``get_leads``, one per id in input order, and the run's ``stats``."""
+
+    outcomes: tuple[Outcome[L], ...]
+    stats: Stats
+
+    @property
+    def leads(self) -> list[L]:
+        """The leads that were found, in input order."""
+        return [outcome.lead for outcome in self.outcomes if isinstance(outcome, Found)]
+
+    @property
+    def not_found(self) -> list[LeadId]:
+        """The ids, as passed, of which the API has no lead."""
+        return [outcome.lead_id for outcome in self.outcomes if isinstance(outcome, NotFound)]
+
+    @property
+    def failed(self) -> list[Failed]:
+        """The failures, in input order."""
+        return [outcome for outcome in self.outcomes if isinstance(outcome, Failed)]
+
+    def raise_for_failures(self) -> None:
+        """Raise the first failure, with a note that counts the others.
+
+        ``NotFound`` is no failure.
+
+        Raises:
+            LeadError: the error of the first ``Failed`` outcome.
+        """
+        failed = self.failed
+        if not failed:
+            return
+        error = failed[0].error
+        note = f"{len(failed)} of {len(self.outcomes)} leads failed; this is the first."
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise error

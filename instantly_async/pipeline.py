@@ -1,0 +1,242 @@
+"""Bounded workers over a lazy input: results as they complete, or in order. Knows no HTTP.
+
+Theory of operation. A runner task owns a task group of workers. A worker waits until
+there is room, pulls one unit from the input, works on it and delivers its results into
+``ready``, from which the consumer takes them. The first unit starts one worker; every
+pull starts the next, up to ``concurrency``: short inputs make few tasks.
+
+Room is what bounds memory. As completed: fewer than ``BUFFER`` results wait. In order:
+fewer than ``concurrency`` units lie between the oldest one open and the newest pulled.
+
+The first exception of a worker or of the input ends the run: the group cancels and
+awaits the rest, the input is closed, what was done is still yielded, then it is raised.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BUFFER = 64
+"""Results that may wait for a slow consumer before the intake stops (*choice*)."""
+
+Source = Iterable[T] | AsyncIterable[T]
+Deliver = Callable[[int, R], None]
+Work = Callable[[int, T, Deliver[R]], Awaitable[None]]
+
+
+class Intake(Generic[T]):
+    """Pulls the input one item at a time, on demand, and numbers what it pulls.
+
+    Raises:
+        TypeError: the input is neither iterable nor async iterable.
+    """
+
+    def __init__(self, source: Source[T]) -> None:
+        self._iterator: Iterator[T] | None = None
+        self._aiterator: AsyncIterator[T] | None = None
+        if isinstance(source, AsyncIterable):
+            self._aiterator = aiter(source)
+        else:
+            self._iterator = iter(source)
+        self.is_async = self._aiterator is not None
+        self.pulled = 0
+        self._exhausted = False
+
+    async def pull(self) -> tuple[int, T] | None:
+        """Give the next item with its index; ``None`` at the end of the input."""
+        if self._exhausted:
+            return None
+        try:
+            if self._iterator is not None:
+                item = next(self._iterator)
+            else:
+                assert self._aiterator is not None
+                item = await anext(self._aiterator)
+        except (StopIteration, StopAsyncIteration):
+            self._exhausted = True
+            return None
+        self.pulled += 1
+        return self.pulled - 1, item
+
+    async def aclose(self) -> None:
+        """Close the input if it is a generator; a caller's file stays open."""
+        if isinstance(self._iterator, Generator):
+            self._iterator.close()
+        elif isinstance(self._aiterator, AsyncGenerator):
+            await self._aiterator.aclose()
+
+
+class Pipeline(Generic[T, R]):
+    """An async iterator of results; one result per item of ``source``.
+
+    ``work(index, item, deliver)`` calls ``deliver(index, result)`` once per item. In flight
+    are at most ``concurrency`` units; held are at most ``BUFFER`` results more than that
+    (``ordered``: at most ``concurrency`` together). Memory does not grow with the input.
+    ``on_end()`` is called once, when no work is in flight any more.
+    """
+
+    def __init__(
+        self,
+        source: Source[T],
+        work: Work[T, R],
+        *,
+        concurrency: int,
+        ordered: bool = False,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._intake = Intake(source)
+        self._work = work
+        self._concurrency = concurrency
+        self._ordered = ordered
+        self._on_end = on_end
+        self._ready: deque[R] = deque()
+        self._held: dict[int, R] = {}
+        self._next_index = 0
+        self._taken = 0
+        self._arrival = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._turn = asyncio.Lock()
+        self._workers = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._runner: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._cancelled = False
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        return self
+
+    async def __anext__(self) -> R:
+        while not self._ready:
+            if self._runner is None and not self._closed:
+                self._runner = asyncio.create_task(self._run())
+            if self._closed:
+                self._end()
+            self._arrival.clear()
+            await self._arrival.wait()
+        result = self._ready.popleft()
+        self._taken += 1
+        if not self._room.is_set() and self._has_room():
+            self._room.set()
+        return result
+
+    def _end(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        raise StopAsyncIteration
+
+    async def aclose(self, error: BaseException | None = None) -> None:
+        """Cancel and await the work in flight, and close the input. Idempotent.
+
+        A consumer that still waits gets ``error``, or the end of the iteration.
+        """
+        if self._runner is None:
+            if not self._closed:
+                await self._finish()
+            return
+        if not self._runner.done():
+            self.cancel()
+            # Shielded: a cancelled caller leaves at once, the cleaning up goes on.
+            await asyncio.shield(asyncio.wait([self._runner]))
+            self._error = error
+        self._ready.clear()
+
+    def cancel(self) -> None:
+        """Ask the work in flight to end, without waiting for it."""
+        if self._runner is not None and not self._cancelled:
+            # Once only: a second cancellation would interrupt the cleaning up.
+            self._cancelled = True
+            self._runner.cancel()
+
+    @property
+    def running(self) -> bool:
+        """Whether work is, or may still be, in flight."""
+        return self._runner is not None and not self._runner.done()
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._grow()
+        except BaseExceptionGroup as group:
+            self._error = _first_leaf(group)
+        finally:
+            self._group = None
+            await self._finish()
+
+    async def _finish(self) -> None:
+        try:
+            await self._intake.aclose()
+        except Exception as error:  # noqa: BLE001 - whatever a caller's generator raises
+            self._error = self._error or error
+        # What waited for a gap in front of it will wait in vain now.
+        self._ready.extend(self._held[index] for index in sorted(self._held))
+        self._held.clear()
+        self._closed = True
+        self._on_end()
+        self._arrival.set()
+
+    def _grow(self) -> None:
+        if self._workers < self._concurrency and self._group is not None:
+            self._workers += 1
+            self._group.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        first = True
+        while (pulled := await self._pull()) is not None:
+            if first:
+                first = False
+                self._grow()
+            index, item = pulled
+            await self._work(index, item, self._deliver)
+
+    async def _pull(self) -> tuple[int, T] | None:
+        if not self._intake.is_async:
+            await self._wait_for_room()
+            return await self._intake.pull()
+        # One at a time: async generators refuse a second __anext__, and room that was
+        # seen must still be there when the item arrives.
+        async with self._turn:
+            await self._wait_for_room()
+            return await self._intake.pull()
+
+    async def _wait_for_room(self) -> None:
+        while not self._has_room():
+            self._room.clear()
+            await self._room.wait()
+
+    def _has_room(self) -> bool:
+        if self._ordered:
+            return self._intake.pulled - self._taken < self._concurrency
+        return len(self._ready) < BUFFER
+
+    def _deliver(self, index: int, result: R) -> None:
+        if not self._ordered:
+            self._ready.append(result)
+        else:
+            self._held[index] = result
+            while self._next_index in self._held:
+                self._ready.append(self._held.pop(self._next_index))
+                self._next_index += 1
+        self._arrival.set()
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,379 @@
+"""The session pool: one aiohttp session and connector for a family of clients.
+
+The only importer of aiohttp's client. It sends what it is told to, within deadlines and a
+body cap, and maps aiohttp's errors to ours in one function; what an answer means it does
+not know.
+
+Theory of operation. The limiter's token is paid inside ``connect()``, per wire attempt and
+with the connection in hand: aiohttp re-sends an idempotent request once by itself when a
+reused connection turns out dead, past any limiter in front of the session; and cold
+connections would bunch what was well paced. The key joins the request at the same place, as
+late as possible.
+
+Deadlines begin when the token is granted. One sweep looks at all of them a few times a
+second, which costs far less than a timer each. It cancels the task like ``asyncio.timeout``
+does and leaves word, so that its own cancellation is not taken for the caller's.
+"""
+
+import asyncio
+import os
+import platform
+import ssl
+from collections.abc import Mapping
+from contextvars import ContextVar
+from math import inf
+from typing import Any, Protocol
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from . import errors
+from .protocol import ApiKey
+from .settings import KEEP_ALIVE_S, Timeouts
+
+USER_AGENT = (
+    f"instantly-async/0.1 (aiohttp/{aiohttp.__version__}; Python/{platform.python_version()})"
+)
+"""The edge refuses clients that do not say who they are (documented)."""
+
+DNS_CACHE_S = 60
+"""How long a resolved address is kept, in seconds (*choice*)."""
+
+MAX_SWEEP_INTERVAL_S = 0.25
+"""How late a deadline may be noticed, in seconds (*choice*)."""
+
+_HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+}
+
+
+class Response(msgspec.Struct, gc=False):
+    """An answer, read to its end. ``headers`` are case-insensitive; ``body`` is decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Pacer(Protocol):
+    """What a wire attempt pays its token to."""
+
+    async def acquire(self) -> None:
+        """Return when one request may be sent."""
+
+
+class Exchange:
+    """One request to make, and what became of it on the wire.
+
+    ``sent_at`` is the loop's time of the last sending (``None``: nothing was sent),
+    ``sends`` how often it was sent (aiohttp's own re-send included) and ``spent_s`` the
+    seconds it took, without those at the limiter.
+    """
+
+    __slots__ = (
+        "_cancelling", "_expired", "_handler", "_started_at", "_task", "body", "headers",
+        "max_bytes", "method", "pacer", "path", "read_s", "sends", "sent_at", "spent_s",
+        "stalls_at", "total_s", "until",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        *,
+        pacer: Pacer | None,
+        read_s: float,
+        total_s: float,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.pacer = pacer
+        self.read_s = read_s
+        self.total_s = total_s
+        self.max_bytes = max_bytes
+        self.headers = headers
+        self.body = body
+        self.sent_at: float | None = None
+        self.sends = 0
+        self.spent_s = 0.0
+        self.until = inf
+        self.stalls_at = inf
+        self._handler: Any = None
+        self._expired = False
+
+    def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
+        """Note that the request is about to look for a connection."""
+        self._started_at = now
+        self._task = task
+        self._cancelling = task.cancelling()
+
+    def connected(self, now: float) -> None:
+        """Stop the clock: the connection is there, the limiter comes next."""
+        self.spent_s += now - self._started_at
+        self.until = self.stalls_at = inf
+
+    def sending(self, now: float, handler: Any) -> None:
+        """Start the deadlines: the token is paid, the connection is ``handler``."""
+        self._started_at = self.sent_at = now
+        self._handler = handler
+        self.sends += 1
+        self.until = now + self.total_s
+        self.stalls_at = now + self.read_s
+
+    def finish(self, now: float) -> None:
+        """Stop the clock for good."""
+        self.spent_s += now - self._started_at
+
+    def expire(self) -> None:
+        """Cancel the request, because a deadline has passed."""
+        self._expired = True
+        self.until = self.stalls_at = inf
+        self._task.cancel()
+
+    def timed_out(self) -> bool:
+        """Whether the cancellation that arrives was ``expire``'s and nobody else's."""
+        return self._expired and self._task.uncancel() <= self._cancelling
+
+    def drop_connection(self) -> None:
+        """Close the connection that was used: it gave another request's answer."""
+        if self._handler is not None:
+            self._handler.close()
+
+
+_current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
+
+
+class PacedConnector(aiohttp.TCPConnector):
+    """A connector that hands out a connection together with the right to use it once."""
+
+    def __init__(self, key: ApiKey, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._key = key
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        """Get a connection, pay for it, sign the request."""
+        exchange = _current.get()
+        connection = await super().connect(req, traces, timeout)
+        exchange.connected(self._loop.time())
+        if exchange.pacer is not None:
+            try:
+                await exchange.pacer.acquire()
+            except BaseException:
+                connection.release()
+                raise
+            while connection.closed:  # it died in the queue; nothing was sent, so nothing is owed
+                connection.close()
+                connection = await super().connect(req, traces, timeout)
+        exchange.sending(self._loop.time(), connection.protocol)
+        req.headers[aiohttp.hdrs.AUTHORIZATION] = self._key.header()
+        if exchange.headers:
+            req.headers.update(exchange.headers)
+        return connection
+
+
+class SessionPool:
+    """Connections to one server, opened lazily in the loop of the first request.
+
+    At most ``concurrency`` requests are in flight. ``ssl_context`` ``None``: the system's
+    certificates, always verified. ``proxy`` ``None``: none, whatever the environment says.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: ApiKey,
+        *,
+        timeouts: Timeouts,
+        concurrency: int,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._timeouts = timeouts
+        self._proxy = proxy
+        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._slots = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._in_flight: set[Exchange] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        shortest = min(
+            timeouts.read_s, timeouts.total_s, timeouts.list_read_s, timeouts.list_total_s
+        )
+        self._sweep_interval_s = min(MAX_SWEEP_INTERVAL_S, shortest / 4)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._session else "unused"
+        return f"<SessionPool {self._base_url} {state} in_flight={len(self._in_flight)}>"
+
+    async def request(self, exchange: Exchange) -> Response:
+        """Send one request and read its answer to the end.
+
+        Raises:
+            ClosedError: the pool is closed or belongs to another loop.
+            DecodeError: the body is larger than ``exchange.max_bytes``.
+            TransientError, RunError: as ``map_error`` says.
+        """
+        session = self._session_here()
+        loop = session.loop
+        await self._slots.acquire()
+        token = _current.set(exchange)
+        exchange.begin(loop.time(), asyncio.current_task(loop))  # type: ignore[arg-type]  # within a task
+        self._watch(exchange, loop)
+        failure: errors.InstantlyError | None = None
+        try:
+            response = await session.request(
+                exchange.method,
+                URL(self._base_url + exchange.path, encoded=True),
+                data=exchange.body,
+                allow_redirects=False,
+                proxy=self._proxy,
+            )
+            try:
+                body = await _read_body(response, exchange, loop)
+            except BaseException:
+                response.close()
+                raise
+        except asyncio.CancelledError:
+            if not exchange.timed_out():
+                raise
+            failure = errors.RequestTimeoutError("no answer in time")
+        except errors.DecodeError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - map_error knows what it knows and hands back the rest
+            failure = map_error(error)
+        finally:
+            exchange.finish(loop.time())
+            self._in_flight.discard(exchange)
+            _current.reset(token)
+            self._slots.release()
+        # Outside the except block: ``from None`` would keep __context__, whose frames hold
+        # the request and its key.
+        if failure is not None:
+            raise failure
+        return Response(response.status, response.headers, body)
+
+    async def aclose(self) -> None:
+        """Close every connection. Idempotent."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _session_here(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise errors.ClosedError("The client is closed; make a new one.")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            self._session = self._open()
+        elif self._loop is not loop:
+            raise errors.ClosedError(
+                "The client belongs to another event loop; make one client per loop."
+            )
+        assert self._session is not None
+        return self._session
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=PacedConnector(
+                self._key,
+                limit=0,  # the semaphore bounds requests; waiting in the pool would be unfair
+                keepalive_timeout=KEEP_ALIVE_S,
+                ttl_dns_cache=DNS_CACHE_S,
+                ssl=self._ssl,
+            ),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # total starts before the limiter's wait, sock_read costs a timer per request:
+            # the sweep does both.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
+            trust_env=False,
+        )
+
+    def _watch(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._in_flight.add(exchange)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._sweep_interval_s, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for exchange in self._in_flight:
+            if now >= exchange.until or now >= exchange.stalls_at:
+                exchange.expire()
+        self._sweeper = (
+            loop.call_later(self._sweep_interval_s, self._sweep, loop) if self._in_flight else None
+        )
+
+
+async def _read_body(
+    response: aiohttp.ClientResponse, exchange: Exchange, loop: asyncio.AbstractEventLoop
+) -> bytes:
+    content = response.content
+    if content.is_eof() and content.total_bytes <= exchange.max_bytes:
+        return content.read_nowait()
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await content.readany():
+        size += len(chunk)
+        if size > exchange.max_bytes:
+            raise errors.DecodeError(
+                f"The answer is larger than {exchange.max_bytes} bytes", reason="oversized"
+            )
+        chunks.append(chunk)
+        exchange.stalls_at = loop.time() + exchange.read_s
+    return b"".join(chunks)
+
+
+def map_error(error: Exception) -> errors.InstantlyError:
+    """Give our error for one of aiohttp's.
+
+    The texts are ours: aiohttp's can quote headers, and with them the key.
+
+    Raises:
+        Exception: ``error`` itself, when it is nobody's that is known: a defect to be seen.
+    """
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407):
+            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
+        case aiohttp.ClientHttpProxyError(status=status):
+            return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return errors.TLSError(
+                "The server's TLS certificate or handshake is not acceptable; "
+                "check base_url and, for a private authority, ssl_context."
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return errors.ConnectionFailedError("the server's name does not resolve")
+        case TimeoutError():
+            return errors.RequestTimeoutError("no connection in time")
+        case aiohttp.ClientConnectorError(os_error=os_error):
+            return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
+        case aiohttp.ClientPayloadError():
+            return errors.ConnectionFailedError("the answer broke off")
+        case aiohttp.ServerDisconnectedError():
+            return errors.ConnectionFailedError("the server hung up")
+        case aiohttp.ClientConnectionError() | OSError():
+            return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
+        case aiohttp.ClientError():
+            return errors.ProtocolError("the answer is no valid HTTP")
+        case _:
+            raise error
+
+
+def _os_reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return f" ({os.strerror(number)})" if number else ""
