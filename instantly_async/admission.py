@@ -107,6 +107,8 @@ class Admission:
     def on_success(self, now: float, *, probe: bool) -> None:
         """Note an answer that shows the service is alive, be it a 404."""
         self.last_success_at = now
+        if self.breaker.is_calm and not self._queue:
+            return
         if probe:
             self.breaker.probing = False
         if self.breaker.is_open:
@@ -143,6 +145,7 @@ class Admission:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._forget_cancelled()
         now = asyncio.get_running_loop().time()
         if not self.breaker.is_open:
             self._release_affordable()
@@ -155,6 +158,11 @@ class Admission:
             self._release_probe(now)
             self._refuse([waiter for waiter in self._queue if not waiter.patient])
         self._set_timer(now)
+
+    def _forget_cancelled(self) -> None:
+        # Their tasks have not run since: they may neither take a turn nor hold one up.
+        if any(waiter.turn.done() for waiter in self._queue):
+            self._queue = deque(waiter for waiter in self._queue if not waiter.turn.done())
 
     def _release_affordable(self) -> None:
         for waiter in list(self._queue):
@@ -171,16 +179,12 @@ class Admission:
 
     def _release(self, waiter: _Waiter, *, probe: bool) -> None:
         self._queue.remove(waiter)
-        if not waiter.turn.done():
-            waiter.turn.set_result(probe)
-        elif probe:
-            self.breaker.probing = False
+        waiter.turn.set_result(probe)
 
     def _refuse(self, waiters: Iterable[_Waiter]) -> None:
         for waiter in list(waiters):
             self._queue.remove(waiter)
-            if not waiter.turn.done():
-                waiter.turn.set_exception(self._unavailable())
+            waiter.turn.set_exception(self._unavailable())
 
     def _set_timer(self, now: float) -> None:
         if not self._queue or self.breaker.probing:

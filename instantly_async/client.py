@@ -16,7 +16,7 @@ from .limiter import AdaptiveLimiter
 from .lookup import GetLookup, Workspace
 from .models import Lead
 from .outcomes import Failed, Found, LeadBatch, LeadId, Outcome
-from .pipeline import Deliver, Pipeline, Source
+from .pipeline import Pipeline, Source
 from .protocol import ApiKey, base_url_problem, is_header_token, key_problem
 from .session import SessionPool
 from .settings import (
@@ -296,7 +296,9 @@ class InstantlyClient(Generic[L]):
         """
         self._require_open()
         self._begin(self._recorder)
-        outcome = await self._single.run(0, lead_id)
+        outcomes: dict[int, Outcome[L]] = {}
+        await self._single.run(0, lead_id, outcomes.__setitem__)
+        outcome = outcomes[0]
         if isinstance(outcome, Found):
             return outcome.lead
         error: LeadError
@@ -342,15 +344,12 @@ class InstantlyClient(Generic[L]):
         recorder = Recorder()
         lookup = GetLookup(self._workspace, recorder, keep_raw=keep_raw)
 
-        async def work(index: int, lead_id: LeadId, deliver: Deliver[Outcome[L]]) -> None:
-            deliver(index, await lookup.run(index, lead_id))
-
         def on_end() -> None:
             self._end(pipeline, recorder)
 
         pipeline: Pipeline[LeadId, Outcome[L]] = Pipeline(
             lead_ids,
-            work,
+            lookup.run,
             concurrency=min(limit, self._concurrency),
             ordered=ordered,
             on_end=on_end,

@@ -6,6 +6,7 @@ left out is named.
 """
 
 import json
+import math
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -37,7 +38,12 @@ class LeadDecoder(Generic[L]):
     def __init__(self, lead_type: type[L]) -> None:
         self._type = lead_type
         self._fields = _check_lead_type(lead_type)
-        self._fast = msgspec.json.Decoder(lead_type)
+        try:
+            self._fast = msgspec.json.Decoder(lead_type)
+        except TypeError as error:  # such as a union of untagged Structs
+            raise ConfigurationError(
+                f"lead_type {lead_type.__name__} cannot be decoded: {error}"
+            ) from error
         self._id_name = next((f.name for f in self._fields if f.encode_name == "id"), None)
         self._id_only = msgspec.json.Decoder(_IdOnly)
 
@@ -55,36 +61,35 @@ class LeadDecoder(Generic[L]):
         try:
             lead = self._fast.decode(body)
             found_id = self._id_of(lead, body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            truncated = str(error) == "Input data was truncated"
-        else:
-            if found_id != wire_id:
-                raise _other_lead(body)
-            return lead, ()
-        return self._salvage(body, wire_id, truncated=truncated)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._salvage(body, wire_id)
+        if found_id != wire_id:
+            raise _other_lead(body)
+        return lead, ()
 
     def _id_of(self, lead: L, body: bytes) -> str:
         if self._id_name is None:
             return self._id_only.decode(body).id.lower()
         return str(getattr(lead, self._id_name)).lower()
 
-    def _salvage(self, body: bytes, wire_id: str, *, truncated: bool) -> Decoded[L]:
-        fields = _parse_object(body)
-        if fields is None:
+    def _salvage(self, body: bytes, wire_id: str) -> Decoded[L]:
+        parsed = _parse_object(body)
+        if parsed is None:
             raise DecodeError(
                 "The answer is no JSON object",
                 raw=body,
-                reason="truncated" if truncated else "malformed",
+                reason="truncated" if _is_truncated(body) else "malformed",
             )
+        fields, mended = parsed
         if str(fields.get("id")).lower() != wire_id:
             raise _other_lead(body)
-        problems: list[str] = []
+        problems = [f.encode_name for f in self._fields if f.encode_name in mended]
         lead = _salvage_struct(self._type, fields, "", problems)
         if lead is _MISFIT:
             raise DecodeError(
                 f"The lead does not fit at {problems[-1]}", path=problems[-1], raw=body
             )
-        return lead, tuple(problems)
+        return lead, tuple(dict.fromkeys(problems))
 
 
 def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
@@ -106,9 +111,21 @@ def _utf8_problem(body: bytes) -> DecodeError | None:
         return None
     try:
         body.decode()
-    except UnicodeDecodeError:
-        return DecodeError("The answer is not UTF-8", raw=body)
+    except UnicodeDecodeError as error:
+        cut = error.reason == "unexpected end of data"  # in the middle of a character
+        return DecodeError(
+            "The answer is not UTF-8", raw=body, reason="truncated" if cut else "malformed"
+        )
     return None
+
+
+def _is_truncated(body: bytes) -> bool:
+    # Asked of the syntax alone: a typed decode may have failed before the end.
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return str(error) == "Input data was truncated"
+    return False
 
 
 def _other_lead(body: bytes) -> DecodeError:
@@ -120,31 +137,40 @@ def _other_lead(body: bytes) -> DecodeError:
     )
 
 
-def _parse_object(body: bytes) -> dict[str, Any] | None:
-    """Parse with the standard library, which takes more; ``None`` when it is no object."""
+def _parse_object(body: bytes) -> tuple[dict[str, Any], set[str]] | None:
+    """Parse with the standard library, which takes more; ``None`` when it is no object.
+
+    Gives the object and those of its keys whose values had to be mended.
+    """
     try:
         # A byte order mark is no JSON, but harmless.
-        value = json.loads(
-            body.decode("utf-8-sig"), parse_int=_parse_int, parse_constant=lambda _: None
-        )
-        value = _mend_surrogates(value)
+        parsed = json.loads(body.decode("utf-8-sig"), parse_int=_parse_int)
+        if not isinstance(parsed, dict):
+            return None
+        fields = {_mend(key): _mend(value) for key, value in parsed.items()}
+        return fields, {key for key, value in parsed.items() if fields.get(key, value) != value}
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
 
 
 def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
 
 
-def _mend_surrogates(value: Any) -> Any:
-    """Replace half a surrogate pair, which JavaScript writes for a cut emoji, by U+FFFD."""
+def _mend(value: Any) -> Any:
+    """Replace what no JSON text should hold.
+
+    Half a surrogate pair, which JavaScript writes for a cut emoji, becomes U+FFFD; a number
+    that is not finite becomes ``None``.
+    """
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, list):
-        return [_mend_surrogates(item) for item in value]
+        return [_mend(item) for item in value]
     if isinstance(value, dict):
-        return {_mend_surrogates(key): _mend_surrogates(item) for key, item in value.items()}
+        return {_mend(key): _mend(item) for key, item in value.items()}
     return value
 
 
@@ -182,19 +208,21 @@ def _fit(value: Any, type_: Any, path: str, problems: list[str]) -> Any:
             problems.extend(inner)
             return salvaged
     problems.append(path)
-    if isinstance(value, str) and _is_naive_timestamp(value):
-        return _convert(f"{value}Z", type_, strict=True)
+    if isinstance(value, str) and _takes_timestamp(type_):
+        naive = _is_naive_timestamp(value)
+        return _convert(f"{value}Z", type_, strict=True) if naive else _MISFIT
     if isinstance(value, float) and value.is_integer():
         return _convert(int(value), type_, strict=True)
-    if isinstance(value, str) and not _takes_timestamp(type_):
+    if isinstance(value, str):
         return _convert(value, type_, strict=False)  # numbers that are written as strings
     return _MISFIT
 
 
 def _convert(value: Any, type_: Any, *, strict: bool) -> Any:
+    # By way of JSON, so that every type means here what it means to the fast decoder.
     try:
-        return msgspec.convert(value, type_, strict=strict)
-    except (msgspec.ValidationError, ValueError, OverflowError):
+        return msgspec.json.decode(msgspec.json.encode(value), type=type_, strict=strict)
+    except (ValueError, OverflowError, RecursionError):
         return _MISFIT
 
 

@@ -1,7 +1,7 @@
 """One unit of work, from id to outcome: a ladder of methods, each adding one concern.
 
-``run`` counts, ``_with_retries`` repeats, ``_attempt`` judges, ``_exchange`` sends and
-decodes. What to repeat is decided in ``retry.py``, when in ``admission.py`` and
+``run`` counts, ``_repeat`` repeats, ``_attempt`` sends, ``_read`` decodes, ``_judge`` tells
+limiter and breaker. A first attempt that nothing holds up takes the shortest way. What to repeat is decided in ``retry.py``, when in ``admission.py`` and
 ``limiter.py``, what an answer means in ``protocol.py`` and ``decoding.py``.
 
 The place of the second strategy, a list request for up to 100 ids, is beside ``GetLookup``.
@@ -30,7 +30,8 @@ from .errors import (
 )
 from .limiter import AdaptiveLimiter
 from .outcomes import Failed, Found, LeadId, NotFound, Outcome
-from .protocol import LEADS_PATH, ApiKey, error_for, wire_id
+from .pipeline import Deliver
+from .protocol import HTTP_OK, LEADS_PATH, ApiKey, error_for, wire_id
 from .retry import Tries
 from .session import Exchange, Response
 from .settings import MAX_LEAD_BYTES, RetryPolicy, Timeouts
@@ -72,6 +73,27 @@ class _Decoded(msgspec.Struct, Generic[L], gc=False):
     body: bytes
 
 
+class _Unit:
+    """What is known of one id while it is looked up."""
+
+    __slots__ = ("attempts", "spent_s", "started_at", "tries", "was_probe", "wire")
+
+    def __init__(self, wire: str, started_at: float) -> None:
+        self.wire = wire
+        self.started_at = started_at
+        self.attempts = 0
+        self.spent_s = 0.0
+        self.was_probe = False
+        self.tries: Tries | None = None  # made when the first attempt has failed
+
+    def spend(self, seconds: float) -> None:
+        """Count time in attempts into what the id may take."""
+        if self.tries is None:
+            self.spent_s += seconds
+        else:
+            self.tries.spent_s += seconds
+
+
 class GetLookup(Generic[L]):
     """Fetches leads one by one with ``GET /api/v2/leads/{id}``.
 
@@ -92,45 +114,59 @@ class GetLookup(Generic[L]):
         self._patient = patient
         self._admission = workspace.admission
         self._limiter = workspace.limiter
+        self._timeouts = workspace.timeouts
         self._pacer = workspace.limiter if workspace.limiter.limit else None
 
-    async def run(self, index: int, lead_id: LeadId) -> Outcome[L]:
-        """Give the one outcome of this id.
+    async def run(self, index: int, lead_id: LeadId, deliver: Deliver[Outcome[L]]) -> None:
+        """Deliver the one outcome of this id.
 
         Raises:
             RunError: the whole run has to stop.
         """
-        loop = asyncio.get_running_loop()
-        started_at = loop.time()
         recorder = self._recorder
         recorder.requested += 1
         wire = wire_id(lead_id)
         if wire is None:
             error = InvalidLeadIdError("The id is no UUID, so no request was made")
-            return self._failed(index, lead_id, error, 0, 0.0)
+            deliver(index, self._failed(index, lead_id, error, 0, 0.0))
+            return
+        unit = _Unit(wire, _now())
         recorder.in_flight += 1
         self._admission.enter()
         try:
-            result, attempts = await self._with_retries(wire, started_at)
+            if self._admission.is_clear and not self._limiter.paused_s(unit.started_at):
+                self._admission.budget.deposit()
+                result = await self._attempt(unit, probe=False)
+                if not isinstance(result, _Decoded):
+                    result = await self._repeat(unit, result)
+            else:
+                result = await self._repeat(unit, await self._wait_and_attempt(unit, Kind.FIRST))
         finally:
             self._admission.leave()
             recorder.in_flight -= 1
-        elapsed_s = loop.time() - started_at
+        deliver(index, self._outcome(index, lead_id, unit, result))
+
+    def _outcome(
+        self, index: int, lead_id: LeadId, unit: _Unit, result: _Decoded[L] | LeadError
+    ) -> Outcome[L]:
+        elapsed_s = _now() - unit.started_at
         if isinstance(result, _Decoded):
-            recorder.found += 1
+            self._recorder.found += 1
             return Found(
                 lead_id=lead_id,
                 index=index,
                 lead=result.lead,
-                attempts=attempts,
+                attempts=unit.attempts,
                 elapsed_s=elapsed_s,
                 problems=result.problems,
                 raw=result.body if self._keep_raw or result.problems else None,
             )
         if isinstance(result, NotFoundError):
-            recorder.not_found += 1
-            return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
-        return self._failed(index, lead_id, result, attempts, elapsed_s)
+            self._recorder.not_found += 1
+            return NotFound(
+                lead_id=lead_id, index=index, attempts=unit.attempts, elapsed_s=elapsed_s
+            )
+        return self._failed(index, lead_id, result, unit.attempts, elapsed_s)
 
     def _failed(
         self, index: int, lead_id: LeadId, error: LeadError, attempts: int, elapsed_s: float
@@ -142,50 +178,42 @@ class GetLookup(Generic[L]):
             lead_id=lead_id, index=index, error=error, attempts=attempts, elapsed_s=elapsed_s
         )
 
-    async def _with_retries(
-        self, wire: str, started_at: float
-    ) -> tuple[_Decoded[L] | LeadError, int]:
+    async def _repeat(
+        self, unit: _Unit, result: _Decoded[L] | LeadError
+    ) -> _Decoded[L] | LeadError:
+        """Repeat a first attempt that failed, until it succeeds or is given up."""
         policy = self._workspace.retry
-        tries = Tries(policy, self._workspace.rng)
-        attempts = 0
-        kind = Kind.FIRST
-        while True:
-            probe = await self._admit(kind)
-            result = await self._attempt(wire, tries, probe=probe)
-            attempts += 1
-            if isinstance(result, _Decoded):
-                return result, attempts
-            if probe and _speaks_of_outage(result):
-                self._recorder.retries += 1
-                continue  # a probe costs the id nothing; it queues again behind the others
-            wait_s = tries.wait_s(result, policy.max_elapsed_s)
-            if wait_s is None:
-                if not self._is_outage(result, started_at):
-                    return result, attempts
-                self._admission.declare_outage(asyncio.get_running_loop().time())
-                tries.forgive()
-                wait_s = 0.0
+        tries = unit.tries = Tries(policy, self._workspace.rng, spent_s=unit.spent_s)
+        kind = Kind.FIRST if unit.was_probe else Kind.RETRY
+        while not isinstance(result, _Decoded):
+            if unit.was_probe and _speaks_of_outage(result):
+                wait_s = 0.0  # a probe costs the id nothing; it queues again behind the others
+            else:
+                kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
+                patience_s = tries.wait_s(result, policy.max_elapsed_s)
+                if patience_s is None and not self._is_outage(result, unit.started_at):
+                    return result
+                if patience_s is None:
+                    self._admission.declare_outage(_now())
+                    tries.forgive()
+                wait_s = patience_s or 0.0
             self._recorder.retries += 1
-            kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
-            _log.debug("Lead %s: %s; again in %.2f s", wire, result, wait_s)
-            await asyncio.sleep(wait_s)
+            _log.debug("Lead %s: %s; again in %.2f s", unit.wire, result, wait_s)
+            if wait_s:
+                await asyncio.sleep(wait_s)
+            result = await self._wait_and_attempt(unit, kind)
+        return result
 
-    async def _admit(self, kind: Kind) -> bool:
-        """Wait out breaker, budget and pauses; ``True`` when the attempt is a probe."""
-        admission = self._admission
-        probe = False
-        if admission.is_clear and kind is Kind.FIRST:
-            admission.budget.deposit()
-        else:
-            probe = await admission.admit(kind, patient=self._patient)
-        if self._limiter.paused_s(asyncio.get_running_loop().time()):
-            try:
-                await self._limiter.wait_out_pause()
-            except BaseException:
-                if probe:
-                    admission.abandon_probe()
-                raise
-        return probe
+    async def _wait_and_attempt(self, unit: _Unit, kind: Kind) -> _Decoded[L] | LeadError:
+        """Wait out breaker, budget and pauses, then try once."""
+        probe = await self._admission.admit(kind, patient=self._patient)
+        try:
+            await self._limiter.wait_out_pause()
+        except BaseException:
+            if probe:
+                self._admission.abandon_probe()
+            raise
+        return await self._attempt(unit, probe=probe)
 
     def _is_outage(self, error: LeadError, started_at: float) -> bool:
         """Whether an id is out of attempts while nothing at all has succeeded since its first."""
@@ -195,46 +223,50 @@ class GetLookup(Generic[L]):
             and self._admission.last_success_at < started_at
         )
 
-    async def _attempt(self, wire: str, tries: Tries, *, probe: bool) -> _Decoded[L] | LeadError:
-        exchange = self._make_exchange(wire, tries)
+    async def _attempt(self, unit: _Unit, *, probe: bool) -> _Decoded[L] | LeadError:
+        """Send once and judge the answer. Errors are values, without tracebacks."""
+        exchange = Exchange(
+            "GET",
+            LEADS_PATH + unit.wire,
+            pacer=self._pacer,
+            read_s=self._timeouts.read_s,
+            total_s=self._total_s(unit),
+            max_bytes=MAX_LEAD_BYTES,
+            headers=self._workspace.headers,
+        )
+        unit.attempts += 1
+        unit.was_probe = probe
+        result: _Decoded[L] | LeadError | RunError
         try:
-            result = await self._exchange(exchange, wire)
+            response = await self._workspace.transport.request(exchange)
+            result = self._read(response, exchange, unit.wire)
+        except (LeadError, RunError) as error:
+            result = error.with_traceback(None)
         except BaseException:  # cancelled, or closed
             if probe:
                 self._admission.abandon_probe()
             raise
         finally:
-            tries.spent_s += exchange.spent_s
+            unit.spend(exchange.spent_s)
             self._recorder.requests += exchange.sends
         self._judge(result, exchange, probe=probe)
-        if isinstance(result, _Decoded | LeadError):
-            return result
-        raise result
+        if isinstance(result, RunError):
+            raise result
+        return result
 
-    def _make_exchange(self, wire: str, tries: Tries) -> Exchange:
-        timeouts = self._workspace.timeouts
-        remaining_s = tries.remaining_s(self._workspace.retry.max_elapsed_s)
-        return Exchange(
-            "GET",
-            LEADS_PATH + wire,
-            pacer=self._pacer,
-            read_s=timeouts.read_s,
-            total_s=max(_LEAST_ATTEMPT_S, min(timeouts.total_s, remaining_s)),
-            max_bytes=MAX_LEAD_BYTES,
-            headers=self._workspace.headers,
-        )
+    def _total_s(self, unit: _Unit) -> float:
+        if unit.tries is None:
+            return self._timeouts.total_s
+        remaining_s = unit.tries.remaining_s(self._workspace.retry.max_elapsed_s)
+        return max(_LEAST_ATTEMPT_S, min(self._timeouts.total_s, remaining_s))
 
-    async def _exchange(self, exchange: Exchange, wire: str) -> _Decoded[L] | LeadError | RunError:
-        """Send and decode; errors are values here, without tracebacks that hold bodies."""
-        workspace = self._workspace
-        try:
-            response = await workspace.transport.request(exchange)
-        except (LeadError, RunError) as error:
-            return error.with_traceback(None)
+    def _read(
+        self, response: Response, exchange: Exchange, wire: str
+    ) -> _Decoded[L] | LeadError | RunError:
         self._recorder.bytes_received += len(response.body)
-        if response.status == 200:
+        if response.status == HTTP_OK:
             try:
-                lead, problems = workspace.decoder.decode(response.body, wire)
+                lead, problems = self._workspace.decoder.decode(response.body, wire)
             except DecodeError as error:
                 if error.reason == "other lead":
                     exchange.drop_connection()
@@ -244,16 +276,16 @@ class GetLookup(Generic[L]):
             response.status,
             response.headers,
             response.body,
-            key=workspace.key,
-            now=workspace.wall_clock(),
-            cap_s=workspace.retry.max_retry_after_s,
+            key=self._workspace.key,
+            now=self._workspace.wall_clock(),
+            cap_s=self._workspace.retry.max_retry_after_s,
         )
 
     def _judge(
         self, result: _Decoded[L] | LeadError | RunError, exchange: Exchange, *, probe: bool
     ) -> None:
         """Tell limiter and breaker what came of an attempt."""
-        now = asyncio.get_running_loop().time()
+        now = _now()
         if exchange.sent_at is not None:
             self._recorder.latency.record(now - exchange.sent_at)
             self._recorder.meter.count(now, exchange.sends)
@@ -289,6 +321,10 @@ class GetLookup(Generic[L]):
         if asked_s is not None:
             self._limiter.pause(now, asked_s)
         self._admission.on_failure(error.last, now, probe=probe)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _speaks_of_outage(error: LeadError) -> bool:

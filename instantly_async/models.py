@@ -33,6 +33,10 @@ class OpenIntEnum(IntEnum):
         member.label = label
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[int]]:
+        # By value: Python 3.11.0 to 3.11.4 pickle by name, which pseudo-members lack.
+        return type(self), (self._value_,)
+
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         if type(value) is not int:
@@ -55,6 +59,10 @@ class OpenStrEnum(StrEnum):
         member._value_ = value
         member.label = label
         return member
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[str]]:
+        # By value: Python 3.11.0 to 3.11.4 pickle by name, which pseudo-members lack.
+        return type(self), (self._value_,)
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

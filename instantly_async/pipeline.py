@@ -55,17 +55,27 @@ class Intake(Generic[T]):
         self.pulled = 0
         self._exhausted = False
 
-    async def pull(self) -> tuple[int, T] | None:
-        """Give the next item with its index; ``None`` at the end of the input."""
+    def pull(self) -> tuple[int, T] | None:
+        """Give the next item of a plain iterable with its index; ``None`` at its end."""
+        assert self._iterator is not None
         if self._exhausted:
             return None
         try:
-            if self._iterator is not None:
-                item = next(self._iterator)
-            else:
-                assert self._aiterator is not None
-                item = await anext(self._aiterator)
-        except (StopIteration, StopAsyncIteration):
+            item = next(self._iterator)
+        except StopIteration:
+            self._exhausted = True
+            return None
+        self.pulled += 1
+        return self.pulled - 1, item
+
+    async def pull_async(self) -> tuple[int, T] | None:
+        """The same for an async iterable."""
+        assert self._aiterator is not None
+        if self._exhausted:
+            return None
+        try:
+            item = await anext(self._aiterator)
+        except StopAsyncIteration:
             self._exhausted = True
             return None
         self.pulled += 1
@@ -196,23 +206,28 @@ class Pipeline(Generic[T, R]):
             self._group.create_task(self._serve())
 
     async def _serve(self) -> None:
+        intake = self._intake
         first = True
-        while (pulled := await self._pull()) is not None:
+        while True:
+            if intake.is_async:
+                pulled = await self._pull_in_turn()
+            else:
+                if not self._has_room():
+                    await self._wait_for_room()
+                pulled = intake.pull()
+            if pulled is None:
+                return
             if first:
                 first = False
                 self._grow()
-            index, item = pulled
-            await self._work(index, item, self._deliver)
+            await self._work(*pulled, self._deliver)
 
-    async def _pull(self) -> tuple[int, T] | None:
-        if not self._intake.is_async:
-            await self._wait_for_room()
-            return await self._intake.pull()
+    async def _pull_in_turn(self) -> tuple[int, T] | None:
         # One at a time: async generators refuse a second __anext__, and room that was
         # seen must still be there when the item arrives.
         async with self._turn:
             await self._wait_for_room()
-            return await self._intake.pull()
+            return await self._intake.pull_async()
 
     async def _wait_for_room(self) -> None:
         while not self._has_room():

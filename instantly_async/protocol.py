@@ -11,6 +11,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Never
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import msgspec
 from . import errors
 
 LEADS_PATH = "/api/v2/leads/"
+HTTP_OK = 200
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
@@ -83,7 +85,7 @@ def base_url_problem(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return "base_url is no URL; use something like https://api.instantly.ai."
-    if not parts.hostname or port == 0 or any(c.isspace() for c in url):
+    if not parts.hostname or port == 0 or any(c.isspace() or not c.isprintable() for c in url):
         return "base_url is no URL; use something like https://api.instantly.ai."
     if parts.username is not None or parts.password is not None:
         return "base_url must not hold a user or password; the key is passed as api_key."
@@ -239,13 +241,15 @@ def parse_retry_after(headers: Mapping[str, str], *, now: float, cap_s: float) -
 def _seconds_until(text: str, date: str | None, *, now: float, cap_s: float) -> float:
     until = _unix_time(text)
     answered = math.nan if date is None else _unix_time(date)
-    if math.isnan(answered):
-        return min(cap_s, until - now)
-    return until - answered
+    if math.isnan(answered) and until - now > cap_s:
+        return cap_s
+    return until - (now if math.isnan(answered) else answered)
 
 
 def _unix_time(text: str) -> float:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # An HTTP-date is always in GMT; the old asctime form does not say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, IndexError, TypeError):
         return math.nan

@@ -35,13 +35,15 @@ class Tries:
 
     __slots__ = ("_policy", "_repeats", "_rng", "failures", "spent_s", "throttles")
 
-    def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: RetryPolicy, rng: Callable[[], float], *, spent_s: float = 0.0
+    ) -> None:
         self._policy = policy
         self._rng = rng
         self._repeats = 0
         self.failures = 0
         self.throttles = 0
-        self.spent_s = 0.0
+        self.spent_s = spent_s
 
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""
@@ -62,11 +64,11 @@ class Tries:
             self.throttles += 1
             if self.throttles > self._policy.throttled_attempts:
                 return None
-            delay = min(self._policy.backoff_cap_s, 2.0 ** (self.throttles - 1))
+            delay = min(self._policy.backoff_cap_s, _doubled(1.0, self.throttles - 1))
             return delay / 2 + self._rng() * delay / 2
         if not self._may_repeat(error):
             return None
-        ceiling = self._policy.backoff_base_s * 2.0 ** (self.failures - 1)
+        ceiling = _doubled(self._policy.backoff_base_s, self.failures - 1)
         wait = self._rng() * min(self._policy.backoff_cap_s, ceiling)
         if self.spent_s + wait >= max_elapsed_s:
             return None
@@ -75,13 +77,19 @@ class Tries:
 
     def _may_repeat(self, error: InstantlyError) -> bool:
         self.failures += 1
+        if self.failures >= self._policy.attempts:
+            return False
         if isinstance(error, DecodeError):
             self._repeats += 1
             return self._repeats <= DECODE_REPEATS[error.reason]
         if isinstance(error, ProtocolError) and error.status is not None:
             self._repeats += 1
             return self._repeats <= PROTOCOL_REPEATS
-        return isinstance(error, TransientError) and self.failures < self._policy.attempts
+        return isinstance(error, TransientError)
+
+
+def _doubled(seconds: float, times: int) -> float:
+    return seconds * 2.0 ** min(times, 64)  # a policy may allow thousands of attempts
 
 
 class RetryBudget:
@@ -142,6 +150,11 @@ class CircuitBreaker:
         self.probing = False
         self.next_probe_at = now + self._delay_s
         self._delay_s = min(MAX_PROBE_DELAY_S, self._delay_s * 2)
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether a success would change nothing."""
+        return not self._failures and not self.is_open and not self.probing
 
     def on_success(self) -> None:
         """Close: the service answers."""

@@ -323,19 +323,22 @@ async def _read_body(
     response: aiohttp.ClientResponse, exchange: Exchange, loop: asyncio.AbstractEventLoop
 ) -> bytes:
     content = response.content
-    if content.is_eof() and content.total_bytes <= exchange.max_bytes:
-        return content.read_nowait()
     chunks: list[bytes] = []
     size = 0
-    while chunk := await content.readany():
+    while True:
+        # Nearly always the whole body has come with the headers: then nothing is awaited.
+        chunk = content.read_nowait() if content.is_eof() else await content.readany()
+        if not chunk:
+            return b"".join(chunks)
         size += len(chunk)
         if size > exchange.max_bytes:
             raise errors.DecodeError(
                 f"The answer is larger than {exchange.max_bytes} bytes", reason="oversized"
             )
+        if content.at_eof() and not chunks:
+            return chunk
         chunks.append(chunk)
         exchange.stalls_at = loop.time() + exchange.read_s
-    return b"".join(chunks)
 
 
 def map_error(error: Exception) -> errors.InstantlyError:

@@ -5,7 +5,7 @@ marked *choice* are ours and may change where a benchmark says better; the other
 from the vendor's rate-limit page (https://developer.instantly.ai).
 """
 
-import math
+import sys
 from dataclasses import dataclass, fields
 
 from .errors import ConfigurationError
@@ -36,7 +36,7 @@ def require_positive(**values: float) -> None:
     """Raise ``ConfigurationError`` for the first value that is no positive, finite number."""
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and math.isfinite(value) and value > 0):
+        if not (number and 0 < value <= sys.float_info.max):
             raise ConfigurationError(f"{name} must be a positive, finite number; {value!r} is not.")
 
 

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
-from types import MappingProxyType
 
 import msgspec
 
@@ -175,7 +174,7 @@ class Recorder:
             requested=self.requested,
             found=self.found,
             not_found=self.not_found,
-            failed=MappingProxyType(dict(self.failed)),
+            failed=dict(self.failed),
             in_flight=self.in_flight,
             requests=self.requests,
             retries=self.retries,

@@ -1,0 +1,1 @@
+"""Benchmarks of instantly-async: ``python -m benchmarks NAME``. Loopback only."""

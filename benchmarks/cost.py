@@ -1,0 +1,87 @@
+"""CPU per lead without limits, beside a bare aiohttp keep-alive loop that only reads.
+
+Both run in this process, in alternated rounds, against one server in another process; what
+counts is the median of the rounds' ratios.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable
+
+import aiohttp
+
+from benchmarks.server import server_process
+from instantly_async import Found, InstantlyClient, Lead
+from instantly_async.testing import lead_ids
+
+IN_FLIGHT = 64
+
+
+async def read_bare(session: aiohttp.ClientSession, url: str, ids: list[str]) -> int:
+    """Read every body with workers over one keep-alive session; give the bytes."""
+    total = 0
+    queue = iter(ids)
+
+    async def work() -> None:
+        nonlocal total
+        for lead_id in queue:
+            async with session.get(f"{url}/api/v2/leads/{lead_id}") as response:
+                total += len(await response.read())
+
+    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    return total
+
+
+async def stream_ours(client: InstantlyClient[Lead], ids: list[str]) -> int:
+    """Stream every lead; give the bytes."""
+    async with client.stream_leads(ids) as stream:
+        async for outcome in stream:
+            assert type(outcome) is Found
+    assert stream.stats.found == len(ids)
+    return stream.stats.bytes_received
+
+
+async def cpu_per_lead(run: Awaitable[int], count: int) -> float:
+    """CPU seconds of this process per lead."""
+    before = time.process_time()
+    size = await run
+    assert size > 2_000 * count
+    return (time.process_time() - before) / count
+
+
+async def alternate(url: str, count: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Give CPU seconds per lead of the bare loop and of ours, round by round."""
+    ids = list(lead_ids(count))
+    bare: list[float] = []
+    ours: list[float] = []
+    headers = {"Authorization": "Bearer key-for-benchmarks"}
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=IN_FLIGHT), headers=headers
+        ) as session,
+        InstantlyClient(
+            "key-for-benchmarks", base_url=url, rate_limit=None, concurrency=IN_FLIGHT
+        ) as client,
+    ):
+        for _ in range(rounds + 1):  # the first one opens the connections
+            bare.append(await cpu_per_lead(read_bare(session, url, ids), count))
+            ours.append(await cpu_per_lead(stream_ours(client, ids), count))
+    return bare[1:], ours[1:]
+
+
+def main(count: int = 1_000, rounds: int = 60) -> float:
+    """Print CPU per lead of both, and give the median ratio."""
+    with server_process() as url:
+        bare, ours = asyncio.run(alternate(url, count, rounds))
+    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
+    ratio = statistics.median(ratios)
+    low, _, high = statistics.quantiles(ratios, n=4)
+    print(f"bare aiohttp     {statistics.median(bare) * 1e6:7.1f} µs CPU a lead")
+    print(f"instantly-async  {statistics.median(ours) * 1e6:7.1f} µs CPU a lead")
+    print(f"ratio {ratio:.2f} (median of {rounds} rounds; quartiles {low:.2f} and {high:.2f}; target 1.35)")
+    return ratio
+
+
+if __name__ == "__main__":
+    main()
