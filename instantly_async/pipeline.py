@@ -160,17 +160,18 @@ class Pipeline(Generic[T, R]):
                 await self._finish()
             return
         if not self._runner.done():
+            self._error = error
             self.cancel()
             # Shielded: a cancelled caller leaves at once, the cleaning up goes on.
             await asyncio.shield(asyncio.wait([self._runner]))
-            self._error = error
         self._ready.clear()
 
     def cancel(self) -> None:
         """Ask the work in flight to end, without waiting for it."""
-        if self._runner is not None and not self._cancelled:
-            # Once only: a second cancellation would interrupt the cleaning up.
-            self._cancelled = True
+        if self._runner is None or self._cancelled:
+            return  # once only: a second cancellation would interrupt the cleaning up
+        self._cancelled = True
+        if self._group is not None:  # else it has not begun, and will see the flag
             self._runner.cancel()
 
     @property
@@ -180,8 +181,9 @@ class Pipeline(Generic[T, R]):
 
     async def _run(self) -> None:
         try:
-            async with asyncio.TaskGroup() as self._group:
-                self._grow()
+            if not self._cancelled:
+                async with asyncio.TaskGroup() as self._group:
+                    self._grow()
         except BaseExceptionGroup as group:
             self._error = _first_leaf(group)
         finally:

@@ -74,7 +74,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "_cancelling", "_expired", "_handler", "_started_at", "_task", "body", "headers",
+        "_aborted", "_cancelling", "_handler", "_started_at", "_task", "body", "headers",
         "max_bytes", "method", "pacer", "path", "read_s", "sends", "sent_at", "spent_s",
         "stalls_at", "total_s", "until",
     )  # fmt: skip
@@ -105,7 +105,7 @@ class Exchange:
         self.until = inf
         self.stalls_at = inf
         self._handler: Any = None
-        self._expired = False
+        self._aborted: errors.InstantlyError | None = None
 
     def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
         """Note that the request is about to look for a connection."""
@@ -130,15 +130,17 @@ class Exchange:
         """Stop the clock for good."""
         self.spent_s += now - self._started_at
 
-    def expire(self) -> None:
-        """Cancel the request, because a deadline has passed."""
-        self._expired = True
+    def abort(self, reason: errors.InstantlyError) -> None:
+        """Cancel the request, and leave word why."""
+        self._aborted = reason
         self.until = self.stalls_at = inf
         self._task.cancel()
 
-    def timed_out(self) -> bool:
-        """Whether the cancellation that arrives was ``expire``'s and nobody else's."""
-        return self._expired and self._task.uncancel() <= self._cancelling
+    def aborted(self) -> errors.InstantlyError | None:
+        """Why the cancellation that arrives was ``abort``'s; ``None``: it is the caller's."""
+        if self._aborted is not None and self._task.uncancel() <= self._cancelling:
+            return self._aborted
+        return None
 
     def drop_connection(self) -> None:
         """Close the connection that was used: it gave another request's answer."""
@@ -224,8 +226,8 @@ class SessionPool:
             DecodeError: the body is larger than ``exchange.max_bytes``.
             TransientError, RunError: as ``map_error`` says.
         """
-        session = self._session_here()
-        loop = session.loop
+        loop = asyncio.get_running_loop()
+        session = self._session_in(loop)
         await self._slots.acquire()
         token = _current.set(exchange)
         exchange.begin(loop.time(), asyncio.current_task(loop))  # type: ignore[arg-type]  # within a task
@@ -245,9 +247,9 @@ class SessionPool:
                 response.close()
                 raise
         except asyncio.CancelledError:
-            if not exchange.timed_out():
+            failure = exchange.aborted()
+            if failure is None:
                 raise
-            failure = errors.RequestTimeoutError("no answer in time")
         except errors.DecodeError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - map_error knows what it knows and hands back the rest
@@ -264,8 +266,10 @@ class SessionPool:
         return Response(response.status, response.headers, body)
 
     async def aclose(self) -> None:
-        """Close every connection. Idempotent."""
+        """Close every connection; what is in flight ends with ``ClosedError``. Idempotent."""
         self._closed = True
+        for exchange in self._in_flight:  # aiohttp would leave readers waiting for ever
+            exchange.abort(_closed())
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -273,10 +277,9 @@ class SessionPool:
         if session is not None:
             await session.close()
 
-    def _session_here(self) -> aiohttp.ClientSession:
+    def _session_in(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         if self._closed:
-            raise errors.ClosedError("The client is closed; make a new one.")
-        loop = asyncio.get_running_loop()
+            raise _closed()
         if self._loop is None:
             self._loop = loop
             self._session = self._open()
@@ -313,10 +316,14 @@ class SessionPool:
         now = loop.time()
         for exchange in self._in_flight:
             if now >= exchange.until or now >= exchange.stalls_at:
-                exchange.expire()
+                exchange.abort(errors.RequestTimeoutError("no answer in time"))
         self._sweeper = (
             loop.call_later(self._sweep_interval_s, self._sweep, loop) if self._in_flight else None
         )
+
+
+def _closed() -> errors.ClosedError:
+    return errors.ClosedError("The client is closed; make a new one.")
 
 
 async def _read_body(

@@ -1,0 +1,27 @@
+"""A fake Instantly API for tests: a real server on loopback with invented leads.
+
+It shares nothing with the client but ``models.py``, so that an error of one does not
+hide in the other. Everything public is here; ``plugin`` has the pytest fixture.
+"""
+
+from .behaviour import DEFAULT_API_KEY, Behaviour, LeadSet
+from .faults import TRANSIENT_FAULTS, Fault
+from .leads import lead_ids, lead_json, make_lead
+from .log import RecordedRequest
+from .server import FakeInstantly
+from .windows import WorstWindows, most_in_window
+
+__all__ = [
+    "DEFAULT_API_KEY",
+    "TRANSIENT_FAULTS",
+    "Behaviour",
+    "FakeInstantly",
+    "Fault",
+    "LeadSet",
+    "RecordedRequest",
+    "WorstWindows",
+    "lead_ids",
+    "lead_json",
+    "make_lead",
+    "most_in_window",
+]

@@ -1,0 +1,95 @@
+"""How a fake behaves: every switch, with its meaning and its default.
+
+The switches are plain attributes that may be turned while the fake runs; they are read
+anew for every request. No decision is made here.
+"""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .faults import TRANSIENT_FAULTS, Fault
+
+LeadSet = Container[str] | Callable[[str], bool]
+"""Lead ids (lower-case strings; a ``set`` is fast), or a function that says yes or no."""
+
+DEFAULT_API_KEY = "fake-key-for-tests"
+"""Accepted unless another key is asked for. It opens nothing."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Behaviour:
+    """The switches of ``FakeInstantly``.
+
+    Who may read:
+        api_key: the only accepted key; another one gets 401.
+        paid_plan: ``False``: every authorized request gets 402.
+        scopes: those of the key; without one that reads leads it gets 403.
+
+    Which leads there are:
+        known: ids that exist; ``None``: every UUID is a lead.
+        unknown: ids that do not (404), even if they are ``known``.
+        workspace_size, workspace_seed: *List leads* without ``ids`` pages through
+            ``lead_ids(workspace_size, workspace_seed)``.
+
+    How fast, and how often:
+        latency_s, jitter_s: seconds before an answer, plus or minus up to ``jitter_s``.
+        list_latency_s: the same for *List leads*; ``None``: ``latency_s``.
+        rate_limit: requests per second and per 60 s and workspace; ``None``: no limit.
+        count_rejected: whether a request that gets 429 counts against the limit too.
+        retry_after: ``Retry-After`` of a 429, sent as it is; ``None``: no such header.
+
+    What goes wrong:
+        down: ``True``: every request gets 503; a ``Fault``: every one gets that.
+        fault_rate, fault_kinds: share of requests (0 to 1) that get a fault drawn
+            from these.
+        seed: of jitter and faults.
+
+    Quirks of *List leads*:
+        max_list_ids: more ``ids`` than this get 400; ``None``: any number.
+        list_ignores_filter: ``ids`` is ignored, the whole workspace comes back.
+        list_omits: leads that *Get lead* has and *List leads* leaves out.
+        list_injects: the id of a lead added to every page, asked for or not.
+        list_last_cursor: the last page that holds data still carries a cursor.
+        list_payload_keys: ``payload`` keys named differently, by their *Get lead* name.
+    """
+
+    api_key: str = DEFAULT_API_KEY
+    paid_plan: bool = True
+    scopes: Container[str] = frozenset({"leads:read"})
+
+    known: LeadSet | None = None
+    unknown: LeadSet = ()
+    workspace_size: int = 250
+    workspace_seed: int = 0
+
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    list_latency_s: float | None = None
+    rate_limit: tuple[int, int] | None = (100, 6000)
+    count_rejected: bool = True
+    retry_after: float | str | None = None
+
+    down: bool | Fault = False
+    fault_rate: float = 0.0
+    fault_kinds: Sequence[Fault] = TRANSIENT_FAULTS
+    seed: int = 0
+
+    max_list_ids: int | None = None
+    list_ignores_filter: bool = False
+    list_omits: LeadSet = ()
+    list_injects: str | None = None
+    list_last_cursor: bool = True
+    list_payload_keys: Mapping[str, str] = field(
+        # Reported by users of the API, not documented.
+        default_factory=lambda: {"person_linkedIn": "LinkedIn_personURL"}
+    )
+
+    def has_lead(self, lead_id: str) -> bool:
+        """Say whether a lead of that (lower-case) id exists."""
+        known = self.known is None or contains(self.known, lead_id)
+        return known and not contains(self.unknown, lead_id)
+
+
+def contains(leads: LeadSet, lead_id: str) -> bool:
+    """Say whether the id is in a ``LeadSet``."""
+    return leads(lead_id) if callable(leads) else lead_id in leads

@@ -1,0 +1,755 @@
+"""The command: against a real server, in this process where that is enough (it is faster).
+
+Pipes, signals, terminals and missing packages need a process of their own.
+"""
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import pty
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from instantly_async.cli import main
+from instantly_async.cli.exits import OutputError
+from instantly_async.cli.fake import fake_process
+from instantly_async.cli.journal import Journal, line_of, open_journal
+from instantly_async.cli.progress import Tally, progress_line, summary
+from instantly_async.cli.runs import trouble
+from instantly_async.cli.terminal import Terminal
+from instantly_async.errors import InvalidLeadIdError
+from instantly_async.outcomes import Failed, NotFound
+from instantly_async.stats import Recorder, Stats
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids, lead_json
+
+IDS = list(lead_ids(6))
+MODULE = [sys.executable, "-m", "instantly_async.cli"]
+
+pytestmark = pytest.mark.fake_instantly(rate_limit=None)
+
+
+class Result(NamedTuple):
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def found(self) -> list[str]:
+        """The ids on stdout, sorted."""
+        return ids_in(self.out)
+
+
+Command = Callable[..., Result]
+
+
+def ids_in(lines: bytes) -> list[str]:
+    assert not lines or lines.endswith(b"\n")
+    return sorted(json.loads(line)["id"] for line in lines.splitlines())
+
+
+@pytest.fixture(autouse=True)
+def _environment(fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    logger = logging.getLogger("instantly_async")
+    yield
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
+@pytest.fixture
+def command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run the command in this process; the real stdin and stdout are files and pipes."""
+
+    def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+        monkeypatch.setattr(sys, "argv", ["instantly-async", *map(str, arguments)])
+        if stdin is None:
+            code = main()
+        else:
+            with piped_stdin(stdin):
+                code = main()
+        out, err = capfdbinary.readouterr()
+        assert DEFAULT_API_KEY not in err.decode()
+        assert "Traceback" not in err.decode()
+        return Result(code, out, err.decode())
+
+    return run
+
+
+class piped_stdin:  # noqa: N801 - reads as the context manager it is
+    """Feed bytes through a pipe to file descriptor 0."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __enter__(self) -> None:
+        self._saved = os.dup(0)
+        reader, writer = os.pipe()
+        os.dup2(reader, 0)
+        os.close(reader)
+        os.write(writer, self._data)
+        os.close(writer)
+
+    def __exit__(self, *exc_info: object) -> None:
+        os.dup2(self._saved, 0)
+        os.close(self._saved)
+
+
+@pytest.fixture
+def ids_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(IDS))
+    return path
+
+
+# --- get ---------------------------------------------------------------------------------
+
+
+def test_get_prints_the_servers_own_json(command: Command) -> None:
+    assert command("get", IDS[0]) == (0, lead_json(IDS[0]) + b"\n", "")
+
+
+def test_get_of_a_missing_lead(command: Command, fake_instantly: FakeInstantly) -> None:
+    fake_instantly.unknown = {IDS[0]}
+    assert command("get", IDS[0]) == (3, b"", f"not found: {IDS[0]}\n")
+
+
+def test_get_wants_a_uuid(command: Command, fake_instantly: FakeInstantly) -> None:
+    """And does not ask the server for anything else."""
+    code, out, err = command("get", "../api-keys")
+    assert (code, out) == (2, b"")
+    assert err.startswith("A lead id is a UUID")
+    assert not fake_instantly.requests
+
+
+# --- fetch: input ------------------------------------------------------------------------
+
+
+def test_fetch_from_a_file(command: Command, ids_file: Path) -> None:
+    result = command("fetch", ids_file)
+    assert (result.code, result.found) == (0, IDS)
+    assert {bytes(line) for line in result.out.splitlines()} == {lead_json(each) for each in IDS}
+
+
+def test_the_summary_has_every_fact(command: Command, ids_file: Path) -> None:
+    err = command("fetch", ids_file).err
+    names = "found|not found|failed|duplicates|requests|received|latency|time|rate"
+    assert re.findall(rf"(?m)^({names}) ", err) == names.split("|")
+    assert re.search(r"^found +6$", err, re.MULTILINE)
+    assert re.search(r"^requests +6 \(0 retries, 0 . 429\)$", err, re.MULTILINE)
+    assert re.search(r"^latency +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$", err, re.MULTILINE)
+    assert re.search(r"^rate +[\d.]+ leads/s, first to last answer$", err, re.MULTILINE)
+    assert "unfinished" not in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_fetch_from_stdin(command: Command, arguments: tuple[str, ...]) -> None:
+    """BOM, CRLF, blank lines, comments; a duplicate is fetched once, and counted."""
+    text = f"\ufeff{IDS[0]}\r\n\r\n# more\r\n{IDS[1]}\r\n{IDS[0].upper()}\r\n"
+    result = command("fetch", *arguments, stdin=text.encode())
+    assert (result.code, result.found) == (0, IDS[:2])
+    assert re.search(r"^duplicates +1$", result.err, re.MULTILINE)
+
+
+def test_an_empty_input_is_fine(command: Command) -> None:
+    result = command("fetch", "/dev/null")
+    assert (result.code, result.out) == (0, b"")
+    assert re.search(r"^rate +-$", result.err, re.MULTILINE)
+
+
+def test_csv_and_jsonl_by_suffix_and_by_option(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"lead,name\n{IDS[0]},x\n")
+    result = command("fetch", tmp_path / "a.csv", "--column", "lead", "--quiet")
+    assert result == (0, lead_json(IDS[0]) + b"\n", "")
+    (tmp_path / "b.jsonl").write_bytes(result.out)
+    assert command("fetch", tmp_path / "b.jsonl").found == IDS[:1]
+    (tmp_path / "c").write_bytes(result.out)
+    assert command("fetch", tmp_path / "c", "--input-format", "jsonl").found == IDS[:1]
+    stdin = f"id\n{IDS[0]}\n".encode()
+    assert command("fetch", "--column", "id", stdin=stdin).found == IDS[:1]
+
+
+def test_every_id_is_written_or_named(command: Command, fake_instantly: FakeInstantly) -> None:
+    """Not found and failed by id, invalid ones by line; an email is never shown."""
+    fake_instantly.unknown = {IDS[1]}
+    fake_instantly.script(IDS[2], Fault.status(422), Fault.status(422))
+    text = f"{IDS[0]}\n{IDS[1]}\n{IDS[2]}\nada@example.com\n123-abc\n"
+    result = command("fetch", "--quiet", stdin=text.encode())
+    assert (result.code, result.found) == (3, IDS[:1])
+    assert sorted(result.err.splitlines()) == [
+        f"failed: {IDS[2]}: The API refuses the request (HTTP 422: Scripted fault) (attempts: 1)",
+        "invalid: 123-abc in line 5 (a lead id is a UUID)",
+        "invalid: in line 4 (a lead id is a UUID)",
+        f"not found: {IDS[1]}",
+    ]
+
+
+def test_failures_are_counted_by_kind(command: Command) -> None:
+    result = command("fetch", stdin=b"x\n")
+    assert re.search(r"^failed +1 \(1 InvalidLeadIdError\)$", result.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("data", "suffix", "message"),
+    [
+        (b"name\nx\n", ".csv", 'has no column "id" or "lead_id"; its columns are "name"'),
+        (b"\xff\xfea\x00", ".txt", "Line 1 of"),
+        (b"{", ".jsonl", "is no JSON object"),
+    ],
+)
+def test_a_bad_input_is_one_sentence(
+    command: Command, tmp_path: Path, data: bytes, suffix: str, message: str
+) -> None:
+    """And the output file, in which nothing is, does not stay in the way."""
+    source, output = tmp_path / f"in{suffix}", tmp_path / "out"
+    source.write_bytes(data)
+    result = command("fetch", source, "-o", output, "--quiet")
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not output.exists()
+
+
+def test_a_bad_line_does_not_lose_those_before_it(command: Command) -> None:
+    """What was asked for is finished before the input is complained about."""
+    result = command("fetch", stdin=f"{IDS[0]}\n{IDS[1]}\n\xff\n".encode("latin-1"))
+    assert (result.code, result.found) == (2, IDS[:2])
+    assert result.err.endswith("Line 3 of stdin is not UTF-8; save the file as UTF-8.\n")
+
+
+def test_input_that_cannot_be_opened(command: Command, tmp_path: Path) -> None:
+    assert command("fetch", tmp_path).err == f"{tmp_path} is a folder; name a file with ids.\n"
+    missing = tmp_path / "missing"
+    assert command("fetch", missing) == (2, b"", f"There is no file {missing}; check the name.\n")
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    result = command("fetch", loop)
+    assert result.code == 2
+    assert result.err.endswith(f"{os.strerror(errno.ELOOP)}; choose another file.\n")
+    assert command("fetch", "a\0b").code == 2
+
+
+def test_input_that_cannot_be_read_on(command: Command) -> None:
+    """A process's own memory at address 0: opens, and answers EIO."""
+    result = command("fetch", "/proc/self/mem", "--quiet")
+    assert (result.code, result.out) == (2, b"")
+    assert result.err == f"/proc/self/mem cannot be read on: {os.strerror(errno.EIO)}.\n"
+
+
+# --- fetch: output -----------------------------------------------------------------------
+
+
+def test_output_is_a_new_private_file(command: Command, ids_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "leads.jsonl"
+    result = command("fetch", ids_file, "--output", output)
+    assert (result.code, result.out) == (0, b"")
+    assert ids_in(output.read_bytes()) == IDS
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_output_never_replaces_anything(
+    command: Command, ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """Neither a file nor what a link, even a dangling one, points to."""
+    output, link = tmp_path / "out", tmp_path / "link"
+    output.write_text("mine")
+    link.symlink_to(tmp_path / "elsewhere")
+    for path in (output, link):
+        result = command("fetch", ids_file, "-o", path)
+        sentence = f"{path} exists already; choose another name or remove it.\n"
+        assert result == (2, b"", sentence)
+    assert output.read_text() == "mine"
+    assert not (tmp_path / "elsewhere").exists()
+    assert not fake_instantly.requests
+
+
+def test_output_that_cannot_be_made(command: Command, ids_file: Path, tmp_path: Path) -> None:
+    assert "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b").err
+    assert "cannot be made" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
+
+
+@pytest.mark.parametrize("raw", [b'\xef\xbb\xbf{\r\n "id":\n"\\n"}\r\n', b'{ "id":"\\n"}'])
+def test_a_line_is_the_servers_json_without_line_ends(raw: bytes) -> None:
+    assert line_of(raw) == b'{ "id":"\\n"}\n'
+
+
+def test_what_cannot_be_decoded_as_documented_is_written_as_it_came(
+    command: Command, fake_instantly: FakeInstantly
+) -> None:
+    body = b'{"id": "%s",\r\n "status": "odd \\ud83d",  "new": 1.50}' % IDS[0].encode()
+    fake_instantly.script(IDS[0], Fault.body(body))
+    assert command("get", IDS[0]).out == body.replace(b"\r\n", b"") + b"\n"
+
+
+def test_a_full_disk_stops_the_run(ids_file: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [*MODULE, "fetch", ids_file, "--quiet"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert result.returncode == 5
+    assert result.stderr.decode() == (
+        f"Writing to stdout failed: {os.strerror(errno.ENOSPC)}; "
+        "it ends with the last whole line.\n"
+    )
+
+
+async def test_a_line_that_does_not_fit_is_cut_off(tmp_path: Path) -> None:
+    """A file may have 1,000 bytes here: the first line, and a part of the second that goes."""
+    output = tmp_path / "out"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_journal(str(output)) as journal:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        try:
+            await journal.write(b"a" * 599 + b"\n")
+            with pytest.raises(OutputError, match=f"Writing to {output} failed"):
+                await journal.write(b"b" * 599 + b"\n")
+            await journal.write(b"c" * 399 + b"\n")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert output.read_bytes() == b"a" * 599 + b"\n" + b"c" * 399 + b"\n"
+    assert journal.lines == 2
+
+
+async def test_a_slow_reader_does_not_stop_the_loop() -> None:
+    """A line larger than the pipe is written while the reader empties it."""
+    reader, writer = os.pipe()
+    line = b"x" * 200_000 + b"\n"
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Journal(writer, None).write(line))
+        await asyncio.sleep(0)
+        received = b""
+        while len(received) < len(line):
+            await asyncio.sleep(0)
+            received += os.read(reader, 65536)
+    os.close(reader)
+    os.close(writer)
+    assert received == line
+
+
+async def test_a_cancelled_line_is_still_written_whole() -> None:
+    reader, writer = os.pipe()
+    line = b"x" * 100_000 + b"\n"
+    writing = asyncio.create_task(Journal(writer, None).write(line))
+    received = b""
+    while not received:
+        await asyncio.sleep(0)
+        received = os.read(reader, 10_000)
+    writing.cancel()
+    while len(received) < len(line):
+        await asyncio.sleep(0)
+        received += os.read(reader, 65536)
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    os.close(reader)
+    os.close(writer)
+    assert received == line
+
+
+async def test_a_reader_that_is_stuck_does_not_hold_up_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("instantly_async.cli.journal.LAST_LINE_S", 0.01)
+    reader, writer = os.pipe()
+    writing = asyncio.create_task(Journal(writer, None).write(b"x" * 100_000 + b"\n"))
+    for _ in range(100):  # until the pipe is full
+        await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    os.close(reader)
+    os.close(writer)
+
+
+# --- exit codes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "message"),
+    [
+        ({"api_key": "another"}, 4, "does not accept the key from INSTANTLY_API_KEY (401)"),
+        ({"paid_plan": False}, 4, "no active paid plan (402)"),
+        ({"scopes": ()}, 4, "may not read leads (403)"),
+        ({"down": Fault.status(403, b"error code: 1010")}, 4, "The CDN in front of the API"),
+        ({"down": Fault.status(407)}, 5, "The proxy wants credentials (407)"),
+        ({"down": Fault.throttle(1000)}, 5, "The API asks to wait 1000 s"),
+        ({"down": True}, 5, "The API has been failing without a break"),
+    ],
+)
+def test_what_ends_a_run(
+    command: Command,
+    fake_instantly: FakeInstantly,
+    ids_file: Path,
+    tmp_path: Path,
+    settings: dict[str, object],
+    code: int,
+    message: str,
+) -> None:
+    """One sentence, the exit code, and no empty file that the next run would trip over."""
+    for name, value in settings.items():
+        setattr(fake_instantly, name, value)
+    output = tmp_path / "out"
+    result = command("fetch", ids_file, "-o", output, "--quiet", "--patience", "0.1")
+    assert (result.code, result.out, result.err.count("\n")) == (code, b"", 1)
+    assert message in result.err
+    assert not output.exists()
+
+
+def test_no_tls_is_giving_up(
+    command: Command, fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fake_instantly.url.replace("http:", "https:")
+    monkeypatch.setenv("INSTANTLY_BASE_URL", url)
+    assert command("get", IDS[0], "--patience", "0.1").code == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch", "--bogus"], "Unknown option: --bogus."),
+        (["fetch", "--api-key=secret-1"], "Unknown option: --api-key."),
+        (["get", IDS[0], "--api-key=secret-1"], "Unknown option: --api-key."),
+        (["fetch", "-o", "--quiet"], "Unknown option: --quiet."),
+        (["fetch", "a", "b"], "Unused Tokens"),
+        (["get"], "requires an argument"),
+        (["fetch", "--log-level", "all"], '"warning"'),
+        (["fetch", "--rate-share", "2"], "--rate-share must be at most 1"),
+        (["fetch", "--concurrency", "0"], "--concurrency must be a whole number"),
+        (["fetch", "--patience", "0"], "--patience must be a positive, finite number"),
+        (["fetch", "--workspace", "a b"], "--workspace must be an id"),
+        (["fetch", "--column", "id", "x.jsonl"], "--column is for CSV"),
+        (["ids", "--count", "0"], "--count"),
+        (["serve", "--host", "0.0.0.0"], "0.0.0.0 is not this machine"),
+        (["serve", "--host", "example.com"], "example.com is not this machine"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(
+    command: Command, arguments: list[str], message: str
+) -> None:
+    result = command(*arguments)
+    assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
+    assert message in result.err
+    assert "secret-1" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("INSTANTLY_API_KEY", " ", "Set INSTANTLY_API_KEY to the workspace's API key"),
+        ("INSTANTLY_API_KEY", "secrét-1", "The API key has characters that no key has"),
+        ("INSTANTLY_BASE_URL", "http://example.com", "INSTANTLY_BASE_URL must be https"),
+        ("INSTANTLY_BASE_URL", "https://x/api/v2", "INSTANTLY_BASE_URL must end after host"),
+    ],
+)
+def test_a_wrong_environment_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = command("fetch")
+    assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
+    assert message in result.err
+    assert "secr" not in result.err
+
+
+def test_the_key_is_never_shown_even_when_debugging(
+    command: Command, fake_instantly: FakeInstantly, ids_file: Path
+) -> None:
+    """Retries are logged, one handler at a time; keys and emails are not."""
+    fake_instantly.script_all(Fault.status(500))
+    for _ in range(2):
+        result = command("fetch", ids_file, "--log-level", "debug")
+    fake_instantly.script_all(Fault.status(500))
+    result = command("fetch", ids_file, "--log-level", "debug")
+    assert result.code == 0
+    assert len(re.findall("DEBUG instantly_async.lookup: Lead .*HTTP 500", result.err)) == 1
+    assert DEFAULT_API_KEY not in result.err + result.out.decode()
+    assert "@" not in result.err
+
+
+def test_options_reach_the_client(
+    command: Command, fake_instantly: FakeInstantly, ids_file: Path
+) -> None:
+    options = ["--workspace", "ws-1", "--concurrency", "1", "--rate-share", "0.9"]
+    assert command("fetch", ids_file, *options).code == 0
+    seen = fake_instantly.requests
+    assert {each.workspace for each in seen} == {"ws-1"}
+    assert [each.lead_id for each in seen] == IDS
+
+
+# --- pipes, signals, terminals -----------------------------------------------------------
+
+
+def test_a_closed_pipe_is_no_failure(ids_file: Path) -> None:
+    """The reader takes one line and goes: ``| head -1``."""
+    process = subprocess.Popen(
+        [*MODULE, "fetch", ids_file, "--concurrency", "1", "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = os.read(process.stdout.fileno(), 10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert line == lead_json(IDS[0])[:10]
+    assert process.returncode == 0
+
+
+def test_help_into_a_closed_pipe() -> None:
+    """Python's own flush at the end must not complain either."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([*MODULE, "--help"], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_in_good_order(
+    tmp_path: Path, fake_instantly: FakeInstantly, number: int, code: int
+) -> None:
+    """Whole lines, a summary, the exit code; the input is a pipe that stays open."""
+    output = tmp_path / "out"
+    process = subprocess.Popen(
+        [*MODULE, "fetch", "-o", output], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        os.write(process.stdin.fileno(), "".join(f"{each}\n" for each in IDS[:3]).encode())
+        wait_until(lambda: output.exists() and output.read_bytes().count(b"\n") == 3)
+        process.send_signal(number)
+        err = process.stderr.read().decode()
+    assert process.returncode == code
+    assert ids_in(output.read_bytes()) == IDS[:3]
+    assert re.search(r"^found +3$", err, re.MULTILINE)
+    assert "Traceback" not in err
+
+
+def test_an_interrupt_before_the_run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("instantly_async.cli.app.run_command_line", interrupt)
+    assert command("get") == (130, b"", "")
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_progress_on_a_terminal(
+    ids_file: Path, fake_instantly: FakeInstantly, *, colour: bool
+) -> None:
+    """The line, and colours unless NO_COLOR; one not-found line stands above it."""
+    fake_instantly.unknown = {IDS[0]}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150"}
+    environment |= {} if colour else {"NO_COLOR": "1"}
+    code, screen = run_on_terminal([*MODULE, "fetch", str(ids_file)], environment)
+    assert code == 3
+    line = r"6/6  [\d.]+ leads/s  allowed 95\.0/s  429s 0  retries 0  ETA [\d:-]+"
+    assert re.search(line, screen)
+    assert f"not found: {IDS[0]}" in screen
+    assert re.search(r"(?m)^found +5\r?$", screen)
+    assert bool(re.search(r"\x1b\[[\d;]*3\dm|\x1b\[38;", screen)) == colour
+
+
+def run_on_terminal(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run with stderr on a pseudo-terminal; give the exit code and what was drawn."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    screen = b""
+    while chunk := read_terminal(ours):
+        screen += chunk
+    os.close(ours)
+    return process.wait(), screen.decode()
+
+
+def read_terminal(fd: int) -> bytes:
+    try:
+        return os.read(fd, 65536)
+    except OSError:  # EIO: nobody has the other side open any more
+        return b""
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_extra_is_missing() -> None:
+    """One sentence with what to type; another missing module is an error of ours."""
+    blocked = "import sys; sys.modules[{!r}] = None; from instantly_async.cli import main; sys.exit(main())"
+    result = subprocess.run(
+        [sys.executable, "-c", blocked.format("cyclopts")], capture_output=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"pip install 'instantly-async[cli]'" in result.stderr
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_another_missing_module_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "instantly_async.cli.app", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [("<&-", "fetch", 2), (">&-", "fetch /dev/null", 2), (">&-", "ids", 2), ("2>&-", "get x", 2)],
+)
+def test_a_standard_stream_that_is_closed(closed: str, arguments: str, code: int) -> None:
+    """Its number would go to the next file or socket: nothing may be written there."""
+    line = f"exec {sys.executable} -m instantly_async.cli {arguments} {closed}"
+    result = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+    assert result.returncode == code
+    assert b"Traceback" not in result.stderr
+    assert result.stdout == b""
+
+
+# --- ids, serve, demo --------------------------------------------------------------------
+
+
+def test_ids_can_be_fetched(command: Command) -> None:
+    result = command("ids", "--count", "3")
+    assert result == (0, "".join(f"{each}\n" for each in lead_ids(3)).encode(), "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_how_to_reach_it_and_ends_with_a_signal(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    process = subprocess.Popen(
+        [*MODULE, "serve", "--port", "0", "--latency-ms", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        exports = [process.stdout.readline().decode() for _ in range(2)]
+        for line in exports:
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            monkeypatch.setenv(name, value)
+        assert command("get", IDS[0]).code == 0
+        process.send_signal(number)
+        assert process.stdout.read() == b""
+        assert process.stderr.read().decode().startswith("Fake Instantly API")
+    assert process.returncode == 0
+
+
+def test_serve_on_a_taken_port(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = command("serve", "--port", port)
+    assert (result.code, result.out) == (2, b"")
+    assert result.err.endswith("; choose another --port.\n")
+
+
+def test_demo(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Needs no key; the leads go where they are told to."""
+    monkeypatch.delenv("INSTANTLY_API_KEY")
+    output = tmp_path / "leads.jsonl"
+    result = command("demo", "--count", "20", "--latency-ms", "5", "-o", output)
+    assert (result.code, result.out) == (0, b"")
+    assert ids_in(output.read_bytes()) == list(lead_ids(20))
+    assert re.search(r"^found +20$", result.err, re.MULTILINE)
+    assert re.search(r"^requests +20 \(0 retries, 0 . 429\)$", result.err, re.MULTILINE)
+
+
+def test_demo_without_output_prints_no_leads(command: Command) -> None:
+    assert command("demo", "--count", "1", "--quiet") == (0, b"", "")
+
+
+def test_demo_when_the_fake_does_not_start(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    result = command("demo")
+    assert (result.code, result.err) == (2, "The fake API did not start; see above.\n")
+
+
+def test_the_fakes_process_is_killed_when_it_hangs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stubborn = tmp_path / "stubborn"
+    stubborn.write_text("#!/bin/sh\necho export INSTANTLY_BASE_URL=http://x\nexec sleep 60\n")
+    stubborn.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(stubborn))
+    monkeypatch.setattr("instantly_async.cli.fake.STOP_S", 0.01)
+    with fake_process(0) as url:
+        assert url == "http://x"
+
+
+# --- what is shown -----------------------------------------------------------------------
+
+
+def stats(**changes: object) -> Stats:
+    base = Recorder().snapshot(0.0, allowed_rate=95.0)
+    return msgspec.structs.replace(base, **changes)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "total", "rate", "shown"),
+    [
+        (stats(found=5), 10, 2.0, "5/10  2.0 leads/s  allowed 95.0/s  429s 0  retries 0  ETA 0:02"),
+        (stats(throttled=3, retries=4), None, 1.0, "0/?  1.0 leads/s  allowed 95.0/s  429s 3"),
+        (stats(), 1_000_000, 95.0, "ETA 2:55:26"),
+        (stats(), 10, 0.0, "ETA -"),
+        (stats(paused_s=1.6), 10, 0.0, "allowed 0/s for 2 s"),
+        (stats(breaker_open=True), 10, 0.0, "allowed 0/s (API is down)"),
+        (stats(allowed_rate=None), 10, 0.0, "allowed any"),
+    ],
+)
+def test_the_progress_line(snapshot: Stats, total: int | None, rate: float, shown: str) -> None:
+    assert shown in progress_line(snapshot, total, rate)
+
+
+def test_the_rate_is_from_the_first_to_the_last_answer() -> None:
+    """Ids that no request was made for do not count."""
+    times = iter([10.0, 11.0, 12.0])
+    tally = Tally(lambda: next(times))
+    answered = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=0)
+    tally.add(msgspec.structs.replace(answered, attempts=0))
+    tally.add(answered)
+    assert tally.rate is None
+    tally.add(answered)
+    tally.add(answered)
+    assert tally.rate == 1.0
+
+
+def test_unfinished_ids_are_counted() -> None:
+    assert summary(stats(requested=3, found=1), Tally(lambda: 0.0), 0).endswith("unfinished  2")
+
+
+def test_an_id_from_elsewhere_than_a_file_is_named() -> None:
+    error = InvalidLeadIdError("The id is no UUID")
+    outcome = Failed(lead_id="x", index=0, error=error, attempts=0, elapsed_s=0)
+    assert trouble(outcome) == "failed: x: The id is no UUID (attempts: 0)"
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Terminal().say("a\x1b[31mb [red]c[/red]\u200b")
+    assert capsys.readouterr().err == "a\ufffd[31mb [red]c[/red]\ufffd\n"

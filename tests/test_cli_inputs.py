@@ -1,0 +1,221 @@
+"""The readers of ids: pure, fed with chunks."""
+
+import csv
+import io
+import json
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.inputs import MAX_RECORD_CHARS, InputFormat, LineId, format_of
+from instantly_async.cli.reader import MAX_LINE_BYTES, IdReader
+from instantly_async.testing import lead_ids
+
+A, B, C = lead_ids(3)
+
+
+def read(
+    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
+) -> list[tuple[str, int]]:
+    """Read everything in chunks of ``size``; give ids with their lines."""
+    return [(str(each), each.line) for each in ids_of(data, form, column, size)]
+
+
+def ids_of(
+    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
+) -> list[LineId]:
+    data = data.encode() if isinstance(data, str) else data
+    reader = IdReader(form, "in", column)
+    ids: list[LineId] = []
+    for start in range(0, len(data), size):
+        ids += reader.feed(data[start : start + size])
+    return ids + list(reader.finish())
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("a.csv", "csv"),
+        ("A.CSV", "csv"),
+        ("a.tsv", "tsv"),
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson", "jsonl"),
+        ("a.txt", "text"),
+        ("csv", "text"),
+        ("-", "text"),
+    ],
+)
+def test_the_name_says_the_format(path: str, form: str) -> None:
+    assert format_of(path) == form
+
+
+def test_text_skips_what_is_no_id() -> None:
+    """BOM, CRLF, blank lines, comments, white space, a last line without end."""
+    data = b"\xef\xbb\xbf# ids\r\n\r\n  " + A.encode() + b"\t\r\n#x\n\n" + B.encode()
+    assert read(data) == [(A, 3), (B, 6)]
+
+
+def test_a_line_id_is_a_string_with_a_line() -> None:
+    lead_id = LineId(A, 4)
+    assert lead_id == A
+    assert lead_id.line == 4
+
+
+def test_nothing_gives_nothing() -> None:
+    assert read(b"") == []
+    assert read(b"", "jsonl") == []
+
+
+def test_a_bom_counts_at_the_start_only() -> None:
+    assert read(f"{A}\n\ufeff{B}\n") == [(A, 1), (f"\ufeff{B}", 2)]
+
+
+def test_duplicates_are_left_out_and_counted_whatever_their_case() -> None:
+    reader = IdReader("text", "in")
+    data = f"{A}\n{A.upper()}\n{B}\nno id\nno id\n {A} \n".encode()
+    assert [str(each) for each in reader.feed(data)] == [A, B, "no id", "no id"]
+    assert (reader.duplicates, reader.yielded, reader.lines) == (2, 4, 6)
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+def test_what_is_not_utf8_is_named_by_its_line(form: InputFormat) -> None:
+    first = {"text": A, "csv": "id", "jsonl": f'{{"id": "{A}"}}'}[form]
+    with pytest.raises(InputError, match=r"^Line 2 of in is not UTF-8; save the file as UTF-8\.$"):
+        read(first.encode() + b"\nJ\xfcrgen\n", form)
+
+
+def test_a_file_without_line_ends_is_not_read_into_memory() -> None:
+    with pytest.raises(InputError, match="Line 1 of in is longer than 4 MiB"):
+        read(b"x" * (MAX_LINE_BYTES + 1), size=1 << 20)
+
+
+def test_jsonl_takes_ids_from_objects() -> None:
+    """Lines of ``fetch``, a surrogate half that msgspec refuses, lines without an id."""
+    lines = [
+        f'{{"id": "{A}", "payload": {{"id": 1}}}}',
+        "",
+        "# comment",
+        f'{{"note": "\\ud83d", "id": "{B}"}}',
+        '{"email": null}',
+        '{"id": 7}',
+    ]
+    assert read("\r\n".join(lines), "jsonl") == [(A, 1), (B, 4), ("", 5), ("", 6)]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "7", A, "{} {}", "[" * 5000, '{"a": "\\ud83d"'])
+def test_a_line_that_is_no_object_is_named(line: str) -> None:
+    with pytest.raises(InputError, match=r"Line 2 of in is no JSON object; .*--input-format"):
+        read(f'{{"id": "{A}"}}\n{line}\n', "jsonl", size=1000)
+
+
+@pytest.mark.parametrize("header", ["id", "ID", "lead_id", " Lead_ID ", '"id"'])
+def test_csv_finds_its_column(header: str) -> None:
+    assert read(f"name,{header}\r\nx,{A}\r\ny, {B}\r\n", "csv") == [(A, 2), (B, 3)]
+
+
+def test_csv_takes_the_named_column() -> None:
+    assert read(f"id,Ref\n1,{A}\n", "csv", "ref") == [(A, 2)]
+
+
+def test_csv_with_semicolons_and_tsv() -> None:
+    assert read(f"name;id\nx, y;{A}\n", "csv") == [(A, 2)]
+    assert read(f"name\tid\nx, y; z\t{A}\n", "tsv") == [(A, 2)]
+
+
+def test_csv_skips_comments_and_blank_lines_but_loses_no_id() -> None:
+    """A comment after the header has no id; a row that has one is data."""
+    data = f"# export\n\nrank,id\n#1,{A}\n# a note\n\n,{B}\n"
+    assert read(data, "csv") == [(A, 4), (B, 7)]
+
+
+def test_csv_reports_rows_without_an_id() -> None:
+    assert read(f"name,id\nx\ny,\nz,{A}\n", "csv") == [("", 2), ("", 3), (A, 4)]
+
+
+def test_csv_quotes_go_over_lines() -> None:
+    """The line is the one a record begins in; what looks like an id inside quotes is none."""
+    data = f'note,id\n"one\n{B}\n""two""\n#three, four",{A}\nfive,{C}\n'
+    assert read(data, "csv") == [(A, 2), (C, 6)]
+
+
+def test_csv_bears_a_quote_inside_a_field() -> None:
+    assert read(f'note,id\n5" nail,{A}\nx,{B}\n', "csv") == [(A, 2), (B, 3)]
+
+
+@pytest.mark.parametrize("tail", ["", "\nx" * MAX_RECORD_CHARS])
+def test_csv_with_an_open_quote_is_named(tail: str) -> None:
+    """At the end of the input, and before it fills the memory."""
+    data = f'note,id\nx,{A}\n"open,{B}{tail}'
+    with pytest.raises(InputError, match=r"A quote .* begins in line 3 of in is never closed"):
+        read(data, "csv", size=1 << 16)
+
+
+def test_csv_that_python_cannot_read_is_named() -> None:
+    with pytest.raises(InputError, match="Line 2 of in is not CSV"):
+        read(f"note,id\na\rb,{A}\n", "csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "message"),
+    [
+        ("name,Mail", None, 'in has no column "id" or "lead_id"; its columns are "name", "Mail"'),
+        ("id,lead_id", None, 'in has more than one column "id" or "lead_id"'),
+        ("id,x", "lead", 'in has no column "lead"; its columns are "id", "x": name the one'),
+        ("Ada,ada@example.com", None, "The first line of in looks like data; put column names"),
+        (A, None, "The first line of in looks like data"),
+    ],
+)
+def test_csv_without_its_column_says_which_there_are(
+    header: str, column: str | None, message: str
+) -> None:
+    """Unless what stands there looks like a person."""
+    with pytest.raises(InputError) as caught:
+        read(f"{header}\nx,y\n", "csv", column)
+    assert message in str(caught.value)
+    assert "ada" not in str(caught.value).lower()
+
+
+def test_csv_without_a_header_is_no_csv() -> None:
+    with pytest.raises(InputError, match="in has no line with column names"):
+        read("\n# nothing\n", "csv")
+
+
+def test_a_column_needs_csv() -> None:
+    with pytest.raises(InputError, match="--column is for CSV, and in is read as text"):
+        IdReader("text", "in", "id")
+
+
+uuids = st.uuids().map(str)
+cells = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20
+).filter(lambda text: not text.startswith("#"))
+
+
+@given(st.lists(uuids, max_size=20), st.integers(1, 100), st.sampled_from(["\n", "\r\n"]))
+def test_every_id_comes_once_in_order_however_it_is_cut(
+    ids: list[str], size: int, end: str
+) -> None:
+    """Law: text, CSV and JSONL of the same ids give the same; chunks do not matter."""
+    expected = list(dict.fromkeys(ids))
+    text = end.join(ids)
+    table = end.join(["x,id", *(f",{each}" for each in ids)])
+    lines = end.join(json.dumps({"id": each}) for each in ids)
+    assert [str(each) for each in ids_of(text, "text", None, size)] == expected
+    assert [str(each) for each in ids_of(table, "csv", None, size)] == expected
+    assert [str(each) for each in ids_of(lines, "jsonl", None, size)] == expected
+
+
+@given(st.lists(st.tuples(cells, st.uuids(), cells), max_size=8), st.integers(1, 50))
+def test_any_csv_that_python_writes_gives_its_ids(
+    rows: list[tuple[str, UUID, str]], size: int
+) -> None:
+    """Law: notes with quotes, commas and line ends change nothing."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(["before", "id", "after"])
+    writer.writerows(rows)
+    expected = list(dict.fromkeys(str(row[1]) for row in rows))
+    assert [str(each) for each in ids_of(file.getvalue(), "csv", None, size)] == expected

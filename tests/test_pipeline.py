@@ -1,0 +1,339 @@
+"""The laws of the pipeline, on an ordinary loop: nothing here knows HTTP or time."""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instantly_async.pipeline import BUFFER, Deliver, Pipeline
+
+
+class Spy:
+    """Work that takes a scripted number of turns of the loop, and counts what runs."""
+
+    def __init__(self, turns: list[int] | None = None, fail_at: int | None = None) -> None:
+        self.turns = turns or [0]
+        self.fail_at = fail_at
+        self.running = 0
+        self.most_running = 0
+        self.started = 0
+        self.finished = 0
+        self.taken = 0
+        self.most_held = 0
+
+    async def work(self, index: int, item: int, deliver: Deliver[int]) -> None:
+        self.started += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            for _ in range(self.turns[index % len(self.turns)]):
+                await asyncio.sleep(0)
+            if index == self.fail_at:
+                raise LookupError(index)
+            deliver(index, item)
+            self.finished += 1
+            self.most_held = max(self.most_held, self.finished - self.taken)
+        finally:
+            self.running -= 1
+
+
+async def consume(pipeline: Pipeline[int, int], spy: Spy, slowness: int = 0) -> list[int]:
+    results = []
+    async for result in pipeline:
+        spy.taken += 1
+        results.append(result)
+        for _ in range(slowness):
+            await asyncio.sleep(0)
+    return results
+
+
+async def arange(count: int) -> AsyncIterator[int]:
+    for i in range(count):
+        if i % 3 == 0:
+            await asyncio.sleep(0)
+        yield i
+
+
+def no_tasks_but_this() -> bool:
+    return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@given(
+    count=st.integers(0, 300),
+    concurrency=st.integers(1, 12),
+    turns=st.lists(st.integers(0, 9), min_size=1, max_size=7),
+    slowness=st.integers(0, 3),
+    ordered=st.booleans(),
+    is_async=st.booleans(),
+)
+@settings(deadline=None, max_examples=150)
+def test_laws(  # noqa: PLR0917 - one parameter per dimension of the law
+    count: int, concurrency: int, turns: list[int], slowness: int, ordered: bool, is_async: bool
+) -> None:
+    """One result per item; in flight and held are bounded; order when asked; nothing is left."""
+
+    async def run() -> None:
+        spy = Spy(turns)
+        source = arange(count) if is_async else range(count)
+        pipeline = Pipeline(source, spy.work, concurrency=concurrency, ordered=ordered)
+        results = await consume(pipeline, spy, slowness)
+        assert sorted(results) == list(range(count))
+        if ordered:
+            assert results == list(range(count))
+            assert spy.most_held <= concurrency
+        assert spy.most_running <= concurrency
+        assert spy.most_held <= BUFFER + concurrency
+        await pipeline.aclose()
+        assert no_tasks_but_this()
+
+    asyncio.run(run())
+
+
+async def test_input_is_pulled_lazily() -> None:
+    """Nothing is pulled that is not worked on at once, and an infinite input is fine."""
+    pulled = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield pulled
+
+    spy = Spy([5])
+    pipeline = Pipeline(endless(), spy.work, concurrency=4)
+    for _ in range(20):
+        await anext(pipeline)
+        spy.taken += 1
+        assert pulled == spy.started
+        assert pulled <= spy.taken + 4 + BUFFER
+    await pipeline.aclose()
+    assert no_tasks_but_this()
+
+
+async def test_a_stopped_consumer_stops_the_intake() -> None:
+    """A consumer that takes nothing more leaves at most the buffer and one unit per worker."""
+    spy = Spy()
+    pipeline = Pipeline(range(10_000), spy.work, concurrency=5)
+    await anext(pipeline)
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert BUFFER <= spy.started <= 1 + BUFFER + 5
+    await pipeline.aclose()
+
+
+async def test_short_inputs_make_few_tasks() -> None:
+    spy = Spy([3])
+    pipeline = Pipeline([1, 2], spy.work, concurrency=100)
+    await anext(pipeline)
+    assert len(asyncio.all_tasks()) <= 1 + 1 + 3  # this one, the runner, the workers
+    await pipeline.aclose()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_failure_of_work_is_raised_after_what_was_done(ordered: bool) -> None:
+    """Results before the failure are yielded (in index order), then its own exception."""
+    spy = Spy([1, 2, 9, 1], fail_at=10)
+    pipeline = Pipeline(range(1000), spy.work, concurrency=4, ordered=ordered)
+    results = []
+    with pytest.raises(LookupError) as caught:
+        async for result in pipeline:
+            results.append(result)
+    assert caught.value.args == (10,)
+    assert len(results) == spy.finished
+    assert 10 not in results
+    if ordered:
+        assert results == sorted(results)
+    assert no_tasks_but_this()
+    with pytest.raises(StopAsyncIteration):
+        await anext(pipeline)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_failure_of_the_input_is_the_original_error(is_async: bool) -> None:
+    closed = []
+
+    def broken() -> Iterator[int]:
+        try:
+            yield from range(5)
+            raise OSError("the disk with the ids")
+        finally:
+            closed.append(True)
+
+    async def broken_async() -> AsyncIterator[int]:
+        for item in broken():
+            yield item
+
+    spy = Spy([2])
+    pipeline = Pipeline(broken_async() if is_async else broken(), spy.work, concurrency=3)
+    with pytest.raises(OSError, match="the disk with the ids"):
+        await consume(pipeline, spy)
+    assert closed == [True]
+    assert no_tasks_but_this()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_leaving_early_closes_a_generator(is_async: bool) -> None:
+    closed = []
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append("sync")
+
+    async def endless_async() -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield 1
+        finally:
+            closed.append("async")
+
+    spy = Spy([2])
+    pipeline = Pipeline(endless_async() if is_async else endless(), spy.work, concurrency=3)
+    await anext(pipeline)
+    await pipeline.aclose()
+    assert closed == ["async" if is_async else "sync"]
+    assert spy.running == 0
+    assert no_tasks_but_this()
+    await pipeline.aclose()  # idempotent
+
+
+async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() -> None:
+    def stubborn() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            raise OSError("cannot close")
+
+    ended = []
+    pipeline = Pipeline(
+        stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
+    )
+    await anext(pipeline)
+    await pipeline.aclose()
+    assert ended == [True]
+
+
+async def test_a_callers_iterable_stays_open() -> None:
+    """Only generators are closed: a file belongs to the caller."""
+
+    class File:
+        closed = False
+
+        def __iter__(self) -> Iterator[int]:
+            return iter([1, 2, 3])
+
+        def close(self) -> None:
+            self.closed = True
+
+    file = File()
+    pipeline = Pipeline(file, Spy().work, concurrency=2)
+    assert sorted([item async for item in pipeline]) == [1, 2, 3]
+    assert not file.closed
+
+
+async def test_closing_before_the_first_result() -> None:
+    """A pipeline that was never iterated still closes its input and says that it ended."""
+    ended = []
+    source = (i for i in range(3))
+    pipeline = Pipeline(source, Spy().work, concurrency=2, on_end=lambda: ended.append(True))
+    await pipeline.aclose()
+    await pipeline.aclose()
+    assert ended == [True]
+    assert next(source, None) is None
+    with pytest.raises(StopAsyncIteration):
+        await anext(pipeline)
+
+
+async def test_a_waiting_consumer_gets_the_error_it_is_closed_with() -> None:
+    async def hang(index: int, item: int, deliver: Deliver[int]) -> None:
+        await asyncio.Event().wait()
+
+    pipeline = Pipeline(range(5), hang, concurrency=2)
+    waiting = asyncio.create_task(anext(pipeline))  # type: ignore[arg-type]  # an awaitable
+    await asyncio.sleep(0)
+    await pipeline.aclose(RuntimeError("closed by somebody else"))
+    with pytest.raises(RuntimeError, match="closed by somebody else"):
+        await waiting
+    assert no_tasks_but_this()
+
+
+async def test_a_cancelled_close_still_cleans_up() -> None:
+    """Cancelling whoever awaits ``aclose`` does not stop the cleaning up."""
+    released = asyncio.Event()
+    cleaned = []
+
+    async def slow_to_stop(index: int, item: int, deliver: Deliver[int]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await released.wait()
+            cleaned.append(index)
+
+    pipeline = Pipeline(range(2), slow_to_stop, concurrency=2)
+    consumer = asyncio.create_task(anext(pipeline))  # type: ignore[arg-type]  # an awaitable
+    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(pipeline.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    released.set()
+    with pytest.raises(StopAsyncIteration):
+        await consumer
+    assert sorted(cleaned) == [0, 1]
+
+
+async def test_several_consumers_share_the_results() -> None:
+    spy = Spy([1, 4, 2])
+    pipeline = Pipeline(range(200), spy.work, concurrency=5)
+    parts = await asyncio.gather(*(consume(pipeline, spy) for _ in range(3)))
+    assert sorted(sum(parts, [])) == list(range(200))
+
+
+async def test_one_unit_may_deliver_several_results() -> None:
+    """A unit is a chunk of ids for the list strategy: one call of work, many results."""
+
+    async def work(index: int, item: list[int], deliver: Deliver[int]) -> None:
+        for offset, value in enumerate(item):
+            await asyncio.sleep(0)
+            deliver(index * 3 + offset, value)
+
+    chunks: Iterable[list[int]] = [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    pipeline = Pipeline(chunks, work, concurrency=2)
+    assert sorted([value async for value in pipeline]) == list(range(9))
+
+
+async def test_memory_does_not_grow_with_the_input() -> None:
+    spy = Spy([1, 2])
+
+    async def peak(count: int) -> int:
+        gc.collect()
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        pipeline = Pipeline(range(count), spy.work, concurrency=20)
+        async for _ in pipeline:
+            spy.taken += 1
+        return tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        await peak(200)
+        small, large = await peak(200), await peak(4000)
+    finally:
+        tracemalloc.stop()
+    assert large < small * 1.5 + 50_000
+
+
+def test_what_is_not_iterable_is_a_type_error() -> None:
+    with pytest.raises(TypeError):
+        Pipeline(5, Spy().work, concurrency=1)  # type: ignore[arg-type]
