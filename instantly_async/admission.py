@@ -44,7 +44,7 @@ class Admission:
     def __init__(self, policy: RetryPolicy) -> None:
         self.breaker = CircuitBreaker(policy)
         self.budget = RetryBudget(policy)
-        self.last_success_at = float("-inf")
+        self.last_success_sent_at = float("-inf")
         self._queue: deque[_Waiter] = deque()
         self._at_work = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -104,9 +104,9 @@ class Admission:
         self.breaker.probing = False
         self._pump()
 
-    def on_success(self, now: float, *, probe: bool) -> None:
-        """Note an answer that shows the service is alive, be it a 404."""
-        self.last_success_at = now
+    def on_success(self, sent_at: float, *, probe: bool) -> None:
+        """Note an answer that shows the service was alive at ``sent_at``, be it a 404."""
+        self.last_success_sent_at = max(sent_at, self.last_success_sent_at)
         if self.breaker.is_calm and not self._queue:
             return
         if probe:

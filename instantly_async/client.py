@@ -220,6 +220,8 @@ class InstantlyClient(Generic[L]):
         self._single = GetLookup(self._workspace, self._recorder, patient=False)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_workspace"):  # within a traceback of __init__
+            return "<InstantlyClient unconfigured>"
         state = "closed" if self._closed else "open"
         return f"<InstantlyClient {state} {self._pool!r} {self._workspace.limiter!r}>"
 

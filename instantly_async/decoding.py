@@ -62,6 +62,8 @@ class LeadDecoder(Generic[L]):
             lead = self._fast.decode(body)
             found_id = self._id_of(lead, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found_id = None
+        if found_id is None:  # outside the except block: msgspec's error can quote values
             return self._salvage(body, wire_id)
         if found_id != wire_id:
             raise _other_lead(body)

@@ -1,8 +1,9 @@
 """One unit of work, from id to outcome: a ladder of methods, each adding one concern.
 
 ``run`` counts, ``_repeat`` repeats, ``_attempt`` sends, ``_read`` decodes, ``_judge`` tells
-limiter and breaker. A first attempt that nothing holds up takes the shortest way. What to repeat is decided in ``retry.py``, when in ``admission.py`` and
-``limiter.py``, what an answer means in ``protocol.py`` and ``decoding.py``.
+limiter and breaker. A first attempt that nothing holds up takes the shortest way. What to
+repeat is decided in ``retry.py``, when in ``admission.py`` and ``limiter.py``, what an answer
+means in ``protocol.py`` and ``decoding.py``.
 
 The place of the second strategy, a list request for up to 100 ids, is beside ``GetLookup``.
 """
@@ -76,14 +77,25 @@ class _Decoded(msgspec.Struct, Generic[L], gc=False):
 class _Unit:
     """What is known of one id while it is looked up."""
 
-    __slots__ = ("attempts", "spent_s", "started_at", "tries", "was_probe", "wire")
+    __slots__ = (
+        "attempts",
+        "first_sent_at",
+        "lone_probes",
+        "spent_s",
+        "started_at",
+        "tries",
+        "was_probe",
+        "wire",
+    )
 
     def __init__(self, wire: str, started_at: float) -> None:
         self.wire = wire
         self.started_at = started_at
         self.attempts = 0
         self.spent_s = 0.0
+        self.first_sent_at: float | None = None
         self.was_probe = False
+        self.lone_probes = 0  # probes that failed while no other id was there to take one
         self.tries: Tries | None = None  # made when the first attempt has failed
 
     def spend(self, seconds: float) -> None:
@@ -187,11 +199,14 @@ class GetLookup(Generic[L]):
         kind = Kind.FIRST if unit.was_probe else Kind.RETRY
         while not isinstance(result, _Decoded):
             if unit.was_probe and _speaks_of_outage(result):
-                wait_s = 0.0  # a probe costs the id nothing; it queues again behind the others
+                # A probe costs the id nothing; it queues again, behind the others.
+                if self._is_to_blame(unit):
+                    return result
+                wait_s = 0.0
             else:
                 kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
                 patience_s = tries.wait_s(result, policy.max_elapsed_s)
-                if patience_s is None and not self._is_outage(result, unit.started_at):
+                if patience_s is None and not self._is_outage(result, unit):
                     return result
                 if patience_s is None:
                     self._admission.declare_outage(_now())
@@ -215,13 +230,25 @@ class GetLookup(Generic[L]):
             raise
         return await self._attempt(unit, probe=probe)
 
-    def _is_outage(self, error: LeadError, started_at: float) -> bool:
-        """Whether an id is out of attempts while nothing at all has succeeded since its first."""
+    def _is_outage(self, error: LeadError, unit: _Unit) -> bool:
+        """Whether an id is out of attempts, but nothing sent since its first has succeeded."""
+        assert unit.first_sent_at is not None
         return (
             self._patient
             and _speaks_of_outage(error)
-            and self._admission.last_success_at < started_at
+            and self._admission.last_success_sent_at <= unit.first_sent_at
         )
+
+    def _is_to_blame(self, unit: _Unit) -> bool:
+        """Whether it is the id and not the service, though only this id can tell.
+
+        A bad id at the end of the input looks like an outage: no other id is left to take a
+        probe. It is let off after as many probes as it had attempts, half a minute, if the
+        service has ever answered.
+        """
+        unit.lone_probes = 0 if self._admission.waiting else unit.lone_probes + 1
+        has_answered = self._admission.last_success_sent_at > float("-inf")
+        return has_answered and unit.lone_probes >= self._workspace.retry.attempts
 
     async def _attempt(self, unit: _Unit, *, probe: bool) -> _Decoded[L] | LeadError:
         """Send once and judge the answer. Errors are values, without tracebacks."""
@@ -248,6 +275,7 @@ class GetLookup(Generic[L]):
             raise
         finally:
             unit.spend(exchange.spent_s)
+            unit.first_sent_at = unit.first_sent_at or exchange.sent_at or _now()
             self._recorder.requests += exchange.sends
         self._judge(result, exchange, probe=probe)
         if isinstance(result, RunError):
@@ -295,7 +323,7 @@ class GetLookup(Generic[L]):
             self._admission.on_no_verdict(now, probe=probe)
         elif not isinstance(result, RunError):
             self._limiter.on_success(now)
-            self._admission.on_success(now, probe=probe)
+            self._admission.on_success(exchange.sent_at or now, probe=probe)
         elif probe:
             self._admission.abandon_probe()
 
@@ -314,9 +342,10 @@ class GetLookup(Generic[L]):
                 retry_after_s=asked_s,
             )
         if isinstance(error, RateLimitedError):
-            sent_at = now if exchange.sent_at is None else exchange.sent_at
+            sent_at = exchange.sent_at or now
             self._limiter.on_throttled(now, sent_at=sent_at, retry_after_s=asked_s)
-            self._admission.on_success(now, probe=probe)  # the service is alive, only busy
+            # The service is alive, only busy.
+            self._admission.on_success(sent_at, probe=probe)
             return
         if asked_s is not None:
             self._limiter.pause(now, asked_s)

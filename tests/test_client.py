@@ -1,0 +1,451 @@
+"""The public face over real HTTP, against the fake API in this process."""
+
+import asyncio
+import gc
+import logging
+import pickle
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from instantly_async import (
+    AdaptiveLimiter,
+    AuthenticationError,
+    ClosedError,
+    ConfigurationError,
+    DecodeError,
+    EdgeBlockedError,
+    Failed,
+    Found,
+    InstantlyClient,
+    InvalidLeadIdError,
+    Lead,
+    NotFound,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimit,
+    RetryPolicy,
+    RunError,
+    ServerError,
+    Timeouts,
+)
+from instantly_async.testing import FakeInstantly, Fault, lead_ids
+
+CANARY = "canary-7f3a-key"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeInstantly]:
+    async with FakeInstantly(api_key=CANARY, rate_limit=None) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(fake: FakeInstantly) -> AsyncIterator[InstantlyClient[Lead]]:
+    async with InstantlyClient(CANARY, base_url=fake.url, rate_limit=None) as client:
+        yield client
+    await asyncio.sleep(0)
+
+
+async def test_get_lead(client: InstantlyClient[Lead]) -> None:
+    """As text in any case with white space, or as a UUID."""
+    (lead_id,) = lead_ids(1)
+    for given in (lead_id, f"  {lead_id.upper()}\n", UUID(lead_id)):
+        lead = await client.get_lead(given)
+        assert isinstance(lead, Lead)
+        assert lead.id == lead_id
+    assert client.stats.found == 3
+
+
+async def test_get_lead_raises(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
+    missing, broken = lead_ids(2)
+    fake.unknown = {missing}
+    fake.script(broken, *[Fault.status(400)])
+    with pytest.raises(NotFoundError) as caught:
+        await client.get_lead(missing)
+    assert (caught.value.lead_id, caught.value.attempts) == (missing, 1)
+    with pytest.raises(InvalidLeadIdError):
+        await client.get_lead("no-uuid")
+    with pytest.raises(Exception, match="HTTP 400"):
+        await client.get_lead(broken)
+    assert client.stats.not_found == 1
+    assert client.stats.failed == {"InvalidLeadIdError": 1, "RequestRejectedError": 1}
+
+
+async def test_stream_gives_every_outcome_once(
+    fake: FakeInstantly, client: InstantlyClient[Lead]
+) -> None:
+    ids: list[Any] = [*lead_ids(50), "no-uuid", *lead_ids(2), UUID(next(lead_ids(1)))]
+    fake.unknown = {ids[3]}
+    fake.script(ids[5], *[Fault.status(500)] * 5)
+    fake.latency_s = 0.005  # so that others are sent after the bad one
+    async with client.stream_leads(ids) as stream:
+        outcomes = [outcome async for outcome in stream]
+    assert sorted(outcome.index for outcome in outcomes) == list(range(len(ids)))
+    assert all(outcome.lead_id is ids[outcome.index] for outcome in outcomes)
+    kinds = Counter(type(outcome).__name__ for outcome in outcomes)
+    assert kinds == {"Found": 51, "NotFound": 1, "Failed": 2}
+    by_index = {outcome.index: outcome for outcome in outcomes}
+    assert isinstance(by_index[3], NotFound)
+    failed = by_index[5]
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, ServerError)
+    stats = stream.stats
+    assert (stats.requested, stats.done, stats.in_flight) == (54, 54, 0)
+    assert stats.requests == fake.counts.total() == 53 + 4
+    assert stats.retries == 4
+    assert stats.latency_p50_s is not None
+    assert stats.bytes_received > 100_000
+    assert stats.elapsed_s == stream.stats.elapsed_s > 0  # the clock has stopped
+    assert client.stats.found == 51
+
+
+async def test_ordered_stream(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
+    fake.latency_s, fake.jitter_s = 0.004, 0.004
+    ids = list(lead_ids(150))
+    async with client.stream_leads(iter(ids), ordered=True, concurrency=20) as stream:
+        assert [outcome.lead_id async for outcome in stream] == ids
+
+
+async def test_async_input_and_bare_loop(client: InstantlyClient[Lead]) -> None:
+    async def slowly() -> AsyncIterator[str]:
+        for lead_id in lead_ids(10):
+            await asyncio.sleep(0)
+            yield lead_id
+
+    found = [outcome.index async for outcome in client.stream_leads(slowly())]
+    assert sorted(found) == list(range(10))
+
+
+async def test_a_bare_loop_left_early_is_cleaned_up(
+    fake: FakeInstantly, client: InstantlyClient[Lead]
+) -> None:
+    """When the stream is collected its work ends, and its generator is closed."""
+    closed = []
+
+    def endless() -> Iterator[str]:
+        try:
+            yield from lead_ids(10_000)
+        finally:
+            closed.append(True)
+
+    async for outcome in client.stream_leads(endless(), concurrency=4):
+        assert isinstance(outcome, Found)
+        break
+    gc.collect()
+    for _ in range(50):
+        if closed:
+            break
+        await asyncio.sleep(0.01)
+    assert closed == [True]
+    assert client.stats.in_flight == 0
+    assert client._streams == {}
+
+
+async def test_get_leads_in_input_order(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
+    ids = [*lead_ids(20), "bad"]
+    fake.unknown = {ids[4]}
+    batch = await client.get_leads(ids)
+    assert [outcome.lead_id for outcome in batch.outcomes] == ids
+    assert [lead.id for lead in batch.leads] == [i for i in ids[:20] if i != ids[4]]
+    assert batch.not_found == [ids[4]]
+    assert [failed.lead_id for failed in batch.failed] == ["bad"]
+    assert batch.stats.requested == 21
+    with pytest.raises(InvalidLeadIdError) as caught:
+        batch.raise_for_failures()
+    assert caught.value.__notes__ == ["1 of 21 leads failed; this is the first."]
+    assert (await client.get_leads([])).outcomes == ()
+
+
+async def test_a_run_error_carries_the_finished_part(
+    fake: FakeInstantly, client: InstantlyClient[Lead]
+) -> None:
+    ids = list(lead_ids(300))
+    fake.script(ids[150], Fault.status(402))
+    with pytest.raises(PaymentRequiredError) as caught:
+        await client.get_leads(ids, concurrency=10)
+    partial = caught.value.partial
+    assert 100 < len(partial.outcomes) < 200
+    assert fake.counts.total() < 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "words"),
+    [
+        ({"api_key": "another-key"}, AuthenticationError, "the api_key argument"),
+        ({"paid_plan": False}, PaymentRequiredError, "paid plan"),
+        ({"scopes": {"campaigns:read"}}, PermissionDeniedError, "leads:read"),
+        ({"down": Fault.status(403, b"error code: 1010")}, EdgeBlockedError, "CDN"),
+    ],
+)
+async def test_fatal_answers_stop_the_run(
+    settings: dict[str, Any], kind: type[RunError], words: str
+) -> None:
+    async with FakeInstantly(**{"api_key": CANARY, **settings}) as fake:
+        async with InstantlyClient(CANARY, base_url=fake.url, concurrency=10) as client:
+            with pytest.raises(kind, match=words):
+                async for _ in client.stream_leads(lead_ids(1000)):
+                    pass
+            assert fake.counts.total() <= 10
+        await asyncio.sleep(0)
+
+
+async def test_own_lead_type(fake: FakeInstantly) -> None:
+    """Three fields decode just those three; salvage and raw bytes work as for ``Lead``."""
+
+    class Row(msgspec.Struct):
+        id: str
+        email: str | None = None
+        opens: int = msgspec.field(default=0, name="email_open_count")
+
+    (lead_id,) = lead_ids(1)
+    fake.script(lead_id, Fault.patch(email_open_count="12"))
+    async with InstantlyClient(CANARY, base_url=fake.url, lead_type=Row) as client:
+        async with client.stream_leads([lead_id]) as stream:
+            (outcome,) = [outcome async for outcome in stream]
+        assert isinstance(outcome, Found)
+        assert outcome.lead.opens == 12
+        assert outcome.problems == ("email_open_count",)
+        assert outcome.raw is not None
+        assert b'"email_open_count":"12"' in outcome.raw.replace(b" ", b"")
+        lead = await client.get_lead(lead_id)
+        assert isinstance(lead, Row)
+    await asyncio.sleep(0)
+
+
+async def test_keep_raw(client: InstantlyClient[Lead]) -> None:
+    batch = await client.get_leads(lead_ids(3), keep_raw=True)
+    for outcome in batch.outcomes:
+        assert isinstance(outcome, Found)
+        assert type(outcome.raw) is bytes
+        assert msgspec.json.decode(outcome.raw)["id"] == outcome.lead_id
+    batch = await client.get_leads(lead_ids(3))
+    assert [o.raw for o in batch.outcomes if isinstance(o, Found)] == [None] * 3
+
+
+async def test_the_wrong_lead_is_never_passed_on(
+    fake: FakeInstantly, client: InstantlyClient[Lead]
+) -> None:
+    (lead_id,) = lead_ids(1)
+    fake.script(lead_id, Fault.wrong_id(), Fault.wrong_id())
+    with pytest.raises(DecodeError) as caught:
+        await client.get_lead(lead_id)
+    assert caught.value.path == "$.id"
+
+
+async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
+    """Same connections, own limiter and header; the same id gives the same sibling."""
+    sibling = client.for_workspace("ws-1")
+    assert client.for_workspace("ws-1") is sibling
+    assert sibling.for_workspace("ws-2") is client.for_workspace("ws-2")
+    assert sibling._workspace.limiter is not client._workspace.limiter
+    assert sibling._pool is client._pool
+    await client.get_lead(next(lead_ids(1)))
+    await sibling.get_lead(next(lead_ids(1)))
+    assert [request.workspace for request in fake.requests] == [None, "ws-1"]
+    await sibling.aclose()
+    with pytest.raises(ClosedError):
+        await sibling.get_lead(next(lead_ids(1)))
+    await client.get_lead(next(lead_ids(1)))  # the connections are the parent's
+    with pytest.raises(ConfigurationError):
+        client.for_workspace("no header\r\n")
+
+
+async def test_the_parent_closes_its_siblings(fake: FakeInstantly) -> None:
+    client = InstantlyClient(CANARY, base_url=fake.url, workspace="ws-0")
+    assert client.for_workspace("ws-0") is client
+    sibling = client.for_workspace("ws-1")
+    await client.aclose()
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        sibling.stream_leads([])
+    with pytest.raises(ClosedError):
+        client.for_workspace("ws-2")
+
+
+async def test_a_shared_limiter_paces_both(fake: FakeInstantly) -> None:
+    limiter = AdaptiveLimiter(RateLimit(per_second=1000, per_minute=60_000))
+    async with (
+        InstantlyClient(CANARY, base_url=fake.url, limiter=limiter) as a,
+        InstantlyClient(CANARY, base_url=fake.url, limiter=limiter) as b,
+    ):
+        await asyncio.gather(a.get_leads(lead_ids(30)), b.get_leads(lead_ids(30)))
+        assert a.stats.allowed_rate == b.stats.allowed_rate == limiter.rate
+    await asyncio.sleep(0)
+
+
+async def test_closing_ends_open_streams_with_an_error(fake: FakeInstantly) -> None:
+    """A consumer that waits is told; ids are not silently left out."""
+    fake.latency_s = 5.0
+    client = InstantlyClient(CANARY, base_url=fake.url)
+    stream = client.stream_leads(lead_ids(10))
+    never_used = client.stream_leads(lead_ids(10))
+    consumer = asyncio.ensure_future(anext(stream))
+    single = asyncio.create_task(client.get_lead(next(lead_ids(1))))
+    while fake.counts.total() < 1 and not client.stats.in_flight:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        await consumer
+    with pytest.raises(ClosedError):
+        await single
+    with pytest.raises(StopAsyncIteration):
+        await anext(never_used)
+    assert client.stats.in_flight == 0
+    assert "closed" in repr(client)
+    await asyncio.sleep(0)
+
+
+def test_a_client_belongs_to_one_loop(fake_instantly: FakeInstantly) -> None:
+    client = InstantlyClient(fake_instantly.api_key, base_url=fake_instantly.url)
+
+    async def use() -> None:
+        await client.get_lead(next(lead_ids(1)))
+
+    async def close() -> None:
+        await client.aclose()
+        await asyncio.sleep(0)
+
+    with asyncio.Runner() as runner:
+        runner.run(use())
+        with asyncio.Runner() as other, pytest.raises(ClosedError, match="another event loop"):
+            other.run(use())
+        runner.run(close())
+    assert client.stats.found == 1  # readable without a loop
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"api_key": ""}, "no API key"),
+        ({"api_key": "a key"}, "characters"),
+        ({"api_key": "key\r\nX-Evil: 1"}, "characters"),
+        ({"base_url": "ftp://api.instantly.ai"}, "https"),
+        ({"base_url": "http://api.instantly.ai"}, "https"),
+        ({"base_url": "https://api.instantly.ai/api/v2"}, "path"),
+        ({"base_url": "https://user:pw@api.instantly.ai"}, "password"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"concurrency": 1.5}, "concurrency"),
+        ({"workspace": "ws 1"}, "workspace"),
+        ({"proxy": "socks5://user:pw@proxy"}, "proxy"),
+        ({"lead_type": dict}, "lead_type"),
+    ],
+)
+def test_bad_settings_are_refused_at_construction(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        InstantlyClient(**{"api_key": CANARY, **arguments})
+    assert "pw" not in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INSTANTLY_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="INSTANTLY_API_KEY"):
+        InstantlyClient()
+    monkeypatch.setenv("INSTANTLY_API_KEY", f" {CANARY}\n")
+    client = InstantlyClient()
+    assert client._key.origin == "INSTANTLY_API_KEY"
+    assert client._key.header() == f"Bearer {CANARY}"
+
+
+def test_a_bad_key_is_not_in_the_traceback() -> None:
+    """Tools that print locals find the key in no frame of ours."""
+    try:
+        InstantlyClient(f"{CANARY} with a space")
+    except ConfigurationError as error:
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        ours = [frame for frame in frames if "instantly_async" in frame.filename]
+        assert ours
+        assert not any(CANARY in str(frame.locals) for frame in ours)
+
+
+async def test_wrong_use_is_a_type_error(client: InstantlyClient[Lead]) -> None:
+    for wrong in ("one-string", b"bytes", 5):
+        with pytest.raises(TypeError):
+            client.stream_leads(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="strategy"):
+        client.stream_leads([], strategy="fast")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="concurrency"):
+        client.stream_leads([], concurrency=-1)
+
+
+async def test_the_key_shows_nowhere(fake: FakeInstantly, caplog: pytest.LogCaptureFixture) -> None:
+    """Reprs, logs at DEBUG, errors with locals and pickles: no canary, and no email either."""
+    caplog.set_level(logging.DEBUG)
+    ids = list(lead_ids(30))
+    fake.script(
+        ids[0],
+        *[Fault.status(400, b'{"statusCode":400,"error":"x","message":"%s"}' % CANARY.encode())],
+    )
+    fake.script(ids[1], *[Fault.reset()] * 12)
+    fake.latency_s = 0.005
+    fake.script(ids[2], *[Fault.body(b"<html>")] * 3)
+    fake.script(ids[3], Fault.throttle())
+    policy = RetryPolicy(backoff_base_s=0.001, backoff_cap_s=0.01)
+    async with InstantlyClient(
+        CANARY, base_url=fake.url, retry=policy, timeouts=Timeouts()
+    ) as client:
+        batch = await client.get_leads(ids)
+        assert len(batch.failed) == 3
+        seen = [
+            repr(client),
+            repr(client._pool),
+            repr(vars(client)),
+            repr(batch.failed),
+            repr(client.stats),
+        ]
+        seen += [repr(vars(client._pool)), repr(client._workspace), repr(client.stream_leads([]))]
+        for failed in batch.failed:
+            seen += [str(failed.error), repr(vars(failed.error)), repr(failed.error.args)]
+            seen.append(repr(pickle.dumps(failed.error)))
+            assert failed.error.__context__ is None
+            assert failed.error.__cause__ is None
+            try:
+                raise failed.error
+            except Exception as error:
+                report = traceback.TracebackException.from_exception(error, capture_locals=True)
+                seen += [line for line in report.format() if "test_client.py" not in line]
+        with pytest.raises(TypeError):
+            pickle.dumps(client._key)
+    text = "\n".join([*seen, caplog.text])
+    assert CANARY not in text
+    assert "@example.com" not in caplog.text
+    assert "again in" in caplog.text
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
+    """Cancelled at any instant: no task, connection, slot or token waiter is left."""
+    async with FakeInstantly(
+        api_key=CANARY, latency_s=0.01, jitter_s=0.01, fault_rate=0.3, seed=seed
+    ) as fake:
+        before = asyncio.all_tasks()
+        client = InstantlyClient(CANARY, base_url=fake.url, concurrency=8)
+        for round_ in range(12):
+            task = asyncio.create_task(client.get_leads(lead_ids(200)))
+            await asyncio.sleep((seed * 12 + round_) * 0.0017 % 0.09)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            connector = client._pool._session and client._pool._session.connector
+            assert not (connector and connector._acquired)  # type: ignore[attr-defined]
+            assert client._pool._slots._value == 8
+            assert not client._pool._in_flight
+            assert not client._workspace.limiter._turn.locked()
+            assert client._streams == {}
+            assert client.stats.in_flight == 0
+        await client.aclose()
+        left = {
+            task
+            for task in asyncio.all_tasks() - before
+            if "instantly_async/" in repr(task) and "testing" not in repr(task)
+        }
+        assert left == set()
