@@ -79,7 +79,10 @@ def main(count: int = 1_000, rounds: int = 60) -> float:
     low, _, high = statistics.quantiles(ratios, n=4)
     print(f"bare aiohttp     {statistics.median(bare) * 1e6:7.1f} µs CPU a lead")
     print(f"instantly-async  {statistics.median(ours) * 1e6:7.1f} µs CPU a lead")
-    print(f"ratio {ratio:.2f} (median of {rounds} rounds; quartiles {low:.2f} and {high:.2f}; target 1.35)")
+    print(
+        f"ratio {ratio:.2f} (median of {rounds} rounds; "
+        f"quartiles {low:.2f} and {high:.2f}; target 1.35)"
+    )
     return ratio
 
 

@@ -13,7 +13,7 @@ from typing import cast
 
 from instantly_async.testing import lead_json
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
 class LeadProtocol(asyncio.Protocol):

@@ -1,6 +1,6 @@
 """Bulk concurrent fetching of Instantly leads by id, for asyncio."""
 
-from .client import InstantlyClient, LeadStream
+from .client import InstantlyClient
 from .errors import (
     AuthenticationError,
     ClosedError,
@@ -43,6 +43,7 @@ from .models import (
 from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Timeouts
 from .stats import Stats
+from .stream import LeadStream
 
 __all__ = [
     "AdaptiveLimiter",

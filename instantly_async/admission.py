@@ -71,7 +71,7 @@ class Admission:
 
     @property
     def is_clear(self) -> bool:
-        """Whether a first attempt need not wait: then ``budget.deposit()`` is all there is to do."""
+        """Whether a first attempt need not wait: then ``budget.deposit()`` is all to do."""
         return not self.breaker.is_open and not self._queue
 
     async def admit(self, kind: Kind, *, patient: bool) -> bool:

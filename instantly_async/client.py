@@ -1,101 +1,38 @@
-"""The public face: ``InstantlyClient`` and ``LeadStream``. Thin; everything else is below."""
+"""The public face: ``InstantlyClient``. Thin; everything else is below."""
 
 import asyncio
+import copy
 import os
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from .admission import Admission
 from .decoding import LeadDecoder
-from .errors import ClosedError, ConfigurationError, LeadError, NotFoundError, RunError
+from .errors import ClosedError, ConfigurationError, RunError
 from .limiter import AdaptiveLimiter
 from .lookup import GetLookup, Workspace
 from .models import Lead
-from .outcomes import Failed, Found, LeadBatch, LeadId, Outcome
+from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .pipeline import Pipeline, Source
-from .protocol import ApiKey, base_url_problem, is_header_token, key_problem
+from .protocol import base_url_problem, proxy_problem, read_api_key, workspace_headers
 from .session import SessionPool
 from .settings import (
-    API_KEY_VARIABLE,
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
     RateLimit,
     RetryPolicy,
     Timeouts,
+    check_concurrency,
 )
 from .stats import Recorder, Stats
+from .stream import LeadStream
 
 L = TypeVar("L")
 
-Strategy = Literal["get"]
-"""How leads are fetched. ``"get"``: one request per id."""
-
-
-class LeadStream(Generic[L]):
-    """Outcomes as they complete: an async context manager and an async iterator.
-
-    A bare ``async for`` works too; only the context manager makes leaving early
-    deterministic. Left by ``break`` without it, the work in flight ends when the stream is
-    collected, at the latest with the client.
-    """
-
-    def __init__(
-        self,
-        pipeline: Pipeline[LeadId, Outcome[L]],
-        recorder: Recorder,
-        owner: "InstantlyClient[L]",
-    ) -> None:
-        self._pipeline = pipeline
-        self._recorder = recorder
-        self._owner = owner
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def __repr__(self) -> str:
-        return f"<LeadStream requested={self._recorder.requested} in_flight={self._recorder.in_flight}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> AsyncIterator[Outcome[L]]:
-        return self
-
-    def __anext__(self) -> Awaitable[Outcome[L]]:
-        """Give the next outcome.
-
-        Raises:
-            RunError: the run had to stop; what was finished has been given before.
-            ClosedError: the client was closed meanwhile.
-        """
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._owner._begin(self._recorder)
-        return self._pipeline.__anext__()
-
-    async def aclose(self) -> None:
-        """Cancel and await the work in flight; close the input if it is a generator."""
-        await self._pipeline.aclose()
-
-    def __del__(self) -> None:
-        # May run in any thread, and after the loop's end.
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._pipeline.cancel)
-
-    @property
-    def stats(self) -> Stats:
-        """What this stream has done so far."""
-        return self._owner._snapshot(self._recorder)
+Strategy = Literal["get"]  # how leads are fetched: one request per id
 
 
 class InstantlyClient(Generic[L]):
@@ -170,17 +107,16 @@ class InstantlyClient(Generic[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        key, api_key = _read_api_key(api_key), None  # a traceback must not find it in here
+        key, api_key = read_api_key(api_key, os.environ), None  # tracebacks must not find it here
         if isinstance(key, ConfigurationError):
             raise key
-        if problem := base_url_problem(base_url):
+        if problem := base_url_problem(base_url) or proxy_problem(proxy):
             raise ConfigurationError(problem)
-        _check_proxy(proxy)
         self._key = key
         self._rate_limit = rate_limit
         self._retry = retry
         self._timeouts = timeouts
-        self._concurrency = _check_concurrency(concurrency)
+        self._concurrency = check_concurrency(concurrency)
         self._decoder: LeadDecoder[L] = LeadDecoder(lead_type)
         self._pool = SessionPool(
             base_url.rstrip("/"),
@@ -213,7 +149,7 @@ class InstantlyClient(Generic[L]):
             key=self._key,
             retry=self._retry,
             timeouts=self._timeouts,
-            headers=_workspace_headers(workspace),
+            headers=workspace_headers(workspace),
             rng=random.random,
             wall_clock=time.time,
         )
@@ -243,7 +179,7 @@ class InstantlyClient(Generic[L]):
         """
         self._closed = True
         for pipeline in list(self._streams):
-            await pipeline.aclose(ClosedError("The client was closed while the stream was open."))
+            await pipeline.aclose(ClosedError("The client was closed."))
         if self._parent is None:
             for sibling in self._siblings.values():
                 if sibling is not self:
@@ -260,23 +196,13 @@ class InstantlyClient(Generic[L]):
             ConfigurationError: the id has characters that no header may have.
         """
         root = self._parent or self
-        root._require_open()
-        if workspace not in root._siblings:
-            sibling: InstantlyClient[L] = object.__new__(type(self))
-            for name in (
-                "_key",
-                "_rate_limit",
-                "_retry",
-                "_timeouts",
-                "_concurrency",
-                "_decoder",
-                "_pool",
-                "_siblings",
-            ):
-                setattr(sibling, name, getattr(root, name))
-            sibling._bind(workspace, AdaptiveLimiter(root._rate_limit), parent=root)
-            root._siblings[workspace] = sibling
-        return root._siblings[workspace]
+        root._require_open()  # noqa: SLF001 - a sibling is this same class
+        if workspace not in self._siblings:
+            sibling = copy.copy(root)
+            limiter = AdaptiveLimiter(self._rate_limit)
+            sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
+            self._siblings[workspace] = sibling
+        return self._siblings[workspace]
 
     @property
     def stats(self) -> Stats:
@@ -300,16 +226,7 @@ class InstantlyClient(Generic[L]):
         self._begin(self._recorder)
         outcomes: dict[int, Outcome[L]] = {}
         await self._single.run(0, lead_id, outcomes.__setitem__)
-        outcome = outcomes[0]
-        if isinstance(outcome, Found):
-            return outcome.lead
-        error: LeadError
-        if isinstance(outcome, Failed):
-            error = outcome.error
-        else:
-            error = NotFoundError("The workspace has no such lead")
-            error.lead_id, error.attempts = lead_id, outcome.attempts
-        raise error
+        return lead_or_raise(outcomes[0])
 
     def stream_leads(
         self,
@@ -342,7 +259,7 @@ class InstantlyClient(Generic[L]):
             raise TypeError("lead_ids is one string; pass a collection of ids, or use get_lead.")
         if strategy != "get":
             raise ConfigurationError(f'strategy must be "get"; {strategy!r} is not.')
-        limit = self._concurrency if concurrency is None else _check_concurrency(concurrency)
+        limit = self._concurrency if concurrency is None else check_concurrency(concurrency)
         recorder = Recorder()
         lookup = GetLookup(self._workspace, recorder, keep_raw=keep_raw)
 
@@ -357,7 +274,11 @@ class InstantlyClient(Generic[L]):
             on_end=on_end,
         )
         self._streams[pipeline] = recorder
-        return LeadStream(pipeline, recorder, self)
+        return LeadStream(
+            pipeline,
+            begin=lambda: self._begin(recorder),
+            snapshot=lambda: self._snapshot(recorder),
+        )
 
     async def get_leads(
         self,
@@ -387,7 +308,7 @@ class InstantlyClient(Generic[L]):
         ) as stream:
             try:
                 async for outcome in stream:
-                    outcomes.append(outcome)
+                    outcomes.append(outcome)  # noqa: PERF401 - an error must not lose them
             except RunError as error:
                 failure = error
         outcomes.sort(key=lambda outcome: outcome.index)
@@ -420,39 +341,6 @@ class InstantlyClient(Generic[L]):
             paused_s=self._workspace.limiter.paused_s(now),
             breaker_open=self._workspace.admission.breaker.is_open,
         )
-
-
-def _read_api_key(api_key: str | None) -> ApiKey | ConfigurationError:
-    origin = "the api_key argument"
-    if api_key is None:
-        api_key = os.environ.get(API_KEY_VARIABLE)
-        origin = API_KEY_VARIABLE
-    problem = key_problem(api_key)
-    if problem is not None or api_key is None:
-        return ConfigurationError(problem)
-    return ApiKey(api_key.strip(), origin)
-
-
-def _workspace_headers(workspace: str | None) -> Mapping[str, str]:
-    if workspace is None:
-        return {}
-    if not is_header_token(workspace):
-        raise ConfigurationError("workspace must be an id: visible ASCII without white space.")
-    return {"x-as-workspace": workspace}
-
-
-def _check_concurrency(value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError(
-            f"concurrency must be a whole number of at least 1; {value!r} is not."
-        )
-    return value
-
-
-def _check_proxy(proxy: str | None) -> None:
-    if proxy is not None and not proxy.startswith(("http://", "https://")):
-        # Not quoted: it can hold a password.
-        raise ConfigurationError("proxy must be an http:// or https:// URL.")
 
 
 def _now() -> float:

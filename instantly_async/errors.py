@@ -137,7 +137,7 @@ class ServerError(TransientError):
 
 
 class ProtocolError(TransientError):
-    """Not an answer of this API: broken HTTP (``status`` is ``None``) or a status it never sends."""
+    """Not an answer of this API: broken HTTP (``status`` ``None``) or a status it never sends."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -29,12 +29,12 @@ from .errors import (
     RunError,
     TransientError,
 )
+from .exchange import Exchange, Response, Transport
 from .limiter import AdaptiveLimiter
 from .outcomes import Failed, Found, LeadId, NotFound, Outcome
 from .pipeline import Deliver
 from .protocol import HTTP_OK, LEADS_PATH, ApiKey, error_for, wire_id
 from .retry import Tries
-from .session import Exchange, Response
 from .settings import MAX_LEAD_BYTES, RetryPolicy, Timeouts
 from .stats import Recorder
 
@@ -43,13 +43,6 @@ L = TypeVar("L")
 _log = logging.getLogger(__name__)
 
 _LEAST_ATTEMPT_S = 1.0  # an attempt shorter than this would say nothing about the server
-
-
-class Transport(Protocol):
-    """The seam to the network: sends an exchange, or raises one of our errors."""
-
-    async def request(self, exchange: Exchange) -> Response:
-        """Send one request and read its answer to the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,38 +65,6 @@ class _Decoded(msgspec.Struct, Generic[L], gc=False):
     lead: L
     problems: tuple[str, ...]
     body: bytes
-
-
-class _Unit:
-    """What is known of one id while it is looked up."""
-
-    __slots__ = (
-        "attempts",
-        "first_sent_at",
-        "lone_probes",
-        "spent_s",
-        "started_at",
-        "tries",
-        "was_probe",
-        "wire",
-    )
-
-    def __init__(self, wire: str, started_at: float) -> None:
-        self.wire = wire
-        self.started_at = started_at
-        self.attempts = 0
-        self.spent_s = 0.0
-        self.first_sent_at: float | None = None
-        self.was_probe = False
-        self.lone_probes = 0  # probes that failed while no other id was there to take one
-        self.tries: Tries | None = None  # made when the first attempt has failed
-
-    def spend(self, seconds: float) -> None:
-        """Count time in attempts into what the id may take."""
-        if self.tries is None:
-            self.spent_s += seconds
-        else:
-            self.tries.spent_s += seconds
 
 
 class GetLookup(Generic[L]):
@@ -142,43 +103,47 @@ class GetLookup(Generic[L]):
             error = InvalidLeadIdError("The id is no UUID, so no request was made")
             deliver(index, self._failed(index, lead_id, error, 0, 0.0))
             return
-        unit = _Unit(wire, _now())
+        started_at = _now()
+        tries = Tries(self._workspace.retry, self._workspace.rng)
         recorder.in_flight += 1
         self._admission.enter()
         try:
-            if self._admission.is_clear and not self._limiter.paused_s(unit.started_at):
+            if self._admission.is_clear and not self._limiter.paused_s(started_at):
                 self._admission.budget.deposit()
-                result = await self._attempt(unit, probe=False)
-                if not isinstance(result, _Decoded):
-                    result = await self._repeat(unit, result)
+                result = await self._attempt(wire, tries, probe=False)
             else:
-                result = await self._repeat(unit, await self._wait_and_attempt(unit, Kind.FIRST))
+                result = await self._wait_and_attempt(wire, tries, Kind.FIRST)
+            if not isinstance(result, _Decoded):
+                result = await self._repeat(wire, tries, result)
         finally:
             self._admission.leave()
             recorder.in_flight -= 1
-        deliver(index, self._outcome(index, lead_id, unit, result))
+        elapsed_s = _now() - started_at
+        deliver(index, self._outcome(index, lead_id, result, tries.attempts, elapsed_s))
 
     def _outcome(
-        self, index: int, lead_id: LeadId, unit: _Unit, result: _Decoded[L] | LeadError
+        self,
+        index: int,
+        lead_id: LeadId,
+        result: _Decoded[L] | LeadError,
+        attempts: int,
+        elapsed_s: float,
     ) -> Outcome[L]:
-        elapsed_s = _now() - unit.started_at
         if isinstance(result, _Decoded):
             self._recorder.found += 1
             return Found(
                 lead_id=lead_id,
                 index=index,
                 lead=result.lead,
-                attempts=unit.attempts,
+                attempts=attempts,
                 elapsed_s=elapsed_s,
                 problems=result.problems,
                 raw=result.body if self._keep_raw or result.problems else None,
             )
         if isinstance(result, NotFoundError):
             self._recorder.not_found += 1
-            return NotFound(
-                lead_id=lead_id, index=index, attempts=unit.attempts, elapsed_s=elapsed_s
-            )
-        return self._failed(index, lead_id, result, unit.attempts, elapsed_s)
+            return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
+        return self._failed(index, lead_id, result, attempts, elapsed_s)
 
     def _failed(
         self, index: int, lead_id: LeadId, error: LeadError, attempts: int, elapsed_s: float
@@ -190,36 +155,37 @@ class GetLookup(Generic[L]):
             lead_id=lead_id, index=index, error=error, attempts=attempts, elapsed_s=elapsed_s
         )
 
-    async def _repeat(
-        self, unit: _Unit, result: _Decoded[L] | LeadError
-    ) -> _Decoded[L] | LeadError:
+    async def _repeat(self, wire: str, tries: Tries, result: LeadError) -> _Decoded[L] | LeadError:
         """Repeat a first attempt that failed, until it succeeds or is given up."""
-        policy = self._workspace.retry
-        tries = unit.tries = Tries(policy, self._workspace.rng, spent_s=unit.spent_s)
-        kind = Kind.FIRST if unit.was_probe else Kind.RETRY
-        while not isinstance(result, _Decoded):
-            if unit.was_probe and _speaks_of_outage(result):
+        max_elapsed_s = self._workspace.retry.max_elapsed_s
+        kind = Kind.FIRST if tries.was_probe else Kind.RETRY
+        while True:
+            if tries.was_probe and _speaks_of_outage(result):
                 # A probe costs the id nothing; it queues again, behind the others.
-                if self._is_to_blame(unit):
+                if self._is_to_blame(tries):
                     return result
                 wait_s = 0.0
             else:
                 kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
-                patience_s = tries.wait_s(result, policy.max_elapsed_s)
-                if patience_s is None and not self._is_outage(result, unit):
+                patience_s = tries.wait_s(result, max_elapsed_s)
+                if patience_s is None and not self._is_outage(result, tries):
                     return result
                 if patience_s is None:
                     self._admission.declare_outage(_now())
                     tries.forgive()
                 wait_s = patience_s or 0.0
             self._recorder.retries += 1
-            _log.debug("Lead %s: %s; again in %.2f s", unit.wire, result, wait_s)
+            _log.debug("Lead %s: %s; again in %.2f s", wire, result, wait_s)
             if wait_s:
                 await asyncio.sleep(wait_s)
-            result = await self._wait_and_attempt(unit, kind)
-        return result
+            again = await self._wait_and_attempt(wire, tries, kind)
+            if isinstance(again, _Decoded):
+                return again
+            result = again
 
-    async def _wait_and_attempt(self, unit: _Unit, kind: Kind) -> _Decoded[L] | LeadError:
+    async def _wait_and_attempt(
+        self, wire: str, tries: Tries, kind: Kind
+    ) -> _Decoded[L] | LeadError:
         """Wait out breaker, budget and pauses, then try once."""
         probe = await self._admission.admit(kind, patient=self._patient)
         try:
@@ -228,45 +194,45 @@ class GetLookup(Generic[L]):
             if probe:
                 self._admission.abandon_probe()
             raise
-        return await self._attempt(unit, probe=probe)
+        return await self._attempt(wire, tries, probe=probe)
 
-    def _is_outage(self, error: LeadError, unit: _Unit) -> bool:
+    def _is_outage(self, error: LeadError, tries: Tries) -> bool:
         """Whether an id is out of attempts, but nothing sent since its first has succeeded."""
-        assert unit.first_sent_at is not None
+        assert tries.first_sent_at is not None
         return (
             self._patient
             and _speaks_of_outage(error)
-            and self._admission.last_success_sent_at <= unit.first_sent_at
+            and self._admission.last_success_sent_at <= tries.first_sent_at
         )
 
-    def _is_to_blame(self, unit: _Unit) -> bool:
+    def _is_to_blame(self, tries: Tries) -> bool:
         """Whether it is the id and not the service, though only this id can tell.
 
         A bad id at the end of the input looks like an outage: no other id is left to take a
         probe. It is let off after as many probes as it had attempts, half a minute, if the
         service has ever answered.
         """
-        unit.lone_probes = 0 if self._admission.waiting else unit.lone_probes + 1
+        tries.lone_probes = 0 if self._admission.waiting else tries.lone_probes + 1
         has_answered = self._admission.last_success_sent_at > float("-inf")
-        return has_answered and unit.lone_probes >= self._workspace.retry.attempts
+        return has_answered and tries.lone_probes >= self._workspace.retry.attempts
 
-    async def _attempt(self, unit: _Unit, *, probe: bool) -> _Decoded[L] | LeadError:
+    async def _attempt(self, wire: str, tries: Tries, *, probe: bool) -> _Decoded[L] | LeadError:
         """Send once and judge the answer. Errors are values, without tracebacks."""
         exchange = Exchange(
             "GET",
-            LEADS_PATH + unit.wire,
+            LEADS_PATH + wire,
             pacer=self._pacer,
             read_s=self._timeouts.read_s,
-            total_s=self._total_s(unit),
+            total_s=self._total_s(tries),
             max_bytes=MAX_LEAD_BYTES,
             headers=self._workspace.headers,
         )
-        unit.attempts += 1
-        unit.was_probe = probe
+        tries.attempts += 1
+        tries.was_probe = probe
         result: _Decoded[L] | LeadError | RunError
         try:
             response = await self._workspace.transport.request(exchange)
-            result = self._read(response, exchange, unit.wire)
+            result = self._read(response, exchange, wire)
         except (LeadError, RunError) as error:
             result = error.with_traceback(None)
         except BaseException:  # cancelled, or closed
@@ -274,18 +240,16 @@ class GetLookup(Generic[L]):
                 self._admission.abandon_probe()
             raise
         finally:
-            unit.spend(exchange.spent_s)
-            unit.first_sent_at = unit.first_sent_at or exchange.sent_at or _now()
+            tries.spent_s += exchange.spent_s
+            tries.first_sent_at = tries.first_sent_at or exchange.sent_at or _now()
             self._recorder.requests += exchange.sends
         self._judge(result, exchange, probe=probe)
         if isinstance(result, RunError):
             raise result
         return result
 
-    def _total_s(self, unit: _Unit) -> float:
-        if unit.tries is None:
-            return self._timeouts.total_s
-        remaining_s = unit.tries.remaining_s(self._workspace.retry.max_elapsed_s)
+    def _total_s(self, tries: Tries) -> float:
+        remaining_s = tries.remaining_s(self._workspace.retry.max_elapsed_s)
         return max(_LEAST_ATTEMPT_S, min(self._timeouts.total_s, remaining_s))
 
     def _read(

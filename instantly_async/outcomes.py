@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from .errors import LeadError
+from .errors import LeadError, NotFoundError
 from .stats import Stats
 
 LeadId = str | UUID
@@ -34,7 +34,8 @@ class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         raw = "" if self.raw is None else f", raw=<{len(self.raw)} bytes>"
         problems = f", problems={self.problems!r}" if self.problems else ""
-        return f"Found(lead_id={self.lead_id!r}, index={self.index}, lead={self.lead!r}{problems}{raw})"
+        where = f"lead_id={self.lead_id!r}, index={self.index}"
+        return f"Found({where}, lead={self.lead!r}{problems}{raw})"
 
 
 class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,6 +59,22 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 Outcome = Found[L] | NotFound | Failed
 """What every id gets exactly one of."""
+
+
+def lead_or_raise(outcome: Outcome[L]) -> L:
+    """Give the lead of an outcome.
+
+    Raises:
+        NotFoundError: the API has no such lead.
+        LeadError: the error of a ``Failed`` outcome.
+    """
+    if isinstance(outcome, Found):
+        return outcome.lead
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    error = NotFoundError("The workspace has no such lead")
+    error.lead_id, error.attempts = outcome.lead_id, outcome.attempts
+    raise error
 
 
 class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):

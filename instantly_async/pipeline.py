@@ -69,7 +69,7 @@ class Intake(Generic[T]):
         return self.pulled - 1, item
 
     async def pull_async(self) -> tuple[int, T] | None:
-        """The same for an async iterable."""
+        """Give the next item of an async iterable with its index; ``None`` at its end."""
         assert self._aiterator is not None
         if self._exhausted:
             return None

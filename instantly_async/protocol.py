@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 
 from . import errors
+from .settings import API_KEY_VARIABLE
 
 LEADS_PATH = "/api/v2/leads/"
 HTTP_OK = 200
@@ -65,6 +66,21 @@ class ApiKey:
         return text.replace(str(self._value), "***")
 
 
+def read_api_key(
+    argument: str | None, environ: Mapping[str, str]
+) -> ApiKey | errors.ConfigurationError:
+    """Take the key from the argument, else from the environment; an error is a value here.
+
+    A raised one would carry frames that hold the key.
+    """
+    origin = "the api_key argument" if argument is not None else API_KEY_VARIABLE
+    value = argument if argument is not None else environ.get(API_KEY_VARIABLE)
+    problem = key_problem(value)
+    if problem is not None or value is None:
+        return errors.ConfigurationError(problem)
+    return ApiKey(value.strip(), origin)
+
+
 def key_problem(value: str | None) -> str | None:
     """Say in one sentence why this cannot be a key, or ``None`` when it can. Never quotes it."""
     if value is None or not value.strip():
@@ -103,6 +119,28 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def proxy_problem(proxy: str | None) -> str | None:
+    """Say in one sentence why this cannot be a proxy. Never quotes it: it can hold a password."""
+    if proxy is None or proxy.startswith(("http://", "https://")):
+        return None
+    return "proxy must be an http:// or https:// URL."
+
+
+def workspace_headers(workspace: str | None) -> Mapping[str, str]:
+    """Give the headers that act on a sub-workspace (documented for admin keys).
+
+    Raises:
+        ConfigurationError: the id has characters that no header may have.
+    """
+    if workspace is None:
+        return {}
+    if not is_header_token(workspace):
+        raise errors.ConfigurationError(
+            "workspace must be an id: visible ASCII without white space."
+        )
+    return {"x-as-workspace": workspace}
 
 
 def is_header_token(value: str) -> bool:

@@ -33,17 +33,30 @@ MAX_PROBE_DELAY_S = 30.0
 class Tries:
     """What one id has been through, and how long to wait before it is tried again."""
 
-    __slots__ = ("_policy", "_repeats", "_rng", "failures", "spent_s", "throttles")
+    __slots__ = (
+        "_policy",
+        "_repeats",
+        "_rng",
+        "attempts",
+        "failures",
+        "first_sent_at",
+        "lone_probes",
+        "spent_s",
+        "throttles",
+        "was_probe",
+    )
 
-    def __init__(
-        self, policy: RetryPolicy, rng: Callable[[], float], *, spent_s: float = 0.0
-    ) -> None:
+    def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
         self._policy = policy
         self._rng = rng
         self._repeats = 0
-        self.failures = 0
+        self.attempts = 0  # all of them, for the outcome
+        self.failures = 0  # those that count
         self.throttles = 0
-        self.spent_s = spent_s
+        self.spent_s = 0.0
+        self.first_sent_at: float | None = None
+        self.was_probe = False  # the latest attempt
+        self.lone_probes = 0  # probes that failed while no other id was there to take one
 
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""

@@ -19,16 +19,14 @@ import asyncio
 import os
 import platform
 import ssl
-from collections.abc import Mapping
 from contextvars import ContextVar
-from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from . import errors
+from .exchange import Exchange, Response
 from .protocol import ApiKey
 from .settings import KEEP_ALIVE_S, Timeouts
 
@@ -50,104 +48,6 @@ _HEADERS = {
 }
 
 
-class Response(msgspec.Struct, gc=False):
-    """An answer, read to its end. ``headers`` are case-insensitive; ``body`` is decompressed."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Pacer(Protocol):
-    """What a wire attempt pays its token to."""
-
-    async def acquire(self) -> None:
-        """Return when one request may be sent."""
-
-
-class Exchange:
-    """One request to make, and what became of it on the wire.
-
-    ``sent_at`` is the loop's time of the last sending (``None``: nothing was sent),
-    ``sends`` how often it was sent (aiohttp's own re-send included) and ``spent_s`` the
-    seconds it took, without those at the limiter.
-    """
-
-    __slots__ = (
-        "_aborted", "_cancelling", "_handler", "_started_at", "_task", "body", "headers",
-        "max_bytes", "method", "pacer", "path", "read_s", "sends", "sent_at", "spent_s",
-        "stalls_at", "total_s", "until",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        *,
-        pacer: Pacer | None,
-        read_s: float,
-        total_s: float,
-        max_bytes: int,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.pacer = pacer
-        self.read_s = read_s
-        self.total_s = total_s
-        self.max_bytes = max_bytes
-        self.headers = headers
-        self.body = body
-        self.sent_at: float | None = None
-        self.sends = 0
-        self.spent_s = 0.0
-        self.until = inf
-        self.stalls_at = inf
-        self._handler: Any = None
-        self._aborted: errors.InstantlyError | None = None
-
-    def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
-        """Note that the request is about to look for a connection."""
-        self._started_at = now
-        self._task = task
-        self._cancelling = task.cancelling()
-
-    def connected(self, now: float) -> None:
-        """Stop the clock: the connection is there, the limiter comes next."""
-        self.spent_s += now - self._started_at
-        self.until = self.stalls_at = inf
-
-    def sending(self, now: float, handler: Any) -> None:
-        """Start the deadlines: the token is paid, the connection is ``handler``."""
-        self._started_at = self.sent_at = now
-        self._handler = handler
-        self.sends += 1
-        self.until = now + self.total_s
-        self.stalls_at = now + self.read_s
-
-    def finish(self, now: float) -> None:
-        """Stop the clock for good."""
-        self.spent_s += now - self._started_at
-
-    def abort(self, reason: errors.InstantlyError) -> None:
-        """Cancel the request, and leave word why."""
-        self._aborted = reason
-        self.until = self.stalls_at = inf
-        self._task.cancel()
-
-    def aborted(self) -> errors.InstantlyError | None:
-        """Why the cancellation that arrives was ``abort``'s; ``None``: it is the caller's."""
-        if self._aborted is not None and self._task.uncancel() <= self._cancelling:
-            return self._aborted
-        return None
-
-    def drop_connection(self) -> None:
-        """Close the connection that was used: it gave another request's answer."""
-        if self._handler is not None:
-            self._handler.close()
-
-
 _current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
 
 
@@ -159,7 +59,10 @@ class PacedConnector(aiohttp.TCPConnector):
         self._key = key
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Any:
         """Get a connection, pay for it, sign the request."""
         exchange = _current.get()
@@ -348,7 +251,7 @@ async def _read_body(
         exchange.stalls_at = loop.time() + exchange.read_s
 
 
-def map_error(error: Exception) -> errors.InstantlyError:
+def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
     """Give our error for one of aiohttp's.
 
     The texts are ours: aiohttp's can quote headers, and with them the key.

@@ -40,6 +40,19 @@ def require_positive(**values: float) -> None:
             raise ConfigurationError(f"{name} must be a positive, finite number; {value!r} is not.")
 
 
+def check_concurrency(value: int) -> int:
+    """Give ``value`` back if it can be a number of requests in flight.
+
+    Raises:
+        ConfigurationError: it is not a whole number of at least 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(
+            f"concurrency must be a whole number of at least 1; {value!r} is not."
+        )
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
     """The workspace's two windows, and the share of them this client may use.

@@ -65,8 +65,9 @@ class Histogram:
 
     def add(self, other: "Histogram") -> None:
         """Count everything ``other`` has counted."""
-        self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
-        self._total += other._total
+        theirs = other._counts  # noqa: SLF001 - same class
+        self._counts = [a + b for a, b in zip(self._counts, theirs, strict=True)]
+        self._total += other._total  # noqa: SLF001 - same class
 
     def quantile(self, share: float) -> float | None:
         """Seconds that ``share`` of the durations stay below; ``None`` when there are none."""
@@ -97,7 +98,7 @@ class RateMeter:
 
     def add(self, other: "RateMeter") -> None:
         """Count everything ``other`` still remembers."""
-        for second, events in other._counts.items():
+        for second, events in other._counts.items():  # noqa: SLF001 - same class
             self.count(second, events)
 
     def rate(self, now: float, elapsed_s: float) -> float:

@@ -436,7 +436,7 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             connector = client._pool._session and client._pool._session.connector
-            assert not (connector and connector._acquired)  # type: ignore[attr-defined]
+            assert not (connector and connector._acquired)
             assert client._pool._slots._value == 8
             assert not client._pool._in_flight
             assert not client._workspace.limiter._turn.locked()

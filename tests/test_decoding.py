@@ -346,7 +346,7 @@ def test_any_bytes_are_a_lead_or_a_decode_error(body: bytes) -> None:
     try:
         lead, _ = DECODER.decode(body, LEAD_ID)
     except DecodeError as error:
-        assert error.raw == body  # noqa: PT017 - either end is right
+        assert error.raw == body
     else:
         assert lead.id == LEAD_ID
 
@@ -393,7 +393,7 @@ class Defaults(msgspec.Struct, kw_only=True, frozen=True):
 
 class Inner(msgspec.Struct):
     domain_complete: bool
-    lastStep: dict[str, str] = {}  # noqa: N815 - the API's own name
+    lastStep: dict[str, str] = {}
 
 
 class Nested(msgspec.Struct):
@@ -526,7 +526,7 @@ def test_any_object_is_the_caller_s_lead_or_a_decode_error(
     try:
         lead, _ = decoder.decode(body, LEAD_ID)
     except DecodeError as error:
-        assert error.reason == "malformed"  # noqa: PT017 - either end is right
+        assert error.reason == "malformed"
     else:
         assert isinstance(lead, lead_type)
 

@@ -21,7 +21,7 @@ def no_jitter() -> float:
     return 0.0
 
 
-def make_limiter(limit: RateLimit | None = RateLimit()) -> AdaptiveLimiter:  # noqa: B008 - frozen
+def make_limiter(limit: RateLimit | None = RateLimit()) -> AdaptiveLimiter:
     return AdaptiveLimiter(limit, rng=no_jitter)
 
 
@@ -133,8 +133,9 @@ class Play:
 
 
 def play(
-    steps: Sequence[tuple[Any, ...]], limit: RateLimit | None = RateLimit()
-) -> tuple[Grants, int]:  # noqa: B008 - frozen
+    steps: Sequence[tuple[Any, ...]],
+    limit: RateLimit | None = RateLimit(),
+) -> tuple[Grants, int]:
     return run_virtual(Play(make_limiter(limit)).run(steps))
 
 

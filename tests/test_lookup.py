@@ -32,12 +32,12 @@ from instantly_async import (
 )
 from instantly_async.admission import Admission
 from instantly_async.decoding import LeadDecoder
+from instantly_async.exchange import Exchange, Response
 from instantly_async.limiter import AdaptiveLimiter
 from instantly_async.lookup import GetLookup, Workspace
 from instantly_async.outcomes import LeadId
 from instantly_async.pipeline import Pipeline
 from instantly_async.protocol import ApiKey
-from instantly_async.session import Exchange, Response
 from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body

@@ -10,7 +10,7 @@ import pytest
 
 from instantly_async.errors import DecodeError, NotFoundError, RunError, ServerError
 from instantly_async.models import Lead
-from instantly_async.outcomes import Failed, Found, LeadBatch, NotFound, Outcome
+from instantly_async.outcomes import Failed, Found, LeadBatch, NotFound, Outcome, lead_or_raise
 from instantly_async.stats import Recorder
 
 SECRET = b'{"email":"ada@example.com"}'
@@ -65,6 +65,18 @@ def test_the_first_failure_is_raised_with_one_note() -> None:
         assert caught.value.__notes__ == ["2 of 3 leads failed; this is the first."]
 
 
+def test_one_outcome_is_a_lead_or_its_error() -> None:
+    """What ``get_lead`` gives: every error names the id as it was passed."""
+    assert lead_or_raise(found(3)) == Lead(id="3")
+    with pytest.raises(NotFoundError) as caught:
+        lead_or_raise(missing(1))
+    assert (caught.value.lead_id, caught.value.attempts) == (UUID(int=1), 1)
+    outcome = failed(2)
+    with pytest.raises(ServerError) as failure:
+        lead_or_raise(outcome)
+    assert failure.value is outcome.error
+
+
 def test_outcomes_match_by_keyword() -> None:
     seen = []
     for outcome in MIXED.outcomes:
@@ -101,7 +113,7 @@ def test_a_batch_pickles_with_its_failures() -> None:
     """Also as the partial result of a run that stopped."""
     error = RunError("stopped")
     error.partial = MIXED
-    again = pickle.loads(pickle.dumps(error)).partial  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(error)).partial
     assert again.outcomes[:2] == MIXED.outcomes[:2]
     assert str(again.failed[0].error) == str(MIXED.failed[0].error)
     assert again.stats == MIXED.stats

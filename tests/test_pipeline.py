@@ -213,9 +213,7 @@ async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() ->
             raise OSError("cannot close")
 
     ended = []
-    pipeline = Pipeline(
-        stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
-    )
+    pipeline = Pipeline(stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True))
     await anext(pipeline)
     await pipeline.aclose()
     assert ended == [True]
@@ -257,7 +255,7 @@ async def test_a_waiting_consumer_gets_the_error_it_is_closed_with() -> None:
         await asyncio.Event().wait()
 
     pipeline = Pipeline(range(5), hang, concurrency=2)
-    waiting = asyncio.create_task(anext(pipeline))  # type: ignore[arg-type]  # an awaitable
+    waiting = asyncio.create_task(anext(pipeline))
     await asyncio.sleep(0)
     await pipeline.aclose(RuntimeError("closed by somebody else"))
     with pytest.raises(RuntimeError, match="closed by somebody else"):
@@ -278,7 +276,7 @@ async def test_a_cancelled_close_still_cleans_up() -> None:
             cleaned.append(index)
 
     pipeline = Pipeline(range(2), slow_to_stop, concurrency=2)
-    consumer = asyncio.create_task(anext(pipeline))  # type: ignore[arg-type]  # an awaitable
+    consumer = asyncio.create_task(anext(pipeline))
     await asyncio.sleep(0)
     for _ in range(5):
         await asyncio.sleep(0)
@@ -297,7 +295,7 @@ async def test_several_consumers_share_the_results() -> None:
     spy = Spy([1, 4, 2])
     pipeline = Pipeline(range(200), spy.work, concurrency=5)
     parts = await asyncio.gather(*(consume(pipeline, spy) for _ in range(3)))
-    assert sorted(sum(parts, [])) == list(range(200))
+    assert sorted(result for part in parts for result in part) == list(range(200))
 
 
 async def test_one_unit_may_deliver_several_results() -> None:

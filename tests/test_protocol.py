@@ -24,7 +24,10 @@ from instantly_async.protocol import (
     key_problem,
     parse_api_error,
     parse_retry_after,
+    proxy_problem,
+    read_api_key,
     wire_id,
+    workspace_headers,
 )
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -158,7 +161,7 @@ def test_a_key_that_passes_can_stand_in_a_header(text: str) -> None:
         f"{KEY}",
         f"{KEY!r:>20}",
         f"{KEY!a}",
-        "%s %r" % (KEY, KEY),  # noqa: UP031 - another way to print it
+        "%s %r" % (KEY, KEY),
         repr([KEY]),
         repr({"key": KEY}),
         repr(KEY.header()),
@@ -201,7 +204,38 @@ def test_the_header_is_the_real_key() -> None:
     assert KEY.origin == "INSTANTLY_API_KEY"
 
 
-# --- base_url ---
+def test_the_argument_goes_before_the_environment() -> None:
+    """Stripped once; the origin is what errors name."""
+    environ = {"INSTANTLY_API_KEY": f" {SECRET}\n"}
+    for key, text, origin in (
+        (read_api_key(None, environ), SECRET, "INSTANTLY_API_KEY"),
+        (read_api_key(" other ", environ), "other", "the api_key argument"),
+    ):
+        assert isinstance(key, ApiKey)
+        assert (key.header(), key.origin) == (f"Bearer {text}", origin)
+
+
+@pytest.mark.parametrize(
+    ("argument", "environ"),
+    [
+        (None, {}),
+        (None, {"INSTANTLY_API_KEY": ""}),
+        (None, {"INSTANTLY_API_KEY": "sec\nret"}),
+        ("", {"INSTANTLY_API_KEY": SECRET}),
+        ("sec ret", {"INSTANTLY_API_KEY": SECRET}),
+    ],
+)
+def test_a_key_that_cannot_work_is_an_error_without_frames(
+    argument: str | None, environ: dict[str, str]
+) -> None:
+    """An empty argument does not fall back: the caller meant to pass a key."""
+    error = read_api_key(argument, environ)
+    assert isinstance(error, errors.ConfigurationError)
+    assert error.__traceback__ is None
+    assert "sec" not in str(error)
+
+
+# --- base_url, proxy, workspace ---
 
 
 @pytest.mark.parametrize(
@@ -279,6 +313,27 @@ def test_any_text_gets_a_verdict(text: str) -> None:
     if problem is None:
         assert text.lower().startswith(("https://", "http://"))
         assert "@" not in text
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128", "https://u:p@proxy.example"])
+def test_a_proxy_is_an_http_url_or_none(proxy: str | None) -> None:
+    assert proxy_problem(proxy) is None
+
+
+@pytest.mark.parametrize("proxy", ["", "u:hunter2@proxy.example", "socks5://u:hunter2@proxy"])
+def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
+    assert proxy_problem(proxy) == "proxy must be an http:// or https:// URL."
+
+
+def test_a_sub_workspace_is_named_in_a_header() -> None:
+    assert workspace_headers(None) == {}
+    assert workspace_headers("019e-abc") == {"x-as-workspace": "019e-abc"}
+
+
+@pytest.mark.parametrize("workspace", ["", " ", "a b", "a\r\nX-Evil: 1", "a\0", "\u00e9"])
+def test_a_workspace_that_cannot_stand_in_a_header_is_refused(workspace: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match="workspace must be an id"):
+        workspace_headers(workspace)
 
 
 # --- statuses ---

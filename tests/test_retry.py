@@ -25,7 +25,7 @@ def low() -> float:
 
 def waits(
     error: InstantlyError,
-    policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+    policy: RetryPolicy = RetryPolicy(),
     rng: Callable[[], float] = high,
     max_elapsed_s: float = LONG,
 ) -> list[float]:
@@ -201,16 +201,16 @@ def test_a_full_purse_holds_a_hundred_retries() -> None:
     assert sum(budget.withdraw() for _ in range(500)) == 100
 
 
-@pytest.mark.parametrize("rounds", [1, 10, 1000])
-def test_five_first_attempts_pay_for_one_retry(rounds: int) -> None:
-    """Not six: tenths in binary come to a hair under one."""
-    budget = RetryBudget(RetryPolicy())
+@pytest.mark.parametrize(("refill", "deposits"), [(0.2, 5), (0.1, 10), (0.05, 20), (1.0, 1)])
+def test_one_retry_costs_a_whole_number_of_first_attempts(refill: float, deposits: int) -> None:
+    """Not one more: ten tenths in binary come to a hair under one."""
+    budget = RetryBudget(RetryPolicy(budget_refill=refill))
     while budget.withdraw():
         pass
-    for _ in range(rounds):
-        for _ in range(4):
+    for _ in range(1000):
+        for _ in range(deposits - 1):
             budget.deposit()
-        assert not budget.withdraw()
+            assert not budget.withdraw()
         budget.deposit()
         assert budget.withdraw()
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from instantly_async.errors import ConfigurationError
-from instantly_async.settings import RateLimit, RetryPolicy, Timeouts
+from instantly_async.settings import RateLimit, RetryPolicy, Timeouts, check_concurrency
 
 NO_NUMBERS: list[Any] = [0, -1, -0.5, math.nan, math.inf, -math.inf, True, "5", None, 1j, 10**400]
 
@@ -92,8 +92,8 @@ def test_settings_are_values(settings: type[Any]) -> None:
     assert len({made, settings()}) == 1
     first = dataclasses.fields(settings)[0].name
     assert dataclasses.replace(made, **{first: 7}) != made
-    assert eval(repr(made)) == made  # noqa: S307 - that is what a repr promises
-    assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301 - our own bytes
+    assert eval(repr(made)) == made
+    assert pickle.loads(pickle.dumps(made)) == made
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(made, first, 7)
     with pytest.raises(TypeError):
@@ -132,3 +132,14 @@ def test_every_count_and_time_is_checked(settings: type[Any], name: str, value: 
 def test_counts_are_whole(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be a whole number"):
         RetryPolicy(**{name: 2.0})  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("value", [1, 100, 10**6])
+def test_concurrency_is_a_whole_number_from_one_up(value: int) -> None:
+    assert check_concurrency(value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, True, "5", None, math.inf])
+def test_another_concurrency_is_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="concurrency must be a whole number"):
+        check_concurrency(value)

@@ -27,11 +27,12 @@ def histogram_of(seconds: list[float]) -> Histogram:
 def test_a_quantile_is_within_nine_percent_of_the_sorted_one(
     seconds: list[float], share: float
 ) -> None:
+    """Neighbouring buckets differ by 9 %, so the middle of one is within 4.5 %."""
     rank = share * len(seconds)
     exact = sorted(seconds)[math.ceil(rank) - 1]
     estimate = histogram_of(seconds).quantile(share)
     assert estimate is not None
-    assert exact / 1.09 <= estimate <= exact * 1.09
+    assert exact / 1.045 <= estimate <= exact * 1.045
 
 
 @given(LATENCIES)
@@ -203,7 +204,7 @@ def test_a_snapshot_stays_as_it_was() -> None:
 def test_a_snapshot_can_be_sent_and_logged() -> None:
     """Pickled to another process, written as JSON."""
     stats = busy_recorder(1).snapshot(10.0, allowed_rate=95.0)
-    assert pickle.loads(pickle.dumps(stats)) == stats  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(stats)) == stats
     assert msgspec.json.decode(msgspec.json.encode(stats), type=type(stats)) == stats
 
 

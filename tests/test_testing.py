@@ -178,7 +178,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(
             writer.close()
             await writer.wait_closed()
         assert len(fake.requests) == 1
-        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - aiohttp tells nobody
+        while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.001)
     assert not caplog.records
 
@@ -213,7 +213,7 @@ async def hang(
         fake.script(lead_id, Fault.stall(3600, in_body=in_body))
     gets = [asyncio.create_task(fetch(session, lead_id)) for lead_id in IDS]
     await asyncio.gather(*gets[:10])
-    while len(fake.requests) < len(IDS):  # noqa: ASYNC110 - the log rings no bell
+    while len(fake.requests) < len(IDS):
         await asyncio.sleep(0)
     return gets[10:]
 

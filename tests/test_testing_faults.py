@@ -169,7 +169,7 @@ async def test_stall_before_the_header(fake: FakeInstantly) -> None:
     """Logged when it arrives; silent until then; ends with the fake, not with the hour."""
     fake.script(LEAD_ID, Fault.stall(3600))
     reader, writer = await open_request(fake)
-    while not fake.requests:  # noqa: ASYNC110 - the log rings no bell
+    while not fake.requests:
         await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.02)

@@ -63,11 +63,11 @@ def lead_template(seeded: Random, number: int) -> dict[str, Any]:
         "id": PLACEHOLDER,
         **_origin(seeded, number),
         **person,
-        "payload": None if number % 16 == 15 else _payload(seeded, person),  # noqa: PLR2004 - one in 16
+        "payload": None if number % 16 == 15 else _payload(seeded, person),
         **_engagement(seeded, number),
         **_codes(seeded, number),
     }
-    if number % 8 == 7:  # noqa: PLR2004 - one in eight
+    if number % 8 == 7:
         # Their schema has no null: where nothing is known they are left out.
         del lead["lt_interest_status"], lead["esg_code"], lead["status_summary_subseq"]
     _lengthen(seeded, lead)
@@ -120,7 +120,7 @@ def _payload(seeded: Random, person: dict[str, Any]) -> dict[str, Any]:
         "company_linkedIn": f"https://social.example.com/company/{person['company_domain']}",
         "headcount": seeded.choice((8, 42, 180, 1250, None)),
         "annual_revenue_musd": round(seeded.uniform(0.4, 90), 2),
-        "uses_crm": seeded.random() < 0.5,  # noqa: PLR2004 - a coin
+        "uses_crm": seeded.random() < 0.5,
         "icebreaker": f"Saw that {company} opened an office in {seeded.choice(_CITIES)} \u2013 "
         f"congratulations, {first}! How does the new team find its first customers?",
         "pain_point": "Replies to cold mail are sorted by hand and hot ones wait for days.",
@@ -159,7 +159,7 @@ def _engagement(seeded: Random, number: int) -> dict[str, Any]:
         "email_click_count": seeded.randint(0, 3) if contacted else 0,
         "status_summary": {
             "lastStep": {"from": "campaign", "stepID": step, "timestamp_executed": executed},
-            "domain_complete": seeded.random() < 0.5,  # noqa: PLR2004 - a coin
+            "domain_complete": seeded.random() < 0.5,
         }
         if contacted
         else {},
@@ -195,7 +195,7 @@ def _pick(codes: type[Enum], number: int) -> Any:
 
 
 def _maybe(seeded: Random, value: Any) -> Any:
-    return value if seeded.random() < 0.85 else None  # noqa: PLR2004 - mostly known
+    return value if seeded.random() < 0.85 else None
 
 
 def _time(seeded: Random, within_days: int) -> str:

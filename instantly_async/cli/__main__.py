@@ -1,0 +1,7 @@
+"""``python -m instantly_async.cli``: the command ``instantly-async``."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

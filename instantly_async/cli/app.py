@@ -1,0 +1,234 @@
+"""The commands. Thin: each builds its parts and runs them."""
+
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, TextIO
+
+from cyclopts import (
+    App,
+    CycloptsError,
+    Parameter,
+    UnknownOptionError,
+    UnusedCliTokensError,
+    validators,
+)
+
+from instantly_async.protocol import wire_id
+from instantly_async.settings import API_KEY_VARIABLE
+from instantly_async.testing import DEFAULT_API_KEY, lead_ids
+
+from . import exits
+from .exits import CommandError
+from .fake import fake_process, serve_fake
+from .inputs import InputFormat
+from .journal import open_journal
+from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel
+from .runs import Run, run
+from .sources import STDIO, GivenIds, open_source
+from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
+
+app = App(
+    name="instantly-async",
+    help=(
+        "Fetch Instantly leads by id, within the workspace's rate limits.\n\n"
+        f"The API key is read from {API_KEY_VARIABLE}, never from an argument.\n"
+        f"{BASE_URL_VARIABLE} names another server than Instantly's."
+    ),
+    version=version("instantly-async"),
+    help_format="plaintext",
+    help_formatter="plain",
+    result_action="return_value",
+)
+
+_File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is no option
+_Output = Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
+_OptionalOutput = Annotated[
+    str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+]
+_Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+_Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
+_Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
+_Format = Annotated[InputFormat, Parameter(show_choices=False)]
+_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+_DEFAULT_CONNECTION = Connection()
+
+
+@app.command
+def get(
+    lead_id: str,
+    /,
+    *,
+    workspace: str | None = None,
+    patience: float = 10.0,
+    log_level: ShownLogLevel = "warning",
+) -> int:
+    """Print one lead as JSON.
+
+    Args:
+        lead_id: The lead's id, a UUID.
+        workspace: Sub-workspace that an admin key acts on.
+        patience: Seconds of outage to wait out.
+        log_level: Log debug, info, warning or error.
+    """
+    terminal = _start(log_level)
+    if wire_id(lead_id) is None:
+        raise CommandError("A lead id is a UUID, such as 019a3f62-5400-7abc-8def-0123456789ab.")
+    client = Connection(workspace=workspace, patience=patience).client()
+    job = Run(
+        client=client,
+        source=GivenIds([lead_id]),
+        journal=open_journal(STDIO),
+        terminal=terminal,
+        quiet=True,
+    )
+    return run(job.fetch(), terminal)
+
+
+@app.command
+def fetch(
+    file: _File = STDIO,
+    /,
+    *,
+    output: _Output = STDIO,
+    input_format: _Format | None = None,
+    column: str | None = None,
+    quiet: _Flag = False,
+    connection: Connection = _DEFAULT_CONNECTION,
+) -> int:
+    """Fetch many leads, one line of JSON each, as they complete.
+
+    Args:
+        file: File with lead ids; - is stdin.
+        output: New file for the leads; - is stdout.
+        input_format: text, csv, tsv or jsonl. Default: by FILE's name.
+        column: CSV column with the ids. Default: id or lead_id.
+        quiet: Neither progress nor summary.
+        connection: Shared options.
+    """
+    terminal = _start(connection.log_level)
+    file, output = _path(file), _path(output)
+    client = connection.client()
+    with open_source(file, input_format, column) as source:
+        job = Run(
+            client=client,
+            source=source,
+            journal=open_journal(output),
+            terminal=terminal,
+            quiet=quiet,
+        )
+        return run(job.fetch(), terminal)
+
+
+@app.command
+def demo(
+    *,
+    count: _Count = 500,
+    latency_ms: _Milliseconds = 50.0,
+    output: _OptionalOutput = None,
+    quiet: _Flag = False,
+    log_level: ShownLogLevel = "warning",
+) -> int:
+    """Fetch invented leads from a fake API on this machine.
+
+    The fake enforces Instantly's rate limits. No key and no network are needed.
+
+    Args:
+        count: How many leads.
+        latency_ms: How long each answer takes.
+        output: New file for the leads; - is stdout. Default: nowhere.
+        quiet: Neither progress nor summary.
+        log_level: Log debug, info, warning or error.
+    """
+    terminal = _start(log_level)
+    with fake_process(latency_ms / 1000) as url:
+        job = Run(
+            client=Connection().client_of(DEFAULT_API_KEY, url),
+            source=GivenIds(tuple(lead_ids(count))),
+            journal=None if output is None else open_journal(_path(output)),
+            terminal=terminal,
+            quiet=quiet,
+        )
+        return run(job.fetch(), terminal)
+
+
+@app.command
+def serve(
+    *,
+    port: _Port = 8700,
+    host: str = "127.0.0.1",
+    latency_ms: _Milliseconds = 50.0,
+    as_child: Annotated[bool, Parameter(show=False, negative=())] = False,
+) -> int:
+    """Run a fake API on this machine, until Ctrl-C.
+
+    Every UUID is a lead there, and the rate limits are enforced. What to paste into
+    another shell is printed; `instantly-async ids` prints lead ids.
+
+    Args:
+        port: Where to listen; 0 is any free port.
+        host: 127.0.0.1, ::1 or localhost.
+        latency_ms: How long each answer takes.
+        as_child: End with stdin.
+    """
+    terminal = _start("warning")
+    job = serve_fake(host, port, latency_ms / 1000, terminal, as_child=as_child)
+    code = run(job, terminal)
+    return exits.ALL_FOUND if code > exits.SIGNAL_BASE else code  # a signal is how it ends
+
+
+@app.command
+def ids(*, count: _Count = 1000) -> int:
+    """Print ids of invented leads, for `serve`.
+
+    Args:
+        count: How many.
+    """
+    _require_stdout().writelines(f"{lead_id}\n" for lead_id in lead_ids(count))
+    return exits.ALL_FOUND
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; return its exit code. What was foreseeable becomes a sentence."""
+    try:
+        code = app(arguments, console=QuietConsole(), exit_on_error=False, print_error=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (CommandError, CycloptsError) as error:
+        Terminal().say(_usage(error) if isinstance(error, CycloptsError) else str(error))
+        return exits.USAGE
+    except BrokenPipeError:  # ``ids | head -1``
+        discard(1)
+        return exits.ALL_FOUND
+    return code or exits.ALL_FOUND
+
+
+def _usage(error: CycloptsError) -> str:
+    # A key that somebody passes as an argument is not shown: neither after "=" nor alone.
+    text = " ".join(str(error).split())
+    if isinstance(error, UnusedCliTokensError):
+        text = "There are too many arguments."
+    elif isinstance(error, UnknownOptionError):
+        text = re.sub(r"=\S+", "", text)
+    return f'{text} See "instantly-async --help".'
+
+
+def _path(argument: str) -> str:
+    if argument.startswith("-") and argument != STDIO:
+        option = argument.partition("=")[0]  # as in _usage
+        raise CommandError(f'Unknown option: {option}. See "instantly-async --help".')
+    return argument
+
+
+def _start(log_level: LogLevel) -> Terminal:
+    terminal = Terminal()
+    log_to(terminal, log_level)
+    return terminal
+
+
+def _require_stdout() -> TextIO:
+    if sys.stdout is None:
+        raise CommandError("stdout is closed; open it.")
+    return sys.stdout

@@ -1,0 +1,53 @@
+"""Exit codes, and which failure gets which."""
+
+from instantly_async import errors
+
+ALL_FOUND = 0
+USAGE = 2
+"""The command line, the environment or the input has to be mended."""
+
+INCOMPLETE = 3
+"""Finished; some leads were not found or failed."""
+
+NOT_ALLOWED = 4
+"""The key, the plan or a scope is missing."""
+
+GAVE_UP = 5
+"""The service, the network or the output made going on impossible."""
+
+SIGNAL_BASE = 128
+"""Added to a signal's number: 130 for SIGINT, 143 for SIGTERM."""
+
+_NOT_ALLOWED = (
+    errors.AuthenticationError,
+    errors.PaymentRequiredError,
+    errors.PermissionDeniedError,
+    errors.EdgeBlockedError,
+)
+
+
+class CommandError(Exception):
+    """A foreseeable failure: one sentence with its remedy, and the exit ``code``."""
+
+    code = USAGE
+
+
+class InputError(CommandError):
+    """The ids cannot be read."""
+
+
+class OutputError(CommandError):
+    """The output cannot be written any more."""
+
+    code = GAVE_UP
+
+
+class OutputClosedError(Exception):
+    """Nobody reads the output any more (``| head``), which is no failure."""
+
+
+def code_of(error: CommandError | errors.InstantlyError) -> int:
+    """Return the exit code of an error that ended the run."""
+    if isinstance(error, CommandError):
+        return error.code
+    return NOT_ALLOWED if isinstance(error, _NOT_ALLOWED) else GAVE_UP

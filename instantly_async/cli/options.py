@@ -1,0 +1,93 @@
+"""Options that several commands share, and the client they describe."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from instantly_async.client import InstantlyClient
+from instantly_async.errors import ConfigurationError
+from instantly_async.models import Lead
+from instantly_async.settings import (
+    API_KEY_VARIABLE,
+    DEFAULT_BASE_URL,
+    DEFAULT_CONCURRENCY,
+    RateLimit,
+    RetryPolicy,
+)
+
+from .exits import CommandError
+from .terminal import LogLevel
+
+BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
+"""Environment variable with the address of another server than the vendor's."""
+
+PATIENCE_S = 120.0
+"""How long ``fetch`` waits out an outage, in seconds: that of ``RetryPolicy``."""
+
+ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False)]
+"""A log level whose choices stand in the help text."""
+
+_OPTION_OF_SETTING = {
+    "base_url": BASE_URL_VARIABLE,
+    "share": "--rate-share",
+    "concurrency": "--concurrency",
+    "workspace": "--workspace",
+    "breaker_patience_s": "--patience",
+}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Options of every command that fetches from the API."""
+
+    workspace: str | None = None
+    """Sub-workspace that an admin key acts on."""
+
+    rate_share: float = 1.0
+    """Share of the limit to use, up to 1."""
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    """Requests in flight at once."""
+
+    patience: float = PATIENCE_S
+    """Seconds of outage to wait out."""
+
+    log_level: ShownLogLevel = "warning"
+    """Log debug, info, warning or error."""
+
+    def client(self) -> InstantlyClient[Lead]:
+        """Make the client that these options and the environment describe.
+
+        Raises:
+            CommandError: one of them cannot work.
+        """
+        if not os.environ.get(API_KEY_VARIABLE, "").strip():
+            raise CommandError(
+                f"Set {API_KEY_VARIABLE} to the workspace's API key; it is never taken from "
+                "an argument."
+            )
+        base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+        return self.client_of(None, base_url)
+
+    def client_of(self, key: str | None, base_url: str) -> InstantlyClient[Lead]:
+        """Make the client of this server; ``key=None``: that of the environment."""
+        try:
+            return InstantlyClient(
+                key,
+                base_url=base_url,
+                workspace=self.workspace,
+                rate_limit=RateLimit(share=self.rate_share),
+                retry=RetryPolicy(breaker_patience_s=self.patience),
+                concurrency=self.concurrency,
+            )
+        except ConfigurationError as error:
+            raise CommandError(_name_option(str(error))) from None
+
+
+def _name_option(sentence: str) -> str:
+    """Name the option in place of the setting that a sentence begins with."""
+    return re.sub(r"^\w+", lambda word: _OPTION_OF_SETTING.get(word[0], word[0]), sentence)

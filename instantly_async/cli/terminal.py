@@ -1,0 +1,59 @@
+"""What goes to stderr: sentences, log lines, and whether a terminal is there to draw on."""
+
+import logging
+import os
+import sys
+from typing import Literal
+
+from rich.console import Console
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class QuietConsole(Console):
+    """A console that falls silent when nobody reads it any more; Rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Drop what is left, and everything to come."""
+        self.quiet = True
+        discard(self.file.fileno())
+
+
+def discard(fd: int) -> None:
+    """Point a closed pipe's number at nothing, or Python would flush into it at the end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, fd)
+    os.close(nothing)
+
+
+class Terminal:
+    """Stderr. Everything is printed as it is: no markup, no wrapping, no colours of words.
+
+    ``is_live``: a progress line can be drawn.
+    """
+
+    def __init__(self) -> None:
+        self.console = QuietConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
+        self.is_live = sys.stderr.isatty() and not self.console.is_dumb_terminal
+
+    def say(self, text: str) -> None:
+        """Print one line; control characters, which could come from a file, are masked."""
+        self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+
+
+class _TerminalHandler(logging.Handler):
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.say(self.format(record))
+
+
+def log_to(terminal: Terminal, level: LogLevel) -> None:
+    """Print this package's log records of that level and above, between progress lines."""
+    logger = logging.getLogger("instantly_async")
+    logger.handlers[:] = [_TerminalHandler(terminal)]
+    logger.setLevel(level.upper())
+    logger.propagate = False
