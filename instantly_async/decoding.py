@@ -126,7 +126,11 @@ def _is_truncated(body: bytes) -> bool:
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        return str(error) == "Input data was truncated"
+        # The others: a number that ends after its sign, point or exponent.
+        end = f"(byte {len(body)})"
+        return str(error).endswith(
+            ("Input data was truncated", f"invalid character {end}", f"invalid number {end}")
+        )
     return False
 
 

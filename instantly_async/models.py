@@ -20,6 +20,11 @@ Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 class OpenIntEnum(IntEnum):
     """Integer codes with the vendor's labels; other integers become ``UNKNOWN_<n>``.
 
+    >>> LeadStatus(-1).label
+    'Bounced'
+    >>> LeadStatus(7)
+    <LeadStatus.UNKNOWN_7: 7>
+
     A pseudo-member is equal to another of the same value but not the same object:
     none is kept, so that hostile data cannot grow memory.
     """

@@ -62,6 +62,11 @@ class RateLimit:
     ``rate`` are the token bucket that keeps both windows wherever they begin: a bucket
     lets at most ``capacity + rate * t`` requests through in any ``t`` seconds.
 
+    >>> RateLimit().capacity, RateLimit().rate
+    (4.0, 95.0)
+    >>> RateLimit(share=0.5).rate
+    47.0
+
     Raises:
         ConfigurationError: a value is out of range, or no rate above 0 is left.
     """

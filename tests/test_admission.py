@@ -1,6 +1,7 @@
 """The queue before an attempt, in virtual time: budget, breaker, probes, and nothing left over."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -54,6 +55,13 @@ async def passes() -> None:
     """Let every task run as far as it can without the clock."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def fall_due(admission: Admission) -> None:
+    """Wait until the timer of a probe would fire; the test fires it, in the order it needs."""
+    assert admission._timer is not None
+    admission._timer.cancel()
+    await asyncio.sleep(admission.breaker.next_probe_at - time())
 
 
 def assert_nothing_left(admission: Admission) -> None:
@@ -404,11 +412,9 @@ async def test_a_waiter_cancelled_as_the_probe_falls_due_passes_it_on() -> None:
     first, second = admit(admission), admit(admission)
     await passes()
 
-    def cancel_and_fire() -> None:
-        first.cancel()
-        admission._pump()
-
-    asyncio.get_running_loop().call_at(1.0, cancel_and_fire)
+    await fall_due(admission)
+    first.cancel()
+    admission._pump()
     assert await second is True
     assert time() == pytest.approx(1.0, abs=0.001)
     assert first.cancelled()
@@ -421,11 +427,9 @@ async def test_a_probe_cancelled_before_it_ran_passes_its_turn_on() -> None:
     first, second = admit(admission), admit(admission)
     await passes()
 
-    def fire_and_cancel() -> None:
-        admission._pump()
-        first.cancel()
-
-    asyncio.get_running_loop().call_at(1.0, fire_and_cancel)
+    await fall_due(admission)
+    admission._pump()
+    first.cancel()
     assert await second is True
     assert time() == pytest.approx(1.0, abs=0.001)
     assert first.cancelled()
@@ -447,22 +451,15 @@ async def test_a_probe_given_up_on_its_way_passes_its_turn_on() -> None:
 async def test_a_waiter_cancelled_as_it_is_refused_leaves_no_error_behind() -> None:
     """Its ``ServiceUnavailableError`` is retrieved, not reported to the loop."""
     admission = make_open()
+    admission.breaker.start_probe()  # somebody's, until after the patience is over
     waiting = admit(admission)
-    await passes()
-
-    def refuse_and_cancel() -> None:
-        admission._pump()
-        waiting.cancel()
-
-    asyncio.get_running_loop().call_at(200.0, refuse_and_cancel)
-    assert await waiting is True  # as the probe after 1 s
-    admission.abandon_probe()
-    waiting = admit(admission)
-    admission.breaker.start_probe()  # somebody else's, until after the patience is over
-    await asyncio.sleep(198.0)
-    admission.breaker.end_probe(time())
+    await asyncio.sleep(125.0)
+    fail(admission, probe=True)
+    waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
+    del waiting
+    gc.collect()
     assert_nothing_left(admission)
 
 

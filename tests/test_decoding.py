@@ -258,9 +258,10 @@ def test_what_is_no_json_object_in_utf8_is_a_decode_error(body: bytes, reason: s
     assert error.raw == body[:65536]
 
 
-@pytest.mark.parametrize("cut", range(1, len(FULL.rstrip()), 37))
-def test_a_body_cut_anywhere_is_truncated(cut: int) -> None:
-    assert refused(DECODER, FULL[:cut]).reason == "truncated"
+def test_a_body_cut_anywhere_is_truncated() -> None:
+    """Even in the middle of a word, a number, an escape or a character."""
+    for cut in range(len(FULL.rstrip())):
+        assert refused(DECODER, FULL[:cut]).reason == "truncated"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +347,7 @@ def test_any_bytes_are_a_lead_or_a_decode_error(body: bytes) -> None:
     try:
         lead, _ = DECODER.decode(body, LEAD_ID)
     except DecodeError as error:
-        assert error.raw == body
+        assert error.raw == body  # noqa: PT017 - either end is right
     else:
         assert lead.id == LEAD_ID
 
@@ -393,7 +394,7 @@ class Defaults(msgspec.Struct, kw_only=True, frozen=True):
 
 class Inner(msgspec.Struct):
     domain_complete: bool
-    lastStep: dict[str, str] = {}
+    lastStep: dict[str, str] = {}  # noqa: N815 - the API's own name
 
 
 class Nested(msgspec.Struct):
@@ -526,7 +527,7 @@ def test_any_object_is_the_caller_s_lead_or_a_decode_error(
     try:
         lead, _ = decoder.decode(body, LEAD_ID)
     except DecodeError as error:
-        assert error.reason == "malformed"
+        assert error.reason == "malformed"  # noqa: PT017 - either end is right
     else:
         assert isinstance(lead, lead_type)
 

@@ -84,14 +84,14 @@ def test_an_error_concerns_one_id_or_the_run() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_every_error_survives_a_pickle(cls: type[InstantlyError], protocol: int) -> None:
+def test_every_error_survives_a_pickle(cls: type[InstantlyError]) -> None:
     """Worker processes hand them on."""
     error = make(cls)
-    again = pickle.loads(pickle.dumps(error, protocol))
-    assert type(again) is cls
-    assert vars(again) == vars(error)
-    assert (str(again), again.args) == (str(error), error.args)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
+        assert type(again) is cls
+        assert vars(again) == vars(error)
+        assert (str(again), again.args) == (str(error), error.args)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -156,7 +156,7 @@ def test_an_undecodable_body_is_kept_but_never_shown() -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         dumped = pickle.dumps(error, protocol)
         assert b"ada" not in dumped
-        assert pickle.loads(dumped).raw == b""
+        assert pickle.loads(dumped).raw == b""  # noqa: S301 - our own bytes
     assert error.raw == SECRET  # pickling took nothing from the original
 
 

@@ -113,7 +113,7 @@ def test_a_batch_pickles_with_its_failures() -> None:
     """Also as the partial result of a run that stopped."""
     error = RunError("stopped")
     error.partial = MIXED
-    again = pickle.loads(pickle.dumps(error)).partial
+    again = pickle.loads(pickle.dumps(error)).partial  # noqa: S301 - our own bytes
     assert again.outcomes[:2] == MIXED.outcomes[:2]
     assert str(again.failed[0].error) == str(MIXED.failed[0].error)
     assert again.stats == MIXED.stats

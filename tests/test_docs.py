@@ -1,0 +1,79 @@
+"""Prose is executed: the Python of README and docs, the examples of docstrings, the links.
+
+Examples talk to a fake API: the key comes from the environment as in real life, only the
+default server is another one.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sybil import Document, Sybil
+from sybil.document import PythonDocStringDocument
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.parsers.rest import DocTestParser
+
+import instantly_async
+from instantly_async import InstantlyClient
+from instantly_async.testing import FakeInstantly, lead_ids
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
+
+markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
+docstrings = Sybil(parsers=[DocTestParser()], document_types={".py": PythonDocStringDocument})
+
+
+def evaluate(sybil: Sybil, path: Path) -> int:
+    """Run a document's examples from top to bottom; give how many there were."""
+    document: Document = sybil.parse(path)
+    count = 0
+    for example in document.examples():
+        example.evaluate()
+        count += 1
+    return count
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Give a folder with ``ids.txt``, a key in the environment, a fake API as the server."""
+    with FakeInstantly(rate_limit=None) as fake:
+        monkeypatch.setenv("INSTANTLY_API_KEY", fake.api_key)
+        defaults = InstantlyClient.__init__.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "base_url", fake.url)
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "ids.txt").write_text("\n".join(lead_ids(25)) + "\n")
+        yield
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page(page: Path) -> None:
+    count = evaluate(markdown, page)
+    assert count == page.read_text().count("```python")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
+def test_docstrings(module: Path) -> None:
+    count = evaluate(docstrings, module)
+    assert bool(count) == (">>> " in module.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_house_in_the_docs_is_the_house() -> None:
+    """docs/design.md names every entry of the package, and no other."""
+    from test_layers import LAYERS  # noqa: PLC0415 - the table lives with its own test
+
+    text = (ROOT / "docs" / "design.md").read_text()
+    drawn = re.findall(r"^  L(\d) (\w+)(?:\.py|/)", text, re.MULTILINE)
+    assert {name: int(layer) for layer, name in drawn} == {
+        name: layer for name, layer in LAYERS.items() if name not in {"__init__", "loader"}
+    }
