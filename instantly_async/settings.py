@@ -22,6 +22,9 @@ DEFAULT_CONCURRENCY = 100
 DEFAULT_LIST_CONCURRENCY = 8
 """List requests in flight at once (*choice*: each one is 100 leads)."""
 
+MAX_USE = 0.95
+"""How much of the documented rate is used (*choice*)."""
+
 MAX_LEAD_BYTES = 1024 * 1024
 """Cap on one decoded lead body (*choice*; a lead is about 3 kB)."""
 
@@ -63,7 +66,7 @@ class RateLimit:
     lets at most ``capacity + rate * t`` requests through in any ``t`` seconds.
 
     >>> RateLimit().capacity, RateLimit().rate
-    (4.0, 95.0)
+    (2.0, 95.0)
     >>> RateLimit(share=0.5).rate
     47.0
 
@@ -87,14 +90,24 @@ class RateLimit:
 
     @property
     def capacity(self) -> float:
-        """Requests that may leave at once: 1/25 of a second's share, at least 1 (*choice*)."""
-        return max(1.0, self.share * self.per_second / 25)
+        """Requests that may leave at once (*choice*): 1/50 of a second's share, if that can be 2.
+
+        It makes up for timers that are late: up to ``(capacity - 1) / rate`` seconds are lost
+        to none. What it lets out at once is missing as room for jitter on the way.
+        """
+        per_second = self.share * self.per_second
+        return max(1.0, min(2.0, per_second / 25), per_second / 50)
 
     @property
     def rate(self) -> float:
-        """Requests per second that keep both windows one request below their limit."""
+        """Requests per second: at most 95 % of the share, and both windows one below their limit.
+
+        The rest is for jitter: 30 ms of it do not break the default limit.
+        """
+        per_second = self.share * self.per_second
         return min(
-            self.share * self.per_second - 1 - self.capacity,
+            MAX_USE * per_second,
+            per_second - 1 - self.capacity,
             (self.share * self.per_minute - 1 - self.capacity) / 60,
         )
 

@@ -269,6 +269,22 @@ async def test_the_probe_s_time_counts_as_an_interval_of_its_own() -> None:
 
 
 @virtual
+async def test_a_probe_on_its_way_may_still_save_everybody() -> None:
+    """The patience is over, but it may succeed: nobody is refused before it is back."""
+    admission = make_open()
+    probe, early = admit(admission), admit(admission)
+    assert await probe is True
+    await asyncio.sleep(150.0)
+    late = admit(admission)
+    await passes()
+    assert not early.done()
+    assert not late.done()
+    admission.on_success(time(), probe=True)
+    assert [await early, await late] == [False, False]
+    assert_nothing_left(admission)
+
+
+@virtual
 async def test_after_giving_up_a_later_run_may_probe_again() -> None:
     outage = Outage(make_open())
     await outage.run(0)

@@ -174,6 +174,13 @@ def test_an_emoji_cut_in_an_unknown_field_is_no_problem_of_the_lead() -> None:
     assert DECODER.decode(body, LEAD_ID) == (Lead(id=LEAD_ID, first_name="Bo"), ())
 
 
+def test_a_field_with_two_oddities_is_named_once() -> None:
+    """Half an emoji where a number belongs."""
+    lead, problems = decode_with(email_open_count="\ud83d", status="2")
+    assert problems == ("email_open_count", "status")
+    assert (lead.email_open_count, lead.status) == (None, LeadStatus.PAUSED)
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400"])
 def test_a_number_that_is_none_becomes_null(number: str) -> None:
     """Some JSON writers emit ``NaN``, which is no JSON."""

@@ -65,10 +65,10 @@ async def saturate(limiter: AdaptiveLimiter, seconds: float) -> Grants:
 
 
 def test_under_saturation_both_windows_hold_and_nearly_all_is_used() -> None:
-    """At most 99 in any second and 5,999 in any minute; at least 94.9 a second on average."""
+    """At most 97 in any second and 5,702 in any minute; at least 94.9 a second on average."""
     grants = run_virtual(saturate(make_limiter(), 130.0))
-    assert worst_window(grants.times, 1.0) <= 99
-    assert worst_window(grants.times, 60.0) <= 5999
+    assert worst_window(grants.times, 1.0) <= 97
+    assert worst_window(grants.times, 60.0) <= 5702
     assert len(grants.times) / 130.0 >= 94.9
 
 
@@ -178,7 +178,7 @@ def test_cancelled_waiters_lose_nobody_a_turn() -> None:
     steps = [("arrive", 150), ("wait", 0.001), ("cancel", [i / 400 for i in range(1, 400)])]
     grants, asked = play(steps)
     alone, _ = play([("arrive", asked)])
-    assert 4 <= asked < 75
+    assert 2 <= asked < 75
     assert grants.times == pytest.approx(alone.times, abs=0.002)
 
 
@@ -187,7 +187,7 @@ def test_a_waiter_cancelled_as_its_turn_comes_passes_it_on() -> None:
 
     async def main(cancel_at: float) -> float:
         grants = Grants(make_limiter())
-        for _ in range(4):
+        for _ in range(2):
             await grants.take()
         first, second = (asyncio.create_task(grants.take(ticket)) for ticket in (1, 2))
         asyncio.get_running_loop().call_at(cancel_at, first.cancel)
@@ -210,7 +210,7 @@ def test_a_pause_holds_everything_and_then_lets_go() -> None:
         tasks = [asyncio.create_task(grants.take()) for _ in range(10)]
         await asyncio.sleep(0.02)
         before = len(grants.times)
-        assert 4 <= before < 10
+        assert 2 <= before < 10
         grants.limiter.pause(time(), 5.0)
         assert grants.limiter.paused_s(time()) == 5.0
         await asyncio.gather(*tasks)

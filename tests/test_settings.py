@@ -15,12 +15,12 @@ from instantly_async.settings import RateLimit, RetryPolicy, Timeouts, check_con
 NO_NUMBERS: list[Any] = [0, -1, -0.5, math.nan, math.inf, -math.inf, True, "5", None, 1j, 10**400]
 
 
-def test_the_defaults_are_the_vendor_s_limits_less_one() -> None:
+def test_the_defaults_use_95_percent_of_the_vendor_s_limits() -> None:
     limit = RateLimit()
     assert (limit.per_second, limit.per_minute, limit.share) == (100, 6000, 1.0)
-    assert (limit.capacity, limit.rate) == (4, 95)
-    assert limit.capacity + limit.rate * 1 == 99
-    assert limit.capacity + limit.rate * 60 <= 5999
+    assert (limit.capacity, limit.rate) == (2, 95)
+    assert limit.capacity + limit.rate * 1 == 97
+    assert limit.capacity + limit.rate * 60 == 5702
 
 
 def test_half_a_share_halves_what_is_left_to_it() -> None:
@@ -52,7 +52,7 @@ def test_a_valid_setting_keeps_one_request_below_both_limits(
 def test_a_setting_is_refused_only_when_no_rate_is_left(
     per_second: float, per_minute: float, share: float
 ) -> None:
-    capacity = max(1.0, share * per_second / 25)
+    capacity = max(1.0, min(2.0, share * per_second / 25), share * per_second / 50)
     room = min(share * per_second, share * per_minute) - 1 - capacity
     assume(abs(room) > 1e-6)
     if room > 0:
@@ -82,7 +82,7 @@ def test_every_number_must_be_positive_and_finite(settings: type[Any], name: str
         ({"share": 1.01}, "share must be at most 1; 1.01 is more."),
         ({"share": 0.01}, "share=0.01 of 100/s and 6000/min leaves no request to send"),
         ({"per_second": 2}, "share=1.0 of 2/s and 6000/min leaves no request to send"),
-        ({"per_minute": 5}, "share=1.0 of 100/s and 5/min leaves no request to send"),
+        ({"per_minute": 3}, "share=1.0 of 100/s and 3/min leaves no request to send"),
     ],
 )
 def test_a_rate_limit_that_cannot_work_says_why(values: dict[str, float], message: str) -> None:

@@ -145,7 +145,7 @@ def summary(stats: Stats, tally: Tally, duplicates: int) -> str:
         "not found": str(tally.not_found),
         "failed": _failures(tally.failed),
         "duplicates": str(duplicates),
-        "requests": f"{stats.requests} ({stats.retries} retries, {stats.throttled} × 429)",  # noqa: RUF001 - a real multiplication sign
+        "requests": f"{stats.requests} ({stats.retries} retries, {stats.throttled} × 429)",
         "received": f"{stats.bytes_received / 1e6:.1f} MB",
         "latency": _latency(stats),
         "time": f"{stats.elapsed_s:.1f} s",
