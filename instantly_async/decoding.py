@@ -228,7 +228,7 @@ def _convert(value: Any, type_: Any, *, strict: bool) -> Any:
     # By way of JSON, so that every type means here what it means to the fast decoder.
     try:
         return msgspec.json.decode(msgspec.json.encode(value), type=type_, strict=strict)
-    except (ValueError, OverflowError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return _MISFIT
 
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,6 @@ def shown() -> dict[str, str]:
     return dict(blocks)
 
 
-@pytest.mark.skipif(
-    version("cyclopts").startswith("4."), reason="cyclopts 4 leaves out STR, INT and so on"
-)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_shows_the_help(
     command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
