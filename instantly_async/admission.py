@@ -11,7 +11,7 @@ out as a probe. Probes are free of the budget and of the id's count.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from .errors import ServiceUnavailableError
@@ -29,11 +29,16 @@ class Kind(Enum):
     REPEAT = "repeat"  # neither: a 429 is no failure
 
 
-class _Waiter:
-    __slots__ = ("kind", "patient", "turn")
+class SuspectError(Exception):
+    """Says to a waiting id that it is to blame, and not the service."""
 
-    def __init__(self, kind: Kind, *, patient: bool) -> None:
+
+class _Waiter:
+    __slots__ = ("is_suspect", "kind", "patient", "turn")
+
+    def __init__(self, kind: Kind, *, patient: bool, is_suspect: bool) -> None:
         self.kind = kind
+        self.is_suspect = is_suspect
         self.patient = patient
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
@@ -66,6 +71,8 @@ class Admission:
     def leave(self) -> None:
         """Count it no longer: it has its outcome, or was cancelled."""
         self._at_work -= 1
+        if not self._at_work and self.breaker.is_open:
+            self.breaker.give_up()  # its patience starts anew with whoever comes next
         if self._queue:
             self._pump()
 
@@ -74,16 +81,18 @@ class Admission:
         """Whether a first attempt need not wait: then ``budget.deposit()`` is all to do."""
         return not self.breaker.is_open and not self._queue
 
-    async def admit(self, kind: Kind, *, patient: bool) -> bool:
+    async def admit(self, kind: Kind, *, patient: bool, is_suspect: bool = False) -> bool:
         """Wait until an attempt may be made; ``True`` when it is a probe.
 
         ``patient``: wait for an open breaker. Otherwise it is an error unless a probe is due.
+        ``is_suspect``: the id has failed as a probe before.
 
         Raises:
+            SuspectError: the id is to blame, see ``blames_suspects``.
             ServiceUnavailableError: the breaker gave up, or is open and ``patient`` is false.
         """
         self.breaker.resume_waiting(asyncio.get_running_loop().time())
-        waiter = _Waiter(kind, patient=patient)
+        waiter = _Waiter(kind, patient=patient, is_suspect=is_suspect)
         self._queue.append(waiter)
         self._pump()
         try:
@@ -136,6 +145,23 @@ class Admission:
         if self._queue:
             self._pump()
 
+    def blames_suspects(self, enough: int) -> bool:
+        """Whether the ids that fail are to blame, and not the service; then tell those waiting.
+
+        Bad ids at the end of the input look like an outage, as no others are left to take a
+        probe. If all that wait have failed as probes, ``enough`` probes in a row have failed
+        (five: half a minute) and the service has answered before, it is them.
+        """
+        if (
+            self.last_success_sent_at == float("-inf")
+            or self.breaker.failed_probes < enough
+            or not all(waiter.is_suspect for waiter in self._queue)
+        ):
+            return False
+        self._forget_cancelled()
+        self._refuse(self._queue, SuspectError)
+        return True
+
     def declare_outage(self, now: float) -> None:
         """Open the breaker at once: nothing at all has succeeded for as long as an id tried."""
         self.breaker.open(now)
@@ -153,10 +179,11 @@ class Admission:
                 self._release_probe(now)
         elif now >= self.breaker.gives_up_at and not self.breaker.probing:
             self.breaker.give_up()
-            self._refuse(self._queue)
+            self._refuse(self._queue, self._unavailable)
         else:
             self._release_probe(now)
-            self._refuse([waiter for waiter in self._queue if not waiter.patient])
+            impatient = [waiter for waiter in self._queue if not waiter.patient]
+            self._refuse(impatient, self._unavailable)
         self._set_timer(now)
 
     def _forget_cancelled(self) -> None:
@@ -181,10 +208,10 @@ class Admission:
         self._queue.remove(waiter)
         waiter.turn.set_result(probe)
 
-    def _refuse(self, waiters: Iterable[_Waiter]) -> None:
+    def _refuse(self, waiters: Iterable[_Waiter], reason: Callable[[], Exception]) -> None:
         for waiter in list(waiters):
             self._queue.remove(waiter)
-            waiter.turn.set_exception(self._unavailable())
+            waiter.turn.set_exception(reason())
 
     def _set_timer(self, now: float) -> None:
         if not self._queue or self.breaker.probing:

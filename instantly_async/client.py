@@ -113,36 +113,30 @@ class InstantlyClient(Generic[L]):
         if problem := base_url_problem(base_url) or proxy_problem(proxy):
             raise ConfigurationError(problem)
         self._key = key
-        self._rate_limit = rate_limit
         self._retry = retry
         self._timeouts = timeouts
         self._concurrency = check_concurrency(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
         self._decoder: LeadDecoder[L] = LeadDecoder(lead_type)
         self._pool = SessionPool(
             base_url.rstrip("/"),
             key,
             timeouts=timeouts,
-            concurrency=concurrency,
             proxy=proxy,
             ssl_context=ssl_context,
         )
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
         self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
 
-    def _bind(
-        self,
-        workspace: str | None,
-        limiter: AdaptiveLimiter,
-        parent: "InstantlyClient[L] | None",
-    ) -> None:
+    def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
         """Become the client of one workspace."""
         self._parent = parent
-        self._workspace_id = workspace
         self._closed = False
         self._recorder = Recorder()
         self._streams: dict[Pipeline[LeadId, Outcome[L]], Recorder] = {}
         self._workspace = Workspace(
             transport=self._pool,
+            slots=self._slots,
             decoder=self._decoder,
             limiter=limiter,
             admission=Admission(self._retry),
@@ -178,13 +172,16 @@ class InstantlyClient(Generic[L]):
         A sibling made by ``for_workspace`` leaves the connections to its parent.
         """
         self._closed = True
-        for pipeline in list(self._streams):
-            await pipeline.aclose(ClosedError("The client was closed."))
-        if self._parent is None:
-            for sibling in self._siblings.values():
-                if sibling is not self:
-                    await sibling.aclose()
-            await self._pool.aclose()
+        try:
+            for pipeline in list(self._streams):
+                await pipeline.aclose(ClosedError("The client was closed."))
+            if self._parent is None:
+                for sibling in self._siblings.values():
+                    if sibling is not self:
+                        await sibling.aclose()
+        finally:
+            if self._parent is None:
+                await self._pool.aclose()
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
         """Give the client of another workspace: same connections, its own limits.
@@ -199,9 +196,10 @@ class InstantlyClient(Generic[L]):
         root._require_open()  # noqa: SLF001 - a sibling is this same class
         if workspace not in self._siblings:
             sibling = copy.copy(root)
-            limiter = AdaptiveLimiter(self._rate_limit)
+            limiter = AdaptiveLimiter(self._workspace.limiter.limit)
             sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
             self._siblings[workspace] = sibling
+        self._siblings[workspace]._closed = False  # noqa: SLF001 - one that was closed opens again
         return self._siblings[workspace]
 
     @property
@@ -222,7 +220,6 @@ class InstantlyClient(Generic[L]):
             RunError: nothing can be fetched now: the key, the plan, the service.
             ClosedError: the client is closed or belongs to another loop.
         """
-        self._require_open()
         self._begin(self._recorder)
         outcomes: dict[int, Outcome[L]] = {}
         await self._single.run(0, lead_id, outcomes.__setitem__)
@@ -273,10 +270,9 @@ class InstantlyClient(Generic[L]):
             ordered=ordered,
             on_end=on_end,
         )
-        self._streams[pipeline] = recorder
         return LeadStream(
             pipeline,
-            begin=lambda: self._begin(recorder),
+            begin=lambda: self._begin(recorder, pipeline),
             snapshot=lambda: self._snapshot(recorder),
         )
 
@@ -299,13 +295,10 @@ class InstantlyClient(Generic[L]):
         """
         outcomes: list[Outcome[L]] = []
         failure: RunError | None = None
-        async with self.stream_leads(
-            lead_ids,
-            strategy=strategy,
-            ordered=ordered,
-            concurrency=concurrency,
-            keep_raw=keep_raw,
-        ) as stream:
+        stream = self.stream_leads(
+            lead_ids, strategy=strategy, ordered=ordered, concurrency=concurrency, keep_raw=keep_raw
+        )
+        async with stream:
             try:
                 async for outcome in stream:
                     outcomes.append(outcome)  # noqa: PERF401 - an error must not lose them
@@ -322,7 +315,12 @@ class InstantlyClient(Generic[L]):
         if self._closed:
             raise ClosedError("The client is closed; make a new one.")
 
-    def _begin(self, recorder: Recorder) -> None:
+    def _begin(
+        self, recorder: Recorder, pipeline: Pipeline[LeadId, Outcome[L]] | None = None
+    ) -> None:
+        self._require_open()
+        if pipeline is not None:
+            self._streams[pipeline] = recorder
         now = asyncio.get_running_loop().time()
         for each in (recorder, self._recorder):
             if each.started_at is None:

@@ -72,10 +72,14 @@ class Exchange:
         self._aborted: InstantlyError | None = None
 
     def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
-        """Note that the request is about to look for a connection."""
-        self._started_at = now
+        """Note that the request belongs to ``task`` and is about to look for a connection."""
+        self.connecting(now)
         self._task = task
         self._cancelling = task.cancelling()
+
+    def connecting(self, now: float) -> None:
+        """Start the clock."""
+        self._started_at = now
 
     def connected(self, now: float) -> None:
         """Stop the clock: the connection is there, the limiter comes next."""
@@ -95,7 +99,9 @@ class Exchange:
         self.spent_s += now - self._started_at
 
     def abort(self, reason: InstantlyError) -> None:
-        """Cancel the request, and leave word why."""
+        """Cancel the request, once, and leave word why."""
+        if self._aborted is not None:
+            return
         self._aborted = reason
         self.until = self.stalls_at = inf
         self._task.cancel()

@@ -16,14 +16,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from .admission import Admission, Kind
+from .admission import Admission, Kind, SuspectError
 from .decoding import LeadDecoder
 from .errors import (
     DecodeError,
     InvalidLeadIdError,
     LeadError,
     NotFoundError,
-    ProtocolError,
     RateLimitedError,
     RateLimitPauseError,
     RunError,
@@ -34,7 +33,7 @@ from .limiter import AdaptiveLimiter
 from .outcomes import Failed, Found, LeadId, NotFound, Outcome
 from .pipeline import Deliver
 from .protocol import HTTP_OK, LEADS_PATH, ApiKey, error_for, wire_id
-from .retry import Tries
+from .retry import Tries, speaks_of_outage
 from .settings import MAX_LEAD_BYTES, RetryPolicy, Timeouts
 from .stats import Recorder
 
@@ -47,9 +46,13 @@ _LEAST_ATTEMPT_S = 1.0  # an attempt shorter than this would say nothing about t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace(Generic[L]):
-    """What all lookups of one client share. ``rng`` gives U(0, 1), ``wall_clock`` Unix seconds."""
+    """What all lookups of one client share.
+
+    ``slots`` bounds the requests in flight, ``rng`` gives U(0, 1), ``wall_clock`` Unix seconds.
+    """
 
     transport: Transport
+    slots: asyncio.Semaphore
     decoder: LeadDecoder[L]
     limiter: AdaptiveLimiter
     admission: Admission
@@ -87,6 +90,7 @@ class GetLookup(Generic[L]):
         self._patient = patient
         self._admission = workspace.admission
         self._limiter = workspace.limiter
+        self._slots = workspace.slots
         self._timeouts = workspace.timeouts
         self._pacer = workspace.limiter if workspace.limiter.limit else None
 
@@ -108,8 +112,9 @@ class GetLookup(Generic[L]):
         recorder.in_flight += 1
         self._admission.enter()
         try:
-            if self._admission.is_clear and not self._limiter.paused_s(started_at):
+            if self._is_clear(started_at):
                 self._admission.budget.deposit()
+                await self._slots.acquire()  # at once
                 result = await self._attempt(wire, tries, probe=False)
             else:
                 result = await self._wait_and_attempt(wire, tries, Kind.FIRST)
@@ -120,6 +125,14 @@ class GetLookup(Generic[L]):
             recorder.in_flight -= 1
         elapsed_s = _now() - started_at
         deliver(index, self._outcome(index, lead_id, result, tries.attempts, elapsed_s))
+
+    def _is_clear(self, now: float) -> bool:
+        """Whether a first attempt may go out without waiting for anything but its token."""
+        return (
+            self._admission.is_clear
+            and not self._slots.locked()
+            and not self._limiter.paused_s(now)
+        )
 
     def _outcome(
         self,
@@ -160,10 +173,11 @@ class GetLookup(Generic[L]):
         max_elapsed_s = self._workspace.retry.max_elapsed_s
         kind = Kind.FIRST if tries.was_probe else Kind.RETRY
         while True:
-            if tries.was_probe and _speaks_of_outage(result):
+            if tries.was_probe and speaks_of_outage(result):
                 # A probe costs the id nothing; it queues again, behind the others.
-                if self._is_to_blame(tries):
+                if self._admission.blames_suspects(self._workspace.retry.attempts):
                     return result
+                tries.is_suspect = True
                 wait_s = 0.0
             else:
                 kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
@@ -178,7 +192,10 @@ class GetLookup(Generic[L]):
             _log.debug("Lead %s: %s; again in %.2f s", wire, result, wait_s)
             if wait_s:
                 await asyncio.sleep(wait_s)
-            again = await self._wait_and_attempt(wire, tries, kind)
+            try:
+                again = await self._wait_and_attempt(wire, tries, kind)
+            except SuspectError:
+                return result
             if isinstance(again, _Decoded):
                 return again
             result = again
@@ -186,38 +203,47 @@ class GetLookup(Generic[L]):
     async def _wait_and_attempt(
         self, wire: str, tries: Tries, kind: Kind
     ) -> _Decoded[L] | LeadError:
-        """Wait out breaker, budget and pauses, then try once."""
-        probe = await self._admission.admit(kind, patient=self._patient)
-        try:
+        """Wait out breaker, budget, pauses and the other requests in flight, then try once."""
+        while True:
+            probe = await self._admission.admit(
+                kind, patient=self._patient, is_suspect=tries.is_suspect
+            )
+            try:
+                has_slot = await self._take_slot(probe=probe)
+            except BaseException:
+                if probe:
+                    self._admission.abandon_probe()
+                raise
+            if has_slot:
+                return await self._attempt(wire, tries, probe=probe)
+            kind = Kind.REPEAT  # what it means to the budget has been settled
+
+    async def _take_slot(self, *, probe: bool) -> bool:
+        """Take a slot when nothing is paused; ``False`` if the breaker has opened meanwhile."""
+        while True:
             await self._limiter.wait_out_pause()
-        except BaseException:
-            if probe:
-                self._admission.abandon_probe()
-            raise
-        return await self._attempt(wire, tries, probe=probe)
+            await self._slots.acquire()
+            if self._admission.breaker.is_open and not probe:
+                self._slots.release()
+                return False
+            if not self._limiter.paused_s(_now()):
+                return True
+            self._slots.release()
 
     def _is_outage(self, error: LeadError, tries: Tries) -> bool:
         """Whether an id is out of attempts, but nothing sent since its first has succeeded."""
         assert tries.first_sent_at is not None
         return (
             self._patient
-            and _speaks_of_outage(error)
+            and speaks_of_outage(error)
             and self._admission.last_success_sent_at <= tries.first_sent_at
         )
 
-    def _is_to_blame(self, tries: Tries) -> bool:
-        """Whether it is the id and not the service, though only this id can tell.
-
-        A bad id at the end of the input looks like an outage: no other id is left to take a
-        probe. It is let off after as many probes as it had attempts, half a minute, if the
-        service has ever answered.
-        """
-        tries.lone_probes = 0 if self._admission.waiting else tries.lone_probes + 1
-        has_answered = self._admission.last_success_sent_at > float("-inf")
-        return has_answered and tries.lone_probes >= self._workspace.retry.attempts
-
     async def _attempt(self, wire: str, tries: Tries, *, probe: bool) -> _Decoded[L] | LeadError:
-        """Send once and judge the answer. Errors are values, without tracebacks."""
+        """Send once, within a slot that is given back, and judge the answer.
+
+        Errors are values here, without tracebacks.
+        """
         exchange = Exchange(
             "GET",
             LEADS_PATH + wire,
@@ -240,6 +266,7 @@ class GetLookup(Generic[L]):
                 self._admission.abandon_probe()
             raise
         finally:
+            self._slots.release()
             tries.spent_s += exchange.spent_s
             tries.first_sent_at = tries.first_sent_at or exchange.sent_at or _now()
             self._recorder.requests += exchange.sends
@@ -249,6 +276,8 @@ class GetLookup(Generic[L]):
         return result
 
     def _total_s(self, tries: Tries) -> float:
+        if not tries.spent_s:
+            return self._timeouts.total_s
         remaining_s = tries.remaining_s(self._workspace.retry.max_elapsed_s)
         return max(_LEAST_ATTEMPT_S, min(self._timeouts.total_s, remaining_s))
 
@@ -294,34 +323,26 @@ class GetLookup(Generic[L]):
     def _judge_trouble(
         self, error: TransientError, exchange: Exchange, now: float, *, probe: bool
     ) -> None:
+        asked_s = error.retry_after_s
+        cap_s = self._workspace.retry.max_retry_after_s
+        heeded_s = None if asked_s is None else min(asked_s, cap_s)
         if isinstance(error, RateLimitedError):
             self._recorder.throttled += 1
-        asked_s = error.retry_after_s
-        if asked_s is not None and asked_s > self._workspace.retry.max_retry_after_s:
-            if probe:
-                self._admission.abandon_probe()
+            sent_at = exchange.sent_at or now
+            self._limiter.on_throttled(now, sent_at=sent_at, retry_after_s=heeded_s)
+            # The service is alive, only busy.
+            self._admission.on_success(sent_at, probe=probe)
+        else:
+            if heeded_s is not None:
+                self._limiter.pause(now, heeded_s)
+            self._admission.on_failure(error.last, now, probe=probe)
+        if asked_s is not None and asked_s > cap_s:
             raise RateLimitPauseError(
                 f"The API asks to wait {asked_s:.0f} s, longer than max_retry_after_s; "
                 "run again after that.",
                 retry_after_s=asked_s,
             )
-        if isinstance(error, RateLimitedError):
-            sent_at = exchange.sent_at or now
-            self._limiter.on_throttled(now, sent_at=sent_at, retry_after_s=asked_s)
-            # The service is alive, only busy.
-            self._admission.on_success(sent_at, probe=probe)
-            return
-        if asked_s is not None:
-            self._limiter.pause(now, asked_s)
-        self._admission.on_failure(error.last, now, probe=probe)
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _speaks_of_outage(error: LeadError) -> bool:
-    """Whether an error can be an outage's, rather than this id's."""
-    if isinstance(error, ProtocolError):
-        return error.status is None
-    return isinstance(error, TransientError) and not isinstance(error, RateLimitedError)

@@ -37,6 +37,14 @@ Deliver = Callable[[int, R], None]
 Work = Callable[[int, T, Deliver[R]], Awaitable[None]]
 
 
+class _StrayError(Exception):
+    """Carries a ``CancelledError`` that nobody asked for through the task group."""
+
+    def __init__(self, cancellation: asyncio.CancelledError) -> None:
+        super().__init__()
+        self.cancellation = cancellation
+
+
 class Intake(Generic[T]):
     """Pulls the input one item at a time, on demand, and numbers what it pulls.
 
@@ -185,7 +193,8 @@ class Pipeline(Generic[T, R]):
                 async with asyncio.TaskGroup() as self._group:
                     self._grow()
         except BaseExceptionGroup as group:
-            self._error = _first_leaf(group)
+            error = group.exceptions[0]
+            self._error = error.cancellation if isinstance(error, _StrayError) else error
         finally:
             self._group = None
             await self._finish()
@@ -193,7 +202,7 @@ class Pipeline(Generic[T, R]):
     async def _finish(self) -> None:
         try:
             await self._intake.aclose()
-        except Exception as error:  # noqa: BLE001 - whatever a caller's generator raises
+        except BaseException as error:  # noqa: BLE001 - whatever a caller's generator raises
             self._error = self._error or error
         # What waited for a gap in front of it will wait in vain now.
         self._ready.extend(self._held[index] for index in sorted(self._held))
@@ -208,6 +217,17 @@ class Pipeline(Generic[T, R]):
             self._group.create_task(self._serve())
 
     async def _serve(self) -> None:
+        try:
+            await self._serve_until_the_end()
+        except asyncio.CancelledError as cancellation:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: it came out of the input or the work. A task group takes
+            # it for an orderly end, which would lose this item and those behind it.
+            raise _StrayError(cancellation) from None
+
+    async def _serve_until_the_end(self) -> None:
         intake = self._intake
         first = True
         while True:
@@ -250,10 +270,3 @@ class Pipeline(Generic[T, R]):
                 self._ready.append(self._held.pop(self._next_index))
                 self._next_index += 1
         self._arrival.set()
-
-
-def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

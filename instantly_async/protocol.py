@@ -43,10 +43,11 @@ class Authorization(str):
 class ApiKey:
     """The API key. Prints as ``***`` and does not pickle; ``origin`` says where it came from."""
 
-    __slots__ = ("_value", "origin")
+    __slots__ = ("_header", "_value", "origin")
 
     def __init__(self, value: str, origin: str) -> None:
         self._value = Authorization(value)
+        self._header = Authorization("Bearer " + value)
         self.origin = origin
 
     def __repr__(self) -> str:
@@ -59,7 +60,7 @@ class ApiKey:
 
     def header(self) -> Authorization:
         """Give the value of the ``Authorization`` header."""
-        return Authorization("Bearer " + self._value)
+        return self._header
 
     def redact(self, text: str) -> str:
         """Take the key out of a text that came from outside."""
@@ -67,7 +68,7 @@ class ApiKey:
 
 
 def read_api_key(
-    argument: str | None, environ: Mapping[str, str]
+    argument: object, environ: Mapping[str, str]
 ) -> ApiKey | errors.ConfigurationError:
     """Take the key from the argument, else from the environment; an error is a value here.
 
@@ -75,6 +76,8 @@ def read_api_key(
     """
     origin = "the api_key argument" if argument is not None else API_KEY_VARIABLE
     value = argument if argument is not None else environ.get(API_KEY_VARIABLE)
+    if value is not None and not isinstance(value, str):
+        return errors.ConfigurationError("The API key must be a string.")
     problem = key_problem(value)
     if problem is not None or value is None:
         return errors.ConfigurationError(problem)
@@ -123,9 +126,14 @@ def _is_loopback(host: str) -> bool:
 
 def proxy_problem(proxy: str | None) -> str | None:
     """Say in one sentence why this cannot be a proxy. Never quotes it: it can hold a password."""
-    if proxy is None or proxy.startswith(("http://", "https://")):
+    if proxy is None:
         return None
-    return "proxy must be an http:// or https:// URL."
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    return None if usable else "proxy must be a URL like http://proxy.example:8080."
 
 
 def workspace_headers(workspace: str | None) -> Mapping[str, str]:

@@ -30,6 +30,13 @@ MAX_PROBE_DELAY_S = 30.0
 """The longest time between two probes, in seconds (*choice*)."""
 
 
+def speaks_of_outage(error: InstantlyError) -> bool:
+    """Whether an error can be an outage's, rather than one id's."""
+    if isinstance(error, ProtocolError):
+        return error.status is None
+    return isinstance(error, TransientError) and not isinstance(error, RateLimitedError)
+
+
 class Tries:
     """What one id has been through, and how long to wait before it is tried again."""
 
@@ -40,7 +47,7 @@ class Tries:
         "attempts",
         "failures",
         "first_sent_at",
-        "lone_probes",
+        "is_suspect",
         "spent_s",
         "throttles",
         "was_probe",
@@ -56,7 +63,7 @@ class Tries:
         self.spent_s = 0.0
         self.first_sent_at: float | None = None
         self.was_probe = False  # the latest attempt
-        self.lone_probes = 0  # probes that failed while no other id was there to take one
+        self.is_suspect = False  # it has failed as a probe
 
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""
@@ -139,6 +146,7 @@ class CircuitBreaker:
         self._failures = 0
         self._delay_s = FIRST_PROBE_DELAY_S
         self._opened_at: float | None = None
+        self.failed_probes = 0  # in a row
         self.is_open = False
         self.probing = False
         self.next_probe_at = float("-inf")
@@ -161,19 +169,22 @@ class CircuitBreaker:
     def end_probe(self, now: float) -> None:
         """Note that the probe did not succeed, and put off the next one."""
         self.probing = False
+        self.failed_probes += 1
         self.next_probe_at = now + self._delay_s
         self._delay_s = min(MAX_PROBE_DELAY_S, self._delay_s * 2)
 
     @property
     def is_calm(self) -> bool:
         """Whether a success would change nothing."""
-        return not self._failures and not self.is_open and not self.probing
+        troubled = self._failures or self.failed_probes or self.is_open or self.probing
+        return not troubled
 
     def on_success(self) -> None:
         """Close: the service answers."""
         self._failures = 0
         self._delay_s = FIRST_PROBE_DELAY_S
         self._opened_at = None
+        self.failed_probes = 0
         self.is_open = False
         self.next_probe_at = float("-inf")
 

@@ -27,7 +27,7 @@ from yarl import URL
 
 from . import errors
 from .exchange import Exchange, Response
-from .protocol import ApiKey
+from .protocol import HTTP_OK, ApiKey
 from .settings import KEEP_ALIVE_S, Timeouts
 
 USER_AGENT = (
@@ -66,17 +66,22 @@ class PacedConnector(aiohttp.TCPConnector):
     ) -> Any:
         """Get a connection, pay for it, sign the request."""
         exchange = _current.get()
-        connection = await super().connect(req, traces, timeout)
-        exchange.connected(self._loop.time())
-        if exchange.pacer is not None:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            exchange.connected(self._loop.time())
+            if exchange.pacer is None:
+                break
             try:
                 await exchange.pacer.acquire()
             except BaseException:
                 connection.release()
                 raise
-            while connection.closed:  # it died in the queue; nothing was sent, so nothing is owed
-                connection.close()
-                connection = await super().connect(req, traces, timeout)
+            if not connection.closed:
+                break
+            # It died in the queue. Nothing was sent, but the token is stale: others that
+            # wait for a new connection too would all send at once.
+            connection.close()
+            exchange.connecting(self._loop.time())
         exchange.sending(self._loop.time(), connection.protocol)
         req.headers[aiohttp.hdrs.AUTHORIZATION] = self._key.header()
         if exchange.headers:
@@ -87,8 +92,8 @@ class PacedConnector(aiohttp.TCPConnector):
 class SessionPool:
     """Connections to one server, opened lazily in the loop of the first request.
 
-    At most ``concurrency`` requests are in flight. ``ssl_context`` ``None``: the system's
-    certificates, always verified. ``proxy`` ``None``: none, whatever the environment says.
+    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``:
+    none, whatever the environment says. How many requests are in flight is the callers' affair.
     """
 
     def __init__(
@@ -97,7 +102,6 @@ class SessionPool:
         key: ApiKey,
         *,
         timeouts: Timeouts,
-        concurrency: int,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
@@ -106,7 +110,6 @@ class SessionPool:
         self._timeouts = timeouts
         self._proxy = proxy
         self._ssl: ssl.SSLContext | bool = ssl_context or True
-        self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._in_flight: set[Exchange] = set()
@@ -131,10 +134,11 @@ class SessionPool:
         """
         loop = asyncio.get_running_loop()
         session = self._session_in(loop)
-        await self._slots.acquire()
         token = _current.set(exchange)
         exchange.begin(loop.time(), asyncio.current_task(loop))  # type: ignore[arg-type]  # within a task
         self._watch(exchange, loop)
+        response: aiohttp.ClientResponse | None = None
+        body = b""
         failure: errors.InstantlyError | None = None
         try:
             response = await session.request(
@@ -155,18 +159,18 @@ class SessionPool:
                 raise
         except errors.DecodeError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001 - map_error knows what it knows and hands back the rest
+        except Exception as error:  # noqa: BLE001 - map_error hands back what it does not know
             failure = map_error(error)
         finally:
             exchange.finish(loop.time())
             self._in_flight.discard(exchange)
             _current.reset(token)
-            self._slots.release()
+        if response is not None and (failure is None or _speaks_by_status(response, failure)):
+            return Response(response.status, response.headers, body)
         # Outside the except block: ``from None`` would keep __context__, whose frames hold
         # the request and its key.
-        if failure is not None:
-            raise failure
-        return Response(response.status, response.headers, body)
+        assert failure is not None
+        raise failure
 
     async def aclose(self) -> None:
         """Close every connection; what is in flight ends with ``ClosedError``. Idempotent."""
@@ -197,7 +201,7 @@ class SessionPool:
         return aiohttp.ClientSession(
             connector=PacedConnector(
                 self._key,
-                limit=0,  # the semaphore bounds requests; waiting in the pool would be unfair
+                limit=0,  # requests are bounded above; waiting in the pool would be unfair
                 keepalive_timeout=KEEP_ALIVE_S,
                 ttl_dns_cache=DNS_CACHE_S,
                 ssl=self._ssl,
@@ -223,6 +227,11 @@ class SessionPool:
         self._sweeper = (
             loop.call_later(self._sweep_interval_s, self._sweep, loop) if self._in_flight else None
         )
+
+
+def _speaks_by_status(response: aiohttp.ClientResponse, failure: errors.InstantlyError) -> bool:
+    """Whether an answer counts although its body failed: a 401 is one however it is cut."""
+    return response.status != HTTP_OK and isinstance(failure, errors.LeadError)
 
 
 def _closed() -> errors.ClosedError:

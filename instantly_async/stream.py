@@ -1,7 +1,7 @@
 """``LeadStream``: what ``stream_leads`` returns, a thin face of one pipeline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -50,7 +50,7 @@ class LeadStream(Generic[L]):
     def __aiter__(self) -> AsyncIterator[Outcome[L]]:
         return self
 
-    def __anext__(self) -> Awaitable[Outcome[L]]:
+    async def __anext__(self) -> Outcome[L]:
         """Give the next outcome.
 
         Raises:
@@ -58,9 +58,9 @@ class LeadStream(Generic[L]):
             ClosedError: the client was closed meanwhile.
         """
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
             self._begin()
-        return self._pipeline.__anext__()
+            self._loop = asyncio.get_running_loop()
+        return await self._pipeline.__anext__()
 
     async def aclose(self) -> None:
         """Cancel and await the work in flight; close the input if it is a generator."""

@@ -253,6 +253,9 @@ async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead])
     with pytest.raises(ClosedError):
         await sibling.get_lead(next(lead_ids(1)))
     await client.get_lead(next(lead_ids(1)))  # the connections are the parent's
+    async with client.for_workspace("ws-1") as again:
+        assert again is sibling
+        await again.get_lead(next(lead_ids(1)))
     with pytest.raises(ConfigurationError):
         client.for_workspace("no header\r\n")
 
@@ -296,10 +299,47 @@ async def test_closing_ends_open_streams_with_an_error(fake: FakeInstantly) -> N
         await consumer
     with pytest.raises(ClosedError):
         await single
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(ClosedError):
         await anext(never_used)
     assert client.stats.in_flight == 0
     assert "closed" in repr(client)
+    await asyncio.sleep(0)
+
+
+async def test_a_stream_nobody_holds_gives_its_outcome(client: InstantlyClient[Lead]) -> None:
+    assert isinstance(await anext(client.stream_leads(lead_ids(3))), Found)
+    client.stream_leads(lead_ids(3))  # never iterated: nothing keeps it
+    gc.collect()
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert client._streams == {}
+
+
+async def test_siblings_share_the_rate_of_a_given_limiter(fake: FakeInstantly) -> None:
+    limiter = AdaptiveLimiter(RateLimit(share=0.5))
+    client = InstantlyClient(CANARY, base_url=fake.url, limiter=limiter)
+    assert client.for_workspace("ws-1").stats.allowed_rate == limiter.rate
+    await client.aclose()
+
+
+async def test_a_cancelled_close_still_closes_the_connections(fake: FakeInstantly) -> None:
+    client = InstantlyClient(CANARY, base_url=fake.url)
+    released = asyncio.Event()
+
+    async def slow_to_close() -> AsyncIterator[str]:
+        try:
+            for lead_id in lead_ids(1000):
+                yield lead_id
+        finally:
+            await released.wait()
+
+    stream = client.stream_leads(slow_to_close(), concurrency=1)
+    await anext(stream)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.aclose(), 0.05)
+    assert client._pool._session is None
+    released.set()
+    await stream.aclose()
     await asyncio.sleep(0)
 
 
@@ -326,6 +366,7 @@ def test_a_client_belongs_to_one_loop(fake_instantly: FakeInstantly) -> None:
     [
         ({"api_key": ""}, "no API key"),
         ({"api_key": "a key"}, "characters"),
+        ({"api_key": b"bytes"}, "string"),
         ({"api_key": "key\r\nX-Evil: 1"}, "characters"),
         ({"base_url": "ftp://api.instantly.ai"}, "https"),
         ({"base_url": "http://api.instantly.ai"}, "https"),
@@ -335,6 +376,8 @@ def test_a_client_belongs_to_one_loop(fake_instantly: FakeInstantly) -> None:
         ({"concurrency": 1.5}, "concurrency"),
         ({"workspace": "ws 1"}, "workspace"),
         ({"proxy": "socks5://user:pw@proxy"}, "proxy"),
+        ({"proxy": "http://user:pw@host:no-port"}, "proxy"),
+        ({"proxy": "http://"}, "proxy"),
         ({"lead_type": dict}, "lead_type"),
     ],
 )
@@ -437,7 +480,7 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
                 await task
             connector = client._pool._session and client._pool._session.connector
             assert not (connector and connector._acquired)
-            assert client._pool._slots._value == 8
+            assert client._slots._value == 8
             assert not client._pool._in_flight
             assert not client._workspace.limiter._turn.locked()
             assert client._streams == {}

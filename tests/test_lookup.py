@@ -94,6 +94,7 @@ class Run:
     retry: RetryPolicy = RetryPolicy()
     concurrency: int = 100
     patient: bool = True
+    slots: int = 100
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class Run:
     def lookup(self) -> GetLookup[Lead]:
         workspace = Workspace(
             transport=self.transport,
+            slots=asyncio.Semaphore(self.slots),
             decoder=LeadDecoder(Lead),
             limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
             admission=self.admission,
@@ -293,20 +295,54 @@ def test_what_is_repeated_how_often(answer: Answer, attempts: int, kind: str) ->
 
 
 @pytest.mark.parametrize("concurrency", [1, 100])
-def test_a_bad_id_at_the_end_fails_alone_too(concurrency: int) -> None:
-    """No other id is left to show that the service is alive; half a minute of probes decides."""
-    *good, bad = lead_ids(50)
-    run = Run(lambda w, _: failing(500) if w == bad else found(w), concurrency=concurrency)
+@pytest.mark.parametrize("bad_count", [1, 2, 3, 5])
+def test_bad_ids_at_the_end_fail_alone_too(bad_count: int, concurrency: int) -> None:
+    """No other id is left to show that the service is alive; a minute of probes at most decides."""
+    ids = list(lead_ids(50))
+    good, bad = ids[:-bad_count], set(ids[-bad_count:])
+    run = Run(lambda w, _: failing(500) if w in bad else found(w), concurrency=concurrency)
+    run.over([*good, *bad])
+    assert run.error is None
+    assert run.kinds() == {"Found": len(good), "Failed": bad_count}
+    if concurrency > 1:
+        assert run.ended_at < 70
+
+
+def test_a_breaker_that_was_left_open_does_not_refuse_the_next_run() -> None:
+    """Its patience counts only while somebody waits."""
+    state = {"up": False}
+    run = Run(lambda wire, _: found(wire) if state["up"] else failing(500), patient=False)
 
     async def main() -> None:
-        await run.main(good)
-        await run.main([bad])
+        for _ in range(5):
+            await run.main(lead_ids(1))
+            run.error = None
+        assert run.admission.breaker.is_open
+        await asyncio.sleep(300)
+        state["up"], run.patient = True, True
+        await run.main(lead_ids(50))
 
     run_virtual(main())
     assert run.error is None
-    assert run.kinds() == {"Found": 49, "Failed": 1}
-    assert run.outcomes[-1].attempts == 10
-    assert run.ended_at < 50
+    assert run.kinds()["Found"] == 50
+
+
+def test_who_waited_for_a_slot_sees_that_the_breaker_has_opened() -> None:
+    run = Run(lambda *_: failing(500), patient=False, slots=5, concurrency=500)
+    run.over(lead_ids(500))
+    assert isinstance(run.error, ServiceUnavailableError)
+    assert len(run.transport.sent) <= 30
+
+
+def test_a_pause_holds_without_a_rate_limit_too() -> None:
+    first = next(lead_ids(1))
+
+    def world(wire: str, now: float) -> Answer:
+        return failing(429, Retry_After="2") if wire == first and now < 1 else found(wire)
+
+    run = Run(world, slots=1).over(lead_ids(5))
+    assert run.kinds() == {"Found": 5}
+    assert not any(0.06 < at < 2 for at in run.transport.times)
 
 
 def test_ids_that_are_no_uuid_make_no_request() -> None:
@@ -358,6 +394,7 @@ def test_a_pause_longer_than_the_cap_ends_the_run(status: int) -> None:
     run = Run(lambda *_: failing(status, Retry_After="1e9"), RateLimit()).over(lead_ids(9))
     assert isinstance(run.error, RateLimitPauseError)
     assert run.error.retry_after_s == 1e9
+    assert len(run.transport.sent) <= 10
     assert run.ended_at < 1
 
 

@@ -219,6 +219,48 @@ async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() ->
     assert ended == [True]
 
 
+async def test_a_stray_cancellation_of_the_input_is_not_its_end() -> None:
+    """It travels to the consumer; a task group alone would take it for an orderly end."""
+
+    async def cancelled() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        raise asyncio.CancelledError("from a task the input awaited")
+
+    spy = Spy()
+    pipeline = Pipeline(cancelled(), spy.work, concurrency=3)
+    with pytest.raises(asyncio.CancelledError, match="from a task"):
+        await consume(pipeline, spy)
+    assert spy.finished == 2
+    assert no_tasks_but_this()
+
+
+async def test_a_cleanup_that_is_cancelled_within_does_not_hang_the_consumer() -> None:
+    async def stubborn() -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield 1
+        finally:
+            raise asyncio.CancelledError("while closing")
+
+    ended = []
+    pipeline = Pipeline(stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True))
+    await anext(pipeline)
+    await pipeline.aclose()
+    assert ended == [True]
+
+
+async def test_an_exception_group_of_the_input_stays_whole() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ExceptionGroup("two", [OSError(), ValueError()])
+
+    spy = Spy()
+    with pytest.raises(ExceptionGroup, match="two"):
+        await consume(Pipeline(broken(), spy.work, concurrency=2), spy)
+
+
 async def test_a_callers_iterable_stays_open() -> None:
     """Only generators are closed: a file belongs to the caller."""
 

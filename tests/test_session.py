@@ -47,13 +47,12 @@ def exchange(**changes: object) -> Exchange:
 
 @asynccontextmanager
 async def pool(
-    url: str, *, concurrency: int = 10, timeouts: Timeouts = Timeouts(), **options: object
+    url: str, *, timeouts: Timeouts = Timeouts(), **options: object
 ) -> AsyncIterator[SessionPool]:
     made = SessionPool(
         url,
         ApiKey(KEY, "a test"),
         timeouts=timeouts,
-        concurrency=concurrency,
         **options,  # type: ignore[arg-type]
     )
     try:
@@ -113,8 +112,8 @@ async def test_every_wire_attempt_is_paid_for() -> None:
         assert pacer.paid == sent.sends == 2
 
 
-async def test_a_connection_that_dies_in_the_queue_is_replaced_without_paying_again() -> None:
-    """While the token was waited for the server hung up: nothing was sent, nothing is owed."""
+async def test_a_connection_that_dies_in_the_queue_is_replaced_and_paid_for_again() -> None:
+    """A stale token would let all that reconnect send at once what was well paced."""
     async with scripted([[READ, GOOD, CLOSE], [READ, GOOD]]) as wire, pool(wire.url) as p:
 
         class SlowPacer(CountingPacer):
@@ -128,7 +127,7 @@ async def test_a_connection_that_dies_in_the_queue_is_replaced_without_paying_ag
         sent = exchange(pacer=pacer)
         await p.request(exchange(pacer=pacer))
         await p.request(sent)
-        assert (pacer.paid, sent.sends, wire.connections) == (2, 1, 2)
+        assert (pacer.paid, sent.sends, wire.connections) == (3, 1, 2)
 
 
 async def test_cancelled_at_the_limiter_the_connection_goes_back() -> None:
@@ -298,18 +297,38 @@ async def test_a_dropped_connection_is_not_used_again() -> None:
     exchange().drop_connection()  # nothing was sent: nothing to drop
 
 
-async def test_requests_in_flight_are_bounded() -> None:
-    async with scripted([[READ, HANG]] * 9) as wire, pool(wire.url, concurrency=3) as p:
-        tasks = [asyncio.create_task(p.request(exchange())) for _ in range(9)]
-        while len(wire.requests) < 3:
+@pytest.mark.parametrize("status", ["401 Unauthorized", "503 Unavailable", "429 Busy"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param([b"Content-Length: 99\r\n\r\ncut"], id="cut"),
+        pytest.param([b"Content-Length: 9999\r\n\r\n" + b"x" * 9999], id="over the cap"),
+        pytest.param([b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nbad"], id="bad gzip"),
+        pytest.param([b"Content-Length: 99\r\n\r\n", HANG], id="stalls"),
+    ],
+)
+async def test_an_error_status_counts_whatever_its_body(
+    status: str, body: list[Step | bytes | float]
+) -> None:
+    """A 401 stays a 401, and a 429 keeps its Retry-After, when the body cannot be read."""
+    head = f"HTTP/1.1 {status}\r\nRetry-After: 3\r\n".encode()
+    script = [READ, head, *body]
+    timeouts = Timeouts(read_s=0.1)
+    async with scripted([script]) as wire, pool(wire.url, timeouts=timeouts) as p:
+        response = await p.request(exchange(max_bytes=1000, read_s=0.1))
+        assert response.status == int(status[:3])
+        assert response.headers["retry-after"] == "3"
+        assert response.body == b""
+
+
+async def test_closing_twice_at_once_is_told_apart_from_a_cancellation() -> None:
+    async with scripted([[READ, HANG]]) as wire, pool(wire.url) as p:
+        waiting = asyncio.create_task(p.request(exchange()))
+        while not wire.requests:
             await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert len(wire.requests) == 3
-        assert "in_flight=3" in repr(p)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(p.aclose(), p.aclose())
+        with pytest.raises(errors.ClosedError):
+            await waiting
 
 
 def test_another_loop_is_a_clear_error() -> None:
@@ -417,8 +436,14 @@ async def test_tokens_are_paid_with_the_connection_in_hand(
     server = await asyncio.start_server(accept_slowly, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     limiter = AdaptiveLimiter(RateLimit())
-    async with pool(url, concurrency=100, ssl_context=client_tls) as p:
-        await asyncio.gather(*(p.request(exchange(pacer=limiter)) for _ in range(210)))
+    async with pool(url, ssl_context=client_tls) as p:
+        slots = asyncio.Semaphore(100)
+
+        async def request() -> None:
+            async with slots:
+                await p.request(exchange(pacer=limiter))
+
+        await asyncio.gather(*(request() for _ in range(210)))
     server.close()
     await settle()
     worst = max(sum(t <= u < t + 1 for u in arrivals) for t in arrivals)
@@ -458,7 +483,7 @@ async def test_a_pool_that_is_never_closed_says_so(recwarn: pytest.WarningsRecor
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
     async with scripted([[READ, GOOD]]) as wire:
-        leaked = SessionPool(wire.url, ApiKey(KEY, "x"), timeouts=Timeouts(), concurrency=1)
+        leaked = SessionPool(wire.url, ApiKey(KEY, "x"), timeouts=Timeouts())
         await leaked.request(exchange())
         if leaked._sweeper:
             leaked._sweeper.cancel()
