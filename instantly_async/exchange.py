@@ -73,7 +73,7 @@ class Exchange:
 
     def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
         """Note that the request belongs to ``task`` and is about to look for a connection."""
-        self.connecting(now)
+        self._started_at = now
         self._task = task
         self._cancelling = task.cancelling()
 

@@ -75,6 +75,10 @@ class AdaptiveLimiter:
         """Seconds until the pause ends; 0 when there is none. ``now``: the loop's time."""
         return max(0.0, self._paused_until - now)
 
+    def is_paused(self, now: float) -> bool:
+        """Whether nothing may be sent at ``now``, the loop's time."""
+        return self._paused_until > now
+
     async def wait_out_pause(self) -> None:
         """Return once nothing is paused."""
         loop = asyncio.get_running_loop()

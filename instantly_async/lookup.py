@@ -25,6 +25,7 @@ from .errors import (
     NotFoundError,
     RateLimitedError,
     RateLimitPauseError,
+    RequestRejectedError,
     RunError,
     TransientError,
 )
@@ -112,11 +113,12 @@ class GetLookup(Generic[L]):
         recorder.in_flight += 1
         self._admission.enter()
         try:
-            if self._is_clear(started_at):
+            await self._slots.acquire()
+            if self._admission.is_clear and not self._limiter.is_paused(_now()):
                 self._admission.budget.deposit()
-                await self._slots.acquire()  # at once
                 result = await self._attempt(wire, tries, probe=False)
             else:
+                self._slots.release()
                 result = await self._wait_and_attempt(wire, tries, Kind.FIRST)
             if not isinstance(result, _Decoded):
                 result = await self._repeat(wire, tries, result)
@@ -125,14 +127,6 @@ class GetLookup(Generic[L]):
             recorder.in_flight -= 1
         elapsed_s = _now() - started_at
         deliver(index, self._outcome(index, lead_id, result, tries.attempts, elapsed_s))
-
-    def _is_clear(self, now: float) -> bool:
-        """Whether a first attempt may go out without waiting for anything but its token."""
-        return (
-            self._admission.is_clear
-            and not self._slots.locked()
-            and not self._limiter.paused_s(now)
-        )
 
     def _outcome(
         self,
@@ -226,7 +220,7 @@ class GetLookup(Generic[L]):
             if self._admission.breaker.is_open and not probe:
                 self._slots.release()
                 return False
-            if not self._limiter.paused_s(_now()):
+            if not self._limiter.is_paused(_now()):
                 return True
             self._slots.release()
 
@@ -310,14 +304,14 @@ class GetLookup(Generic[L]):
         if exchange.sent_at is not None:
             self._recorder.latency.record(now - exchange.sent_at)
             self._recorder.meter.count(now, exchange.sends)
-        if isinstance(result, TransientError):
+        if isinstance(result, (_Decoded, NotFoundError, RequestRejectedError)):
+            self._limiter.on_success(now)
+            self._admission.on_success(exchange.sent_at or now, probe=probe)
+        elif isinstance(result, TransientError):
             self._judge_trouble(result, exchange, now, probe=probe)
         elif isinstance(result, DecodeError):
             self._admission.on_no_verdict(now, probe=probe)
-        elif not isinstance(result, RunError):
-            self._limiter.on_success(now)
-            self._admission.on_success(exchange.sent_at or now, probe=probe)
-        elif probe:
+        elif probe:  # a RunError
             self._admission.abandon_probe()
 
     def _judge_trouble(

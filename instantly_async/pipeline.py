@@ -20,11 +20,12 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Coroutine,
     Generator,
     Iterable,
     Iterator,
 )
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -138,7 +139,15 @@ class Pipeline(Generic[T, R]):
     def __aiter__(self) -> AsyncIterator[R]:
         return self
 
-    async def __anext__(self) -> R:
+    def __anext__(self) -> Coroutine[Any, Any, R]:
+        return self.take()
+
+    async def take(self, keeper: object = None) -> R:  # noqa: ARG002 - see below
+        """Give the next result. ``keeper``: what must not be collected meanwhile.
+
+        Raises:
+            StopAsyncIteration: there are no more.
+        """
         while not self._ready:
             if self._runner is None and not self._closed:
                 self._runner = asyncio.create_task(self._run())

@@ -40,30 +40,19 @@ def speaks_of_outage(error: InstantlyError) -> bool:
 class Tries:
     """What one id has been through, and how long to wait before it is tried again."""
 
-    __slots__ = (
-        "_policy",
-        "_repeats",
-        "_rng",
-        "attempts",
-        "failures",
-        "first_sent_at",
-        "is_suspect",
-        "spent_s",
-        "throttles",
-        "was_probe",
-    )
+    # Defaults on the class: nearly every id succeeds at once and touches but one of them.
+    attempts = 0  # all of them, for the outcome
+    failures = 0  # those that count
+    throttles = 0
+    spent_s = 0.0
+    first_sent_at: float | None = None
+    was_probe = False  # the latest attempt
+    is_suspect = False  # it has failed as a probe
+    _repeats = 0
 
     def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
         self._policy = policy
         self._rng = rng
-        self._repeats = 0
-        self.attempts = 0  # all of them, for the outcome
-        self.failures = 0  # those that count
-        self.throttles = 0
-        self.spent_s = 0.0
-        self.first_sent_at: float | None = None
-        self.was_probe = False  # the latest attempt
-        self.is_suspect = False  # it has failed as a probe
 
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""

@@ -105,7 +105,7 @@ class SessionPool:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._base_url = base_url
+        self._base_url = URL(base_url)
         self._key = key
         self._timeouts = timeouts
         self._proxy = proxy
@@ -136,14 +136,16 @@ class SessionPool:
         session = self._session_in(loop)
         token = _current.set(exchange)
         exchange.begin(loop.time(), asyncio.current_task(loop))  # type: ignore[arg-type]  # within a task
-        self._watch(exchange, loop)
+        self._in_flight.add(exchange)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._sweep_interval_s, self._sweep, loop)
         response: aiohttp.ClientResponse | None = None
         body = b""
         failure: errors.InstantlyError | None = None
         try:
             response = await session.request(
                 exchange.method,
-                URL(self._base_url + exchange.path, encoded=True),
+                self._base_url.with_path(exchange.path, encoded=True),
                 data=exchange.body,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -213,11 +215,6 @@ class SessionPool:
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
             trust_env=False,
         )
-
-    def _watch(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
-        self._in_flight.add(exchange)
-        if self._sweeper is None:
-            self._sweeper = loop.call_later(self._sweep_interval_s, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()

@@ -1,7 +1,7 @@
 """``LeadStream``: what ``stream_leads`` returns, a thin face of one pipeline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -50,7 +50,7 @@ class LeadStream(Generic[L]):
     def __aiter__(self) -> AsyncIterator[Outcome[L]]:
         return self
 
-    async def __anext__(self) -> Outcome[L]:
+    def __anext__(self) -> Awaitable[Outcome[L]]:
         """Give the next outcome.
 
         Raises:
@@ -60,7 +60,7 @@ class LeadStream(Generic[L]):
         if self._loop is None:
             self._begin()
             self._loop = asyncio.get_running_loop()
-        return await self._pipeline.__anext__()
+        return self._pipeline.take(self)
 
     async def aclose(self) -> None:
         """Cancel and await the work in flight; close the input if it is a generator."""
