@@ -322,7 +322,7 @@ def test_a_proxy_is_an_http_url_or_none(proxy: str | None) -> None:
 
 @pytest.mark.parametrize("proxy", ["", "u:hunter2@proxy.example", "socks5://u:hunter2@proxy"])
 def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
-    assert proxy_problem(proxy) == "proxy must be an http:// or https:// URL."
+    assert proxy_problem(proxy) == "proxy must be a URL like http://proxy.example:8080."
 
 
 def test_a_sub_workspace_is_named_in_a_header() -> None:
