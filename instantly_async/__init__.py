@@ -27,6 +27,7 @@ from .errors import (
     TransientError,
 )
 from .limiter import AdaptiveLimiter
+from .loader import LeadLoader
 from .models import (
     EnrichmentStatus,
     EsgCode,
@@ -43,7 +44,7 @@ from .models import (
 from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Timeouts
 from .stats import Stats
-from .stream import LeadStream
+from .stream import LeadStream, Strategy
 
 __all__ = [
     "AdaptiveLimiter",
@@ -67,6 +68,7 @@ __all__ = [
     "LeadBatch",
     "LeadError",
     "LeadId",
+    "LeadLoader",
     "LeadStatus",
     "LeadStream",
     "NotFound",
@@ -87,6 +89,7 @@ __all__ = [
     "ServiceUnavailableError",
     "Stats",
     "StatusSummary",
+    "Strategy",
     "SubsequenceStatusSummary",
     "TLSError",
     "Timeouts",

@@ -2,10 +2,10 @@
 
 Theory of operation. Nearly always the gate is clear and nobody waits. Otherwise waiters
 queue in order of arrival and one timer wakes the queue. An open breaker releases only
-probes, from the head of the queue; whoever fails as a probe queues again at its end, so
-that each probe is another id. Closed, first attempts pass at once and retries as the budget
-allows; if all that are at work wait for the budget, nothing can refill it, so the head goes
-out as a probe. Probes are free of the budget and of the id's count.
+probes, from the head of the queue but single ids before pages; whoever fails as a probe
+queues again at its end, so that each probe is another id. Closed, first attempts pass at once
+and retries as the budget allows; if all that are at work wait for the budget, nothing can
+refill it, so the head goes out as a probe. Probes are free of the budget and of the id's count.
 """
 
 import asyncio
@@ -34,10 +34,11 @@ class SuspectError(Exception):
 
 
 class _Waiter:
-    __slots__ = ("is_suspect", "kind", "patient", "turn")
+    __slots__ = ("divisible", "is_suspect", "kind", "patient", "turn")
 
-    def __init__(self, kind: Kind, *, patient: bool, is_suspect: bool) -> None:
+    def __init__(self, kind: Kind, *, patient: bool, is_suspect: bool, divisible: bool) -> None:
         self.kind = kind
+        self.divisible = divisible
         self.is_suspect = is_suspect
         self.patient = patient
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -81,18 +82,21 @@ class Admission:
         """Whether a first attempt need not wait: then ``budget.deposit()`` is all to do."""
         return not self.breaker.is_open and not self._queue
 
-    async def admit(self, kind: Kind, *, patient: bool, is_suspect: bool = False) -> bool:
+    async def admit(
+        self, kind: Kind, *, patient: bool, is_suspect: bool = False, divisible: bool = False
+    ) -> bool:
         """Wait until an attempt may be made; ``True`` when it is a probe.
 
         ``patient``: wait for an open breaker. Otherwise it is an error unless a probe is due.
-        ``is_suspect``: the id has failed as a probe before.
+        ``is_suspect``: the id has failed as a probe before. ``divisible``: it is a page of ids,
+        which makes a poor probe.
 
         Raises:
             SuspectError: the id is to blame, see ``blames_suspects``.
             ServiceUnavailableError: the breaker gave up, or is open and ``patient`` is false.
         """
         self.breaker.resume_waiting(asyncio.get_running_loop().time())
-        waiter = _Waiter(kind, patient=patient, is_suspect=is_suspect)
+        waiter = _Waiter(kind, patient=patient, is_suspect=is_suspect, divisible=divisible)
         self._queue.append(waiter)
         self._pump()
         try:
@@ -202,7 +206,9 @@ class Admission:
     def _release_probe(self, now: float) -> None:
         if self._queue and self.breaker.probe_due(now):
             self.breaker.start_probe()
-            self._release(self._queue[0], probe=True)
+            # A single id is the cheaper probe, and pages may be all that fails.
+            singles = (waiter for waiter in self._queue if not waiter.divisible)
+            self._release(next(singles, self._queue[0]), probe=True)
 
     def _release(self, waiter: _Waiter, *, probe: bool) -> None:
         self._queue.remove(waiter)

@@ -7,17 +7,20 @@ import random
 import ssl
 import time
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
+from weakref import WeakSet
 
 from .admission import Admission
-from .decoding import LeadDecoder
-from .errors import ClosedError, ConfigurationError, RunError
+from .endpoints import Endpoints
+from .errors import ConfigurationError
+from .intake import Source
 from .limiter import AdaptiveLimiter
-from .lookup import GetLookup, Workspace
+from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
+from .lookup import GetLookup, ListLookup
 from .models import Lead
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
-from .pipeline import Pipeline, Source
 from .protocol import base_url_problem, proxy_problem, read_api_key, workspace_headers
+from .requester import Workspace
 from .session import SessionPool
 from .settings import (
     DEFAULT_BASE_URL,
@@ -27,12 +30,10 @@ from .settings import (
     Timeouts,
     check_concurrency,
 )
-from .stats import Recorder, Stats
-from .stream import LeadStream
+from .stats import Stats
+from .stream import Activity, LeadStream, Strategy, StreamOptions, collect
 
 L = TypeVar("L")
-
-Strategy = Literal["get"]  # how leads are fetched: one request per id
 
 
 class InstantlyClient(Generic[L]):
@@ -114,10 +115,9 @@ class InstantlyClient(Generic[L]):
             raise ConfigurationError(problem)
         self._key = key
         self._retry = retry
-        self._timeouts = timeouts
         self._concurrency = check_concurrency(concurrency)
         self._slots = asyncio.Semaphore(concurrency)
-        self._decoder: LeadDecoder[L] = LeadDecoder(lead_type)
+        self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
         self._pool = SessionPool(
             base_url.rstrip("/"),
             key,
@@ -131,28 +131,27 @@ class InstantlyClient(Generic[L]):
     def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
         """Become the client of one workspace."""
         self._parent = parent
-        self._closed = False
-        self._recorder = Recorder()
-        self._streams: dict[Pipeline[LeadId, Outcome[L]], Recorder] = {}
+        self._loaders: WeakSet[LeadLoader[L]] = WeakSet()
         self._workspace = Workspace(
             transport=self._pool,
             slots=self._slots,
-            decoder=self._decoder,
             limiter=limiter,
             admission=Admission(self._retry),
             key=self._key,
             retry=self._retry,
-            timeouts=self._timeouts,
             headers=workspace_headers(workspace),
             rng=random.random,
             wall_clock=time.time,
         )
-        self._single = GetLookup(self._workspace, self._recorder, patient=False)
+        self._activity: Activity[L] = Activity(self._workspace)
+        self._single = GetLookup(
+            self._endpoints, self._workspace, self._activity.recorder, patient=False
+        )
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_workspace"):  # within a traceback of __init__
+        if not hasattr(self, "_activity"):  # within a traceback of __init__
             return "<InstantlyClient unconfigured>"
-        state = "closed" if self._closed else "open"
+        state = "closed" if self._activity.closed else "open"
         return f"<InstantlyClient {state} {self._pool!r} {self._workspace.limiter!r}>"
 
     async def __aenter__(self) -> Self:
@@ -167,14 +166,14 @@ class InstantlyClient(Generic[L]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every open stream, then close the connections. Idempotent.
+        """End every open stream and loader, then close the connections. Idempotent.
 
         A sibling made by ``for_workspace`` leaves the connections to its parent.
         """
-        self._closed = True
         try:
-            for pipeline in list(self._streams):
-                await pipeline.aclose(ClosedError("The client was closed."))
+            await self._activity.aclose()
+            for loader in list(self._loaders):
+                await loader.aclose()
             if self._parent is None:
                 for sibling in self._siblings.values():
                     if sibling is not self:
@@ -193,23 +192,20 @@ class InstantlyClient(Generic[L]):
             ConfigurationError: the id has characters that no header may have.
         """
         root = self._parent or self
-        root._require_open()  # noqa: SLF001 - a sibling is this same class
+        root._activity.require_open()  # noqa: SLF001 - a sibling is this same class
         if workspace not in self._siblings:
             sibling = copy.copy(root)
             limiter = AdaptiveLimiter(self._workspace.limiter.limit)
             sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
             self._siblings[workspace] = sibling
-        self._siblings[workspace]._closed = False  # noqa: SLF001 - one that was closed opens again
-        return self._siblings[workspace]
+        sibling = self._siblings[workspace]
+        sibling._activity.closed = False  # noqa: SLF001 - one that was closed opens again
+        return sibling
 
     @property
     def stats(self) -> Stats:
         """What this client has done since it was made, open streams included."""
-        total = Recorder()
-        total.started_at = self._recorder.started_at
-        for recorder in (self._recorder, *self._streams.values()):
-            total.add(recorder)
-        return self._snapshot(total)
+        return self._activity.total()
 
     async def get_lead(self, lead_id: LeadId) -> L:
         """Fetch one lead.
@@ -220,7 +216,7 @@ class InstantlyClient(Generic[L]):
             RunError: nothing can be fetched now: the key, the plan, the service.
             ClosedError: the client is closed or belongs to another loop.
         """
-        self._begin(self._recorder)
+        self._activity.begin(self._activity.recorder)
         outcomes: dict[int, Outcome[L]] = {}
         await self._single.run(0, lead_id, outcomes.__setitem__)
         return lead_or_raise(outcomes[0])
@@ -233,16 +229,21 @@ class InstantlyClient(Generic[L]):
         ordered: bool = False,
         concurrency: int | None = None,
         keep_raw: bool = False,
+        confirm_missing: bool = True,
     ) -> LeadStream[L]:
         """Stream one outcome per id, as completed or (``ordered``) in input order.
 
         Args:
-            lead_ids: any iterable or async iterable, pulled lazily, one id at a time; may be
-                infinite. A generator is closed at the end, a file is not.
-            strategy: ``"get"``: one request per id.
-            ordered: holds at most ``concurrency`` outcomes back.
-            concurrency: lowers the client's for this stream; ``None``: the client's.
+            lead_ids: any iterable or async iterable, pulled lazily, one id (``"list"``: 100) at
+                a time; may be infinite. A generator is closed at the end, a file is not.
+            strategy: ``"get"``: one request per id. ``"list"``: one per 100 ids, whose answer
+                is checked; what it does not settle is fetched as by ``"get"``.
+            ordered: holds at most ``concurrency`` outcomes back (``"list"``: 100 times that).
+            concurrency: lowers the client's for this stream; ``None``: the client's, by
+                ``"list"`` at most 8 pages.
             keep_raw: keep the server's JSON in ``Found.raw``.
+            confirm_missing: by ``"list"``, ask once more for each id that a page leaves out;
+                ``False``: it counts as not found.
 
         Memory does not grow with the number of ids.
 
@@ -251,30 +252,17 @@ class InstantlyClient(Generic[L]):
             ConfigurationError: an option is out of range.
             ClosedError: the client is closed.
         """
-        self._require_open()
+        self._activity.require_open()
         if isinstance(lead_ids, str | bytes):
             raise TypeError("lead_ids is one string; pass a collection of ids, or use get_lead.")
-        if strategy != "get":
-            raise ConfigurationError(f'strategy must be "get"; {strategy!r} is not.')
-        limit = self._concurrency if concurrency is None else check_concurrency(concurrency)
-        recorder = Recorder()
-        lookup = GetLookup(self._workspace, recorder, keep_raw=keep_raw)
-
-        def on_end() -> None:
-            self._end(pipeline, recorder)
-
-        pipeline: Pipeline[LeadId, Outcome[L]] = Pipeline(
-            lead_ids,
-            lookup.run,
-            concurrency=min(limit, self._concurrency),
+        options = StreamOptions(
+            strategy=strategy,
             ordered=ordered,
-            on_end=on_end,
+            concurrency=concurrency,
+            keep_raw=keep_raw,
+            confirm_missing=confirm_missing,
         )
-        return LeadStream(
-            pipeline,
-            begin=lambda: self._begin(recorder, pipeline),
-            snapshot=lambda: self._snapshot(recorder),
-        )
+        return self._activity.stream(lead_ids, options, self._endpoints, most=self._concurrency)
 
     async def get_leads(
         self,
@@ -284,6 +272,7 @@ class InstantlyClient(Generic[L]):
         ordered: bool = False,
         concurrency: int | None = None,
         keep_raw: bool = False,
+        confirm_missing: bool = True,
     ) -> LeadBatch[L]:
         """Fetch many leads into memory: one outcome per id, in input order.
 
@@ -293,56 +282,51 @@ class InstantlyClient(Generic[L]):
             RunError: the run had to stop; ``error.partial`` is the batch of what was finished.
             TypeError, ConfigurationError, ClosedError: as ``stream_leads``.
         """
-        outcomes: list[Outcome[L]] = []
-        failure: RunError | None = None
         stream = self.stream_leads(
-            lead_ids, strategy=strategy, ordered=ordered, concurrency=concurrency, keep_raw=keep_raw
+            lead_ids,
+            strategy=strategy,
+            ordered=ordered,
+            concurrency=concurrency,
+            keep_raw=keep_raw,
+            confirm_missing=confirm_missing,
         )
-        async with stream:
-            try:
-                async for outcome in stream:
-                    outcomes.append(outcome)  # noqa: PERF401 - an error must not lose them
-            except RunError as error:
-                failure = error
-        outcomes.sort(key=lambda outcome: outcome.index)
-        batch = LeadBatch(outcomes=tuple(outcomes), stats=stream.stats)
-        if failure is not None:
-            failure.partial = batch
-            raise failure
-        return batch
+        return await collect(stream)
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ClosedError("The client is closed; make a new one.")
+    def loader(
+        self,
+        *,
+        flush_s: float = FLUSH_S,
+        confirm_missing: bool = True,
+        cache_ttl_s: float | None = None,
+        cache_size: int = CACHE_SIZE,
+    ) -> LeadLoader[L]:
+        """Make a loader, for many tasks that each want one lead.
 
-    def _begin(
-        self, recorder: Recorder, pipeline: Pipeline[LeadId, Outcome[L]] | None = None
-    ) -> None:
-        self._require_open()
-        if pipeline is not None:
-            self._streams[pipeline] = recorder
-        now = asyncio.get_running_loop().time()
-        for each in (recorder, self._recorder):
-            if each.started_at is None:
-                each.started_at = now
+        Args:
+            flush_s: seconds that a call waits for others to share its request.
+            confirm_missing: as in ``stream_leads``.
+            cache_ttl_s: seconds that a lead is kept; ``None``: not at all.
+            cache_size: leads kept at most; the oldest goes first.
 
-    def _end(self, pipeline: Pipeline[LeadId, Outcome[L]], recorder: Recorder) -> None:
-        recorder.stopped_at = _now()
-        if self._streams.pop(pipeline, None) is not None:
-            self._recorder.add(recorder)
-
-    def _snapshot(self, recorder: Recorder) -> Stats:
-        now = _now()
-        return recorder.snapshot(
-            now,
-            allowed_rate=self._workspace.limiter.rate,
-            paused_s=self._workspace.limiter.paused_s(now),
-            breaker_open=self._workspace.admission.breaker.is_open,
+        Raises:
+            ConfigurationError: a value is out of range.
+            ClosedError: the client is closed.
+        """
+        self._activity.require_open()
+        lookup = ListLookup(
+            self._endpoints,
+            self._workspace,
+            self._activity.recorder,
+            concurrency=self._concurrency,
+            patient=False,
+            confirm_missing=confirm_missing,
         )
-
-
-def _now() -> float:
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:  # stats may be read after the loop's end
-        return time.monotonic()
+        loader = LeadLoader(
+            lookup,
+            lambda: self._activity.begin(self._activity.recorder),
+            flush_s=flush_s,
+            cache_ttl_s=cache_ttl_s,
+            cache_size=cache_size,
+        )
+        self._loaders.add(loader)
+        return loader

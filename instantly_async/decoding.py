@@ -5,26 +5,46 @@ names another lead. Everything else is salvaged field by field, and what was con
 left out is named.
 """
 
-import json
-import math
-from datetime import datetime
+import operator
+from itertools import repeat
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from .errors import ConfigurationError, DecodeError
+from .salvage import MISFIT, parse_object, salvage_struct, split_items
 
 L = TypeVar("L")
 
 Decoded = tuple[L, tuple[str, ...]]
 """A lead and the paths of its fields that had to be converted or left out."""
 
-_MISFIT = object()
-_MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
+
+class LeadItem(msgspec.Struct, Generic[L], gc=False):
+    """A lead, the fields that had to be converted or left out, and the server's own JSON.
+
+    ``raw`` may be ``None`` when nobody has asked for it and there are no ``problems``.
+    """
+
+    lead: L
+    problems: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+
+PageItem = tuple[str | None, LeadItem[L] | None]
+"""An item's id in lower case, ``None``: it has none; its lead, ``None``: it does not decode."""
 
 
 class _IdOnly(msgspec.Struct, gc=False):
     id: str
+
+
+class _IdPage(msgspec.Struct, gc=False):
+    items: list[_IdOnly]
+
+
+class _RawPage(msgspec.Struct, gc=False):
+    items: list[msgspec.Raw]
 
 
 class LeadDecoder(Generic[L]):
@@ -36,7 +56,7 @@ class LeadDecoder(Generic[L]):
     """
 
     def __init__(self, lead_type: type[L]) -> None:
-        self._type = lead_type
+        self.type = lead_type
         self._fields = _check_lead_type(lead_type)
         try:
             self._fast = msgspec.json.Decoder(lead_type)
@@ -45,6 +65,7 @@ class LeadDecoder(Generic[L]):
                 f"lead_type {lead_type.__name__} cannot be decoded: {error}"
             ) from error
         self._id_name = next((f.name for f in self._fields if f.encode_name == "id"), None)
+        self._get_id = operator.attrgetter(self._id_name or "id")
         self._id_only = msgspec.json.Decoder(_IdOnly)
 
     def decode(self, body: bytes, wire_id: str) -> Decoded[L]:
@@ -69,13 +90,37 @@ class LeadDecoder(Generic[L]):
             raise _other_lead(body)
         return lead, ()
 
+    def ids_of(self, leads: list[L]) -> list[str] | None:
+        """Give the leads' ids in lower case; ``None`` when this type has no field for them."""
+        if self._id_name is None:
+            return None
+        return [str(found_id).lower() for found_id in map(self._get_id, leads)]
+
     def _id_of(self, lead: L, body: bytes) -> str:
         if self._id_name is None:
             return self._id_only.decode(body).id.lower()
         return str(getattr(lead, self._id_name)).lower()
 
+    def decode_item(self, body: bytes) -> PageItem[L]:
+        """Decode one item of a list page, whichever lead it is."""
+        if _utf8_problem(body) is None:
+            try:
+                lead = self._fast.decode(body)
+                return self._id_of(lead, body), LeadItem(lead, (), body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # to be salvaged, outside the except block: the error can quote values
+        parsed = parse_object(body.decode(errors="replace").encode())
+        found_id = parsed[0].get("id") if parsed else None
+        if not isinstance(found_id, str):
+            return None, None
+        try:
+            lead, problems = self.decode(body, found_id.lower())
+        except DecodeError:
+            return found_id.lower(), None
+        return found_id.lower(), LeadItem(lead, problems, body)
+
     def _salvage(self, body: bytes, wire_id: str) -> Decoded[L]:
-        parsed = _parse_object(body)
+        parsed = parse_object(body)
         if parsed is None:
             raise DecodeError(
                 "The answer is no JSON object",
@@ -86,12 +131,55 @@ class LeadDecoder(Generic[L]):
         if str(fields.get("id")).lower() != wire_id:
             raise _other_lead(body)
         problems = [f.encode_name for f in self._fields if f.encode_name in mended]
-        lead = _salvage_struct(self._type, fields, "", problems)
-        if lead is _MISFIT:
+        lead = salvage_struct(self.type, fields, "", problems)
+        if lead is MISFIT:
             raise DecodeError(
                 f"The lead does not fit at {problems[-1]}", path=problems[-1], raw=body
             )
         return lead, tuple(dict.fromkeys(problems))
+
+
+class PageDecoder(Generic[L]):
+    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if need be."""
+
+    def __init__(self, leads: LeadDecoder[L]) -> None:
+        self._leads = leads
+        page_type = msgspec.defstruct("Page", [("items", list[leads.type])], gc=False)  # type: ignore[name-defined]  # a type made at run time
+        self._fast: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page_type)
+        self._ids = msgspec.json.Decoder(_IdPage)
+        self._raws = msgspec.json.Decoder(_RawPage)
+
+    def decode(self, body: bytes, *, keep_raw: bool = False) -> list[PageItem[L]]:
+        """Decode a page, in its order. The ids are as they come: who asked must compare them.
+
+        Raises:
+            DecodeError: it is no object with an array of items.
+        """
+        items = self._decode_fast(body, keep_raw=keep_raw) if _utf8_problem(body) is None else None
+        if items is None:  # outside the except block, as in ``LeadDecoder``
+            parts = split_items(body)
+            if parts is None:
+                raise DecodeError(
+                    "The answer is no page of leads",
+                    raw=body,
+                    reason="truncated" if _is_truncated(body) else "malformed",
+                )
+            items = [self._leads.decode_item(part) for part in parts]
+        return items
+
+    def _decode_fast(self, body: bytes, *, keep_raw: bool) -> list[PageItem[L]] | None:
+        try:
+            leads = self._fast.decode(body).items
+            ids = self._leads.ids_of(leads) or [
+                item.id.lower() for item in self._ids.decode(body).items
+            ]
+            if keep_raw:
+                # Copies: a view would keep the whole page.
+                raws = [bytes(raw) for raw in self._raws.decode(body).items]
+                return list(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return list(zip(ids, map(LeadItem, leads), strict=True))
 
 
 def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
@@ -141,116 +229,3 @@ def _other_lead(body: bytes) -> DecodeError:
         raw=body,
         reason="other lead",
     )
-
-
-def _parse_object(body: bytes) -> tuple[dict[str, Any], set[str]] | None:
-    """Parse with the standard library, which takes more; ``None`` when it is no object.
-
-    Gives the object and those of its keys whose values had to be mended.
-    """
-    try:
-        # A byte order mark is no JSON, but harmless.
-        parsed = json.loads(body.decode("utf-8-sig"), parse_int=_parse_int)
-        if not isinstance(parsed, dict):
-            return None
-        fields = {_mend(key): _mend(value) for key, value in parsed.items()}
-        return fields, {key for key, value in parsed.items() if fields.get(key, value) != value}
-    except (ValueError, RecursionError):
-        return None
-
-
-def _parse_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
-
-
-def _mend(value: Any) -> Any:
-    """Replace what no JSON text should hold.
-
-    Half a surrogate pair, which JavaScript writes for a cut emoji, becomes U+FFFD; a number
-    that is not finite becomes ``None``.
-    """
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list):
-        return [_mend(item) for item in value]
-    if isinstance(value, dict):
-        return {_mend(key): _mend(item) for key, item in value.items()}
-    return value
-
-
-def _salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list[str]) -> Any:
-    kept: dict[str, Any] = {}
-    for field in msgspec.structs.fields(struct):
-        if field.encode_name not in value:
-            if field.required:
-                problems.append(path + field.encode_name)
-                return _MISFIT
-            continue
-        here = path + field.encode_name
-        fitted = _fit(value[field.encode_name], field.type, here, problems)
-        if fitted is not _MISFIT:
-            kept[field.name] = fitted
-        elif field.required:
-            return _MISFIT
-    try:
-        return struct(**kept)
-    except (TypeError, ValueError):  # the caller's own __post_init__
-        problems.append(path.rstrip(".") or "$")
-        return _MISFIT
-
-
-def _fit(value: Any, type_: Any, path: str, problems: list[str]) -> Any:
-    """Convert one field; a field that needed help, or is left out, joins ``problems``."""
-    fitted = _convert(value, type_, strict=True)
-    if fitted is not _MISFIT:
-        return fitted
-    nested = _struct_in(type_)
-    if nested is not None and isinstance(value, dict):
-        inner: list[str] = []
-        salvaged = _salvage_struct(nested, value, f"{path}.", inner)
-        if salvaged is not _MISFIT:
-            problems.extend(inner)
-            return salvaged
-    problems.append(path)
-    if isinstance(value, str) and _takes_timestamp(type_):
-        naive = _is_naive_timestamp(value)
-        return _convert(f"{value}Z", type_, strict=True) if naive else _MISFIT
-    if isinstance(value, float) and value.is_integer():
-        return _convert(int(value), type_, strict=True)
-    if isinstance(value, str):
-        return _convert(value, type_, strict=False)  # numbers that are written as strings
-    return _MISFIT
-
-
-def _convert(value: Any, type_: Any, *, strict: bool) -> Any:
-    # By way of JSON, so that every type means here what it means to the fast decoder.
-    try:
-        return msgspec.json.decode(msgspec.json.encode(value), type=type_, strict=strict)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        return _MISFIT
-
-
-def _is_naive_timestamp(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is None
-    except ValueError:
-        return False
-
-
-def _members(type_: Any) -> tuple[msgspec.inspect.Type, ...]:
-    info = msgspec.inspect.type_info(type_)
-    return info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-
-
-def _takes_timestamp(type_: Any) -> bool:
-    # A number for a timestamp could be seconds or milliseconds: nobody says, so neither.
-    return any(isinstance(member, msgspec.inspect.DateTimeType) for member in _members(type_))
-
-
-def _struct_in(type_: Any) -> Any:
-    for member in _members(type_):
-        if isinstance(member, msgspec.inspect.StructType):
-            return member.cls
-    return None

@@ -25,7 +25,7 @@ No error carries the API key, a response object or a body in its text. Decisions
 about retrying live in ``retry.py``, not here.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 MAX_RAW_BYTES = 64 * 1024
@@ -192,3 +192,13 @@ class RateLimitPauseError(RunError):
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def own_copy(error: E) -> E:
+    """Give an equal error of its own to each of several that share one; without traceback."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy

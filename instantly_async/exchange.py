@@ -33,14 +33,15 @@ class Exchange:
     """One request to make, and what became of it on the wire.
 
     ``sent_at`` is the loop's time of the last sending (``None``: nothing was sent),
-    ``sends`` how often it was sent (aiohttp's own re-send included) and ``spent_s`` the
-    seconds it took, without those at the limiter.
+    ``reuses_connection`` whether that was on a connection used before, ``sends`` how often it
+    was sent (aiohttp's own re-send included) and ``spent_s`` the seconds it took, without
+    those at the limiter.
     """
 
     __slots__ = (
         "_aborted", "_cancelling", "_handler", "_started_at", "_task", "body", "headers",
-        "max_bytes", "method", "pacer", "path", "read_s", "sends", "sent_at", "spent_s",
-        "stalls_at", "total_s", "until",
+        "max_bytes", "method", "pacer", "path", "read_s", "reuses_connection", "sends", "sent_at",
+        "spent_s", "stalls_at", "total_s", "until",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class Exchange:
         self.sent_at: float | None = None
         self.sends = 0
         self.spent_s = 0.0
+        self.reuses_connection = False
         self.until = inf
         self.stalls_at = inf
         self._handler: Any = None

@@ -1,99 +1,105 @@
-"""One unit of work, from id to outcome: a ladder of methods, each adding one concern.
+"""The two strategies: leads one by one with *Get lead*, or 100 a request with *List leads*.
 
-``run`` counts, ``_repeat`` repeats, ``_attempt`` sends, ``_read`` decodes, ``_judge`` tells
-limiter and breaker. A first attempt that nothing holds up takes the shortest way. What to
-repeat is decided in ``retry.py``, when in ``admission.py`` and ``limiter.py``, what an answer
-means in ``protocol.py`` and ``decoding.py``.
+A lookup turns ids into outcomes, exactly one each. What is sent and how an answer is read
+stands in ``endpoints.py``, how often a request is repeated in ``requester.py``.
 
-The place of the second strategy, a list request for up to 100 ids, is beside ``GetLookup``.
+By list nothing is trusted. A page with a lead that was not asked for is thrown away and the
+strategy given up: the API ignores filters it does not like, and then returns the whole
+workspace. Ids that a page leaves out are confirmed one by one. A page that fails is no failure
+of its ids: they go one by one too.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
-import msgspec
-
-from .admission import Admission, Kind, SuspectError
-from .decoding import LeadDecoder
+from .decoding import LeadItem
+from .endpoints import Endpoints, Page
 from .errors import (
-    DecodeError,
     InvalidLeadIdError,
     LeadError,
     NotFoundError,
-    RateLimitedError,
-    RateLimitPauseError,
     RequestRejectedError,
-    RunError,
-    TransientError,
+    own_copy,
 )
-from .exchange import Exchange, Response, Transport
-from .limiter import AdaptiveLimiter
 from .outcomes import Failed, Found, LeadId, NotFound, Outcome
 from .pipeline import Deliver
-from .protocol import HTTP_OK, LEADS_PATH, ApiKey, error_for, wire_id
+from .protocol import MAX_IDS_PER_PAGE, wire_id
+from .requester import Requester, Workspace
 from .retry import Tries, speaks_of_outage
-from .settings import MAX_LEAD_BYTES, RetryPolicy, Timeouts
 from .stats import Recorder
 
 L = TypeVar("L")
 
 _log = logging.getLogger(__name__)
 
-_LEAST_ATTEMPT_S = 1.0  # an attempt shorter than this would say nothing about the server
+TOO_MANY_IDS = frozenset({400, 413, 422})
+"""Statuses that may mean *too many ids*. Which one the API gives, nobody says."""
+
+Asked = tuple[int, LeadId]
+"""Index and id as the caller gave them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace(Generic[L]):
-    """What all lookups of one client share.
+class OutcomeMaker(Generic[L]):
+    """Makes outcomes and counts them. ``keep_raw``: with the JSON of leads without problems too."""
 
-    ``slots`` bounds the requests in flight, ``rng`` gives U(0, 1), ``wall_clock`` Unix seconds.
-    """
+    def __init__(self, recorder: Recorder, *, keep_raw: bool) -> None:
+        self._recorder = recorder
+        self._keep_raw = keep_raw
 
-    transport: Transport
-    slots: asyncio.Semaphore
-    decoder: LeadDecoder[L]
-    limiter: AdaptiveLimiter
-    admission: Admission
-    key: ApiKey
-    retry: RetryPolicy
-    timeouts: Timeouts
-    headers: Mapping[str, str]
-    rng: Callable[[], float]
-    wall_clock: Callable[[], float]
+    def make(
+        self, asked: Asked, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
+    ) -> Outcome[L]:
+        """Make the outcome of one id."""
+        index, lead_id = asked
+        if isinstance(result, LeadItem):
+            self._recorder.found += 1
+            return Found(
+                lead_id=lead_id,
+                index=index,
+                lead=result.lead,
+                attempts=attempts,
+                elapsed_s=elapsed_s,
+                problems=result.problems,
+                raw=result.raw if self._keep_raw or result.problems else None,
+            )
+        if isinstance(result, NotFoundError):
+            self._recorder.not_found += 1
+            return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
+        result.lead_id = lead_id
+        result.attempts = attempts
+        self._recorder.failed[type(result).__name__] += 1
+        return Failed(
+            lead_id=lead_id, index=index, error=result, attempts=attempts, elapsed_s=elapsed_s
+        )
 
-
-class _Decoded(msgspec.Struct, Generic[L], gc=False):
-    lead: L
-    problems: tuple[str, ...]
-    body: bytes
+    def reject(self, asked: Asked) -> Outcome[L]:
+        """Make the outcome of what is no id."""
+        error = InvalidLeadIdError("The id is no UUID, so no request was made")
+        return self.make(asked, error, 0, 0.0)
 
 
 class GetLookup(Generic[L]):
-    """Fetches leads one by one with ``GET /api/v2/leads/{id}``.
+    """Fetches leads one by one.
 
     ``patient``: wait out an outage, as a stream does; otherwise fail.
     """
 
     def __init__(
         self,
-        workspace: Workspace[L],
+        endpoints: Endpoints[L],
+        workspace: Workspace,
         recorder: Recorder,
         *,
         keep_raw: bool = False,
         patient: bool = True,
     ) -> None:
-        self._workspace = workspace
+        self._retry = workspace.retry
+        self._rng = workspace.rng
         self._recorder = recorder
-        self._keep_raw = keep_raw
-        self._patient = patient
-        self._admission = workspace.admission
-        self._limiter = workspace.limiter
-        self._slots = workspace.slots
-        self._timeouts = workspace.timeouts
-        self._pacer = workspace.limiter if workspace.limiter.limit else None
+        self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
+        self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
 
     async def run(self, index: int, lead_id: LeadId, deliver: Deliver[Outcome[L]]) -> None:
         """Deliver the one outcome of this id.
@@ -103,239 +109,199 @@ class GetLookup(Generic[L]):
         """
         recorder = self._recorder
         recorder.requested += 1
+        asked = (index, lead_id)
         wire = wire_id(lead_id)
         if wire is None:
-            error = InvalidLeadIdError("The id is no UUID, so no request was made")
-            deliver(index, self._failed(index, lead_id, error, 0, 0.0))
+            deliver(index, self._outcomes.reject(asked))
             return
         started_at = _now()
-        tries = Tries(self._workspace.retry, self._workspace.rng)
+        tries = Tries(self._retry, self._rng)
         recorder.in_flight += 1
-        self._admission.enter()
         try:
-            await self._slots.acquire()
-            if self._admission.is_clear and not self._limiter.is_paused(_now()):
-                self._admission.budget.deposit()
-                result = await self._attempt(wire, tries, probe=False)
-            else:
-                self._slots.release()
-                result = await self._wait_and_attempt(wire, tries, Kind.FIRST)
-            if not isinstance(result, _Decoded):
-                result = await self._repeat(wire, tries, result)
+            result = await self._get.request(wire, tries)
         finally:
-            self._admission.leave()
             recorder.in_flight -= 1
         elapsed_s = _now() - started_at
-        deliver(index, self._outcome(index, lead_id, result, tries.attempts, elapsed_s))
+        deliver(index, self._outcomes.make(asked, result, tries.attempts, elapsed_s))
 
-    def _outcome(
+
+class _Chunk(Generic[L]):
+    """A chunk's ids that have no outcome yet, by id on the wire: a duplicate is asked for once.
+
+    ``attempts`` counts the requests that have been made for an id in vain.
+    """
+
+    def __init__(self, deliver: Deliver[Outcome[L]], outcomes: OutcomeMaker[L]) -> None:
+        self._deliver = deliver
+        self._outcomes = outcomes
+        self._started_at = _now()
+        self.open: dict[str, list[Asked]] = {}
+        self.attempts: dict[str, int] = {}
+
+    def add(self, asked: Asked) -> bool:
+        """Add an id; ``False`` if it is none, and so has its outcome."""
+        wire = wire_id(asked[1])
+        if wire is None:
+            self._deliver(asked[0], self._outcomes.reject(asked))
+            return False
+        self.open.setdefault(wire, []).append(asked)
+        return True
+
+    def charge(self, wires: Iterable[str], attempts: int) -> None:
+        """Count requests that have brought nothing."""
+        for wire in wires:
+            self.attempts[wire] = self.attempts.get(wire, 0) + attempts
+
+    def settle(self, wire: str, result: LeadItem[L] | LeadError, attempts: int) -> int:
+        """Deliver the outcome of an id; give how often it was asked for."""
+        elapsed_s = _now() - self._started_at
+        attempts += self.attempts.get(wire, 0)
+        duplicates = self.open.pop(wire)
+        for asked in duplicates:
+            own = own_copy(result) if isinstance(result, LeadError) else result
+            self._deliver(asked[0], self._outcomes.make(asked, own, attempts, elapsed_s))
+        return len(duplicates)
+
+
+class ListLookup(Generic[L]):
+    """Fetches leads by the page, and one by one what pages do not settle.
+
+    ``confirm_missing=False``: an id that a page leaves out is taken for not found.
+    ``concurrency`` bounds the requests of this lookup in flight; ``patient`` as in
+    ``GetLookup``. ``chunk_size`` is the number of ids the API takes, as far as is known.
+    """
+
+    def __init__(
         self,
-        index: int,
-        lead_id: LeadId,
-        result: _Decoded[L] | LeadError,
-        attempts: int,
-        elapsed_s: float,
-    ) -> Outcome[L]:
-        if isinstance(result, _Decoded):
-            self._recorder.found += 1
-            return Found(
-                lead_id=lead_id,
-                index=index,
-                lead=result.lead,
-                attempts=attempts,
-                elapsed_s=elapsed_s,
-                problems=result.problems,
-                raw=result.body if self._keep_raw or result.problems else None,
-            )
-        if isinstance(result, NotFoundError):
-            self._recorder.not_found += 1
-            return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
-        return self._failed(index, lead_id, result, attempts, elapsed_s)
+        endpoints: Endpoints[L],
+        workspace: Workspace,
+        recorder: Recorder,
+        *,
+        concurrency: int,
+        keep_raw: bool = False,
+        patient: bool = True,
+        confirm_missing: bool = True,
+    ) -> None:
+        self._retry = workspace.retry
+        self._rng = workspace.rng
+        self._recorder = recorder
+        self._confirm_missing = confirm_missing
+        self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
+        listing = endpoints.list(keep_raw=keep_raw)
+        self._list = Requester(listing, workspace, recorder, patient=patient)
+        self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
+        self._turns = asyncio.Semaphore(concurrency)
+        self._accepted_size = 0  # the longest list of ids the API has taken
+        self._is_failing = False  # the latest page was given up
+        self._is_distrusted = False
+        self.chunk_size = MAX_IDS_PER_PAGE
 
-    def _failed(
-        self, index: int, lead_id: LeadId, error: LeadError, attempts: int, elapsed_s: float
-    ) -> Failed:
-        error.lead_id = lead_id
-        error.attempts = attempts
-        self._recorder.failed[type(error).__name__] += 1
-        return Failed(
-            lead_id=lead_id, index=index, error=error, attempts=attempts, elapsed_s=elapsed_s
-        )
+    async def run(
+        self, first: int, lead_ids: Sequence[LeadId], deliver: Deliver[Outcome[L]]
+    ) -> None:
+        """Deliver the one outcome of each of these ids; ``first`` is the index of the first.
 
-    async def _repeat(self, wire: str, tries: Tries, result: LeadError) -> _Decoded[L] | LeadError:
-        """Repeat a first attempt that failed, until it succeeds or is given up."""
-        max_elapsed_s = self._workspace.retry.max_elapsed_s
-        kind = Kind.FIRST if tries.was_probe else Kind.RETRY
-        while True:
-            if tries.was_probe and speaks_of_outage(result):
-                # A probe costs the id nothing; it queues again, behind the others.
-                if self._admission.blames_suspects(self._workspace.retry.attempts):
-                    return result
-                tries.is_suspect = True
-                wait_s = 0.0
-            else:
-                kind = Kind.REPEAT if isinstance(result, RateLimitedError) else Kind.RETRY
-                patience_s = tries.wait_s(result, max_elapsed_s)
-                if patience_s is None and not self._is_outage(result, tries):
-                    return result
-                if patience_s is None:
-                    self._admission.declare_outage(_now())
-                    tries.forgive()
-                wait_s = patience_s or 0.0
-            self._recorder.retries += 1
-            _log.debug("Lead %s: %s; again in %.2f s", wire, result, wait_s)
-            if wait_s:
-                await asyncio.sleep(wait_s)
-            try:
-                again = await self._wait_and_attempt(wire, tries, kind)
-            except SuspectError:
-                return result
-            if isinstance(again, _Decoded):
-                return again
-            result = again
-
-    async def _wait_and_attempt(
-        self, wire: str, tries: Tries, kind: Kind
-    ) -> _Decoded[L] | LeadError:
-        """Wait out breaker, budget, pauses and the other requests in flight, then try once."""
-        while True:
-            probe = await self._admission.admit(
-                kind, patient=self._patient, is_suspect=tries.is_suspect
-            )
-            try:
-                has_slot = await self._take_slot(probe=probe)
-            except BaseException:
-                if probe:
-                    self._admission.abandon_probe()
-                raise
-            if has_slot:
-                return await self._attempt(wire, tries, probe=probe)
-            kind = Kind.REPEAT  # what it means to the budget has been settled
-
-    async def _take_slot(self, *, probe: bool) -> bool:
-        """Take a slot when nothing is paused; ``False`` if the breaker has opened meanwhile."""
-        while True:
-            await self._limiter.wait_out_pause()
-            await self._slots.acquire()
-            if self._admission.breaker.is_open and not probe:
-                self._slots.release()
-                return False
-            if not self._limiter.is_paused(_now()):
-                return True
-            self._slots.release()
-
-    def _is_outage(self, error: LeadError, tries: Tries) -> bool:
-        """Whether an id is out of attempts, but nothing sent since its first has succeeded."""
-        assert tries.first_sent_at is not None
-        return (
-            self._patient
-            and speaks_of_outage(error)
-            and self._admission.last_success_sent_at <= tries.first_sent_at
-        )
-
-    async def _attempt(self, wire: str, tries: Tries, *, probe: bool) -> _Decoded[L] | LeadError:
-        """Send once, within a slot that is given back, and judge the answer.
-
-        Errors are values here, without tracebacks.
+        Raises:
+            RunError: the whole run has to stop.
         """
-        exchange = Exchange(
-            "GET",
-            LEADS_PATH + wire,
-            pacer=self._pacer,
-            read_s=self._timeouts.read_s,
-            total_s=self._total_s(tries),
-            max_bytes=MAX_LEAD_BYTES,
-            headers=self._workspace.headers,
-        )
-        tries.attempts += 1
-        tries.was_probe = probe
-        result: _Decoded[L] | LeadError | RunError
+        recorder = self._recorder
+        recorder.requested += len(lead_ids)
+        chunk = _Chunk(deliver, self._outcomes)
+        recorder.in_flight += sum(map(chunk.add, enumerate(lead_ids, first)))
         try:
-            response = await self._workspace.transport.request(exchange)
-            result = self._read(response, exchange, wire)
-        except (LeadError, RunError) as error:
-            result = error.with_traceback(None)
-        except BaseException:  # cancelled, or closed
-            if probe:
-                self._admission.abandon_probe()
-            raise
+            await self._ask_for_pages(chunk)
+            recorder.fallbacks += sum(map(len, chunk.open.values()))
+            await self._ask_one_by_one(chunk)
         finally:
-            self._slots.release()
-            tries.spent_s += exchange.spent_s
-            tries.first_sent_at = tries.first_sent_at or exchange.sent_at or _now()
-            self._recorder.requests += exchange.sends
-        self._judge(result, exchange, probe=probe)
-        if isinstance(result, RunError):
-            raise result
-        return result
+            recorder.in_flight -= sum(map(len, chunk.open.values()))
 
-    def _total_s(self, tries: Tries) -> float:
-        if not tries.spent_s:
-            return self._timeouts.total_s
-        remaining_s = tries.remaining_s(self._workspace.retry.max_elapsed_s)
-        return max(_LEAST_ATTEMPT_S, min(self._timeouts.total_s, remaining_s))
+    async def _ask_for_pages(self, chunk: _Chunk[L]) -> None:
+        """Settle what pages can settle."""
+        pieces = [list(chunk.open)]
+        while pieces:
+            piece = pieces.pop()
+            if self._is_distrusted or self.chunk_size == 1 or not piece:
+                return
+            if len(piece) > self.chunk_size or not await self._ask_for_page(piece, chunk):
+                pieces += self._cut(piece)
 
-    def _read(
-        self, response: Response, exchange: Exchange, wire: str
-    ) -> _Decoded[L] | LeadError | RunError:
-        self._recorder.bytes_received += len(response.body)
-        if response.status == HTTP_OK:
-            try:
-                lead, problems = self._workspace.decoder.decode(response.body, wire)
-            except DecodeError as error:
-                if error.reason == "other lead":
-                    exchange.drop_connection()
-                return error.with_traceback(None)
-            return _Decoded(lead, problems, response.body)
-        return error_for(
-            response.status,
-            response.headers,
-            response.body,
-            key=self._workspace.key,
-            now=self._workspace.wall_clock(),
-            cap_s=self._workspace.retry.max_retry_after_s,
-        )
+    async def _ask_for_page(self, piece: list[str], chunk: _Chunk[L]) -> bool:
+        """Settle what one page can settle; ``False`` if it should be asked for in pieces."""
+        tries = Tries(self._retry, self._rng, max_failures=1 if self._is_failing else None)
+        async with self._turns:
+            page = await self._list.request(piece, tries)
+        if isinstance(page, LeadError):
+            chunk.charge(piece, tries.attempts)
+            return not self._is_too_long(piece, page)
+        self._is_failing = False
+        if page.has_stranger:
+            self._distrust()
+            chunk.charge(piece, tries.attempts)
+            return True
+        self._accepted_size = max(self._accepted_size, len(piece))
+        self._settle_page(page, piece, chunk, tries.attempts)
+        return True
 
-    def _judge(
-        self, result: _Decoded[L] | LeadError | RunError, exchange: Exchange, *, probe: bool
+    def _settle_page(
+        self, page: Page[L], piece: list[str], chunk: _Chunk[L], attempts: int
     ) -> None:
-        """Tell limiter and breaker what came of an attempt."""
-        now = _now()
-        if exchange.sent_at is not None:
-            self._recorder.latency.record(now - exchange.sent_at)
-            self._recorder.meter.count(now, exchange.sends)
-        if isinstance(result, (_Decoded, NotFoundError, RequestRejectedError)):
-            self._limiter.on_success(now)
-            self._admission.on_success(exchange.sent_at or now, probe=probe)
-        elif isinstance(result, TransientError):
-            self._judge_trouble(result, exchange, now, probe=probe)
-        elif isinstance(result, DecodeError):
-            self._admission.on_no_verdict(now, probe=probe)
-        elif probe:  # a RunError
-            self._admission.abandon_probe()
+        for wire, item in page.found.items():
+            self._recorder.in_flight -= chunk.settle(wire, item, attempts)
+        missing = [wire for wire in piece if wire in chunk.open]
+        if self._confirm_missing or page.has_nameless or self._is_distrusted:
+            chunk.charge(missing, attempts)
+            return
+        for wire in missing:
+            if wire not in page.garbled:
+                self._recorder.in_flight -= chunk.settle(wire, _absent(), attempts)
 
-    def _judge_trouble(
-        self, error: TransientError, exchange: Exchange, now: float, *, probe: bool
-    ) -> None:
-        asked_s = error.retry_after_s
-        cap_s = self._workspace.retry.max_retry_after_s
-        heeded_s = None if asked_s is None else min(asked_s, cap_s)
-        if isinstance(error, RateLimitedError):
-            self._recorder.throttled += 1
-            sent_at = exchange.sent_at or now
-            self._limiter.on_throttled(now, sent_at=sent_at, retry_after_s=heeded_s)
-            # The service is alive, only busy.
-            self._admission.on_success(sent_at, probe=probe)
-        else:
-            if heeded_s is not None:
-                self._limiter.pause(now, heeded_s)
-            self._admission.on_failure(error.last, now, probe=probe)
-        if asked_s is not None and asked_s > cap_s:
-            raise RateLimitPauseError(
-                f"The API asks to wait {asked_s:.0f} s, longer than max_retry_after_s; "
-                "run again after that.",
-                retry_after_s=asked_s,
+    def _is_too_long(self, piece: list[str], error: LeadError) -> bool:
+        """Learn from a page that failed: whether its length may be why, or something else."""
+        self._is_failing = speaks_of_outage(error)
+        _log.info("A page of %d leads was given up: %s", len(piece), error.args[0])
+        if not isinstance(error, RequestRejectedError) or error.status not in TOO_MANY_IDS:
+            return False
+        if len(piece) > self._accepted_size:  # else one of the ids is not to its liking
+            self.chunk_size = max(1, min(self.chunk_size, len(piece) // 2))
+        return len(piece) > 1
+
+    def _cut(self, piece: list[str]) -> list[list[str]]:
+        size = min(self.chunk_size, (len(piece) + 1) // 2)
+        return [piece[start : start + size] for start in range(0, len(piece), size)]
+
+    def _distrust(self) -> None:
+        self._recorder.list_distrusted = True
+        if not self._is_distrusted:
+            self._is_distrusted = True
+            _log.warning(
+                "The API has listed a lead that was not asked for: that page is thrown away, "
+                "and all other leads are fetched one by one."
             )
+
+    async def _ask_one_by_one(self, chunk: _Chunk[L]) -> None:
+        """Settle the rest of the chunk."""
+        if len(chunk.open) == 1:
+            await self._ask_for_lead(next(iter(chunk.open)), chunk)
+            return
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for wire in chunk.open:
+                    group.create_task(self._ask_for_lead(wire, chunk))
+        except BaseExceptionGroup as errors:
+            failure = errors.exceptions[0]
+        if failure is not None:
+            raise failure
+
+    async def _ask_for_lead(self, wire: str, chunk: _Chunk[L]) -> None:
+        tries = Tries(self._retry, self._rng)
+        async with self._turns:
+            result = await self._get.request(wire, tries)
+        self._recorder.in_flight -= chunk.settle(wire, result, tries.attempts)
+
+
+def _absent() -> NotFoundError:
+    return NotFoundError("The workspace has no such lead")
 
 
 def _now() -> float:

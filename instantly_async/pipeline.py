@@ -1,12 +1,13 @@
 """Bounded workers over a lazy input: results as they complete, or in order. Knows no HTTP.
 
 Theory of operation. A runner task owns a task group of workers. A worker waits until
-there is room, pulls one unit from the input, works on it and delivers its results into
-``ready``, from which the consumer takes them. The first unit starts one worker; every
-pull starts the next, up to ``concurrency``: short inputs make few tasks.
+there is room, pulls one unit (an item, or a chunk of them) from the input, works on it and
+delivers a result per item into ``ready``, from which the consumer takes them. The first unit
+starts one worker; every pull starts the next, up to ``concurrency``: short inputs make few
+tasks.
 
-Room is what bounds memory. As completed: fewer than ``BUFFER`` results wait. In order:
-fewer than ``concurrency`` units lie between the oldest one open and the newest pulled.
+Room is what bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: no
+more items than ``concurrency`` units hold lie between the oldest one open and the newest.
 
 The first exception of a worker or of the input ends the run: the group cancels and
 awaits the rest, the input is closed, what was done is still yielded, then it is raised.
@@ -14,28 +15,19 @@ awaits the rest, the input is closed, what was done is still yielded, then it is
 
 import asyncio
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Iterable,
-    Iterator,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
+from .intake import Units
+
+U = TypeVar("U")
 R = TypeVar("R")
 
 BUFFER = 64
 """Results that may wait for a slow consumer before the intake stops (*choice*)."""
 
-Source = Iterable[T] | AsyncIterable[T]
 Deliver = Callable[[int, R], None]
-Work = Callable[[int, T, Deliver[R]], Awaitable[None]]
+Work = Callable[[int, U, Deliver[R]], Awaitable[None]]
 
 
 class _StrayError(Exception):
@@ -46,79 +38,29 @@ class _StrayError(Exception):
         self.cancellation = cancellation
 
 
-class Intake(Generic[T]):
-    """Pulls the input one item at a time, on demand, and numbers what it pulls.
+class Pipeline(Generic[U, R]):
+    """An async iterator of results; one result per item of the input.
 
-    Raises:
-        TypeError: the input is neither iterable nor async iterable.
-    """
-
-    def __init__(self, source: Source[T]) -> None:
-        self._iterator: Iterator[T] | None = None
-        self._aiterator: AsyncIterator[T] | None = None
-        if isinstance(source, AsyncIterable):
-            self._aiterator = aiter(source)
-        else:
-            self._iterator = iter(source)
-        self.is_async = self._aiterator is not None
-        self.pulled = 0
-        self._exhausted = False
-
-    def pull(self) -> tuple[int, T] | None:
-        """Give the next item of a plain iterable with its index; ``None`` at its end."""
-        assert self._iterator is not None
-        if self._exhausted:
-            return None
-        try:
-            item = next(self._iterator)
-        except StopIteration:
-            self._exhausted = True
-            return None
-        self.pulled += 1
-        return self.pulled - 1, item
-
-    async def pull_async(self) -> tuple[int, T] | None:
-        """Give the next item of an async iterable with its index; ``None`` at its end."""
-        assert self._aiterator is not None
-        if self._exhausted:
-            return None
-        try:
-            item = await anext(self._aiterator)
-        except StopAsyncIteration:
-            self._exhausted = True
-            return None
-        self.pulled += 1
-        return self.pulled - 1, item
-
-    async def aclose(self) -> None:
-        """Close the input if it is a generator; a caller's file stays open."""
-        if isinstance(self._iterator, Generator):
-            self._iterator.close()
-        elif isinstance(self._aiterator, AsyncGenerator):
-            await self._aiterator.aclose()
-
-
-class Pipeline(Generic[T, R]):
-    """An async iterator of results; one result per item of ``source``.
-
-    ``work(index, item, deliver)`` calls ``deliver(index, result)`` once per item. In flight
-    are at most ``concurrency`` units; held are at most ``BUFFER`` results more than that
-    (``ordered``: at most ``concurrency`` together). Memory does not grow with the input.
-    ``on_end()`` is called once, when no work is in flight any more.
+    ``work(index, unit, deliver)`` calls ``deliver(index, result)`` once per item of the unit,
+    whose first one has this index. In flight are at most ``concurrency`` units; held are at
+    most ``BUFFER`` results more than these give (``ordered``: together no more than these
+    give). Memory does not grow with the input. ``on_end()`` is called once, when no work is
+    in flight any more.
     """
 
     def __init__(
         self,
-        source: Source[T],
-        work: Work[T, R],
+        intake: Units[U],
+        work: Work[U, R],
         *,
         concurrency: int,
         ordered: bool = False,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._intake = Intake(source)
+        self._intake = intake
         self._work = work
         self._concurrency = concurrency
+        self._window = concurrency * intake.unit_size
         self._ordered = ordered
         self._on_end = on_end
         self._ready: deque[R] = deque()
@@ -253,7 +195,7 @@ class Pipeline(Generic[T, R]):
                 self._grow()
             await self._work(*pulled, self._deliver)
 
-    async def _pull_in_turn(self) -> tuple[int, T] | None:
+    async def _pull_in_turn(self) -> tuple[int, U] | None:
         # One at a time: async generators refuse a second __anext__, and room that was
         # seen must still be there when the item arrives.
         async with self._turn:
@@ -267,7 +209,7 @@ class Pipeline(Generic[T, R]):
 
     def _has_room(self) -> bool:
         if self._ordered:
-            return self._intake.pulled - self._taken < self._concurrency
+            return self._intake.pulled - self._taken + self._intake.unit_size <= self._window
         return len(self._ready) < BUFFER
 
     def _deliver(self, index: int, result: R) -> None:

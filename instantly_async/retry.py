@@ -50,8 +50,11 @@ class Tries:
     is_suspect = False  # it has failed as a probe
     _repeats = 0
 
-    def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: RetryPolicy, rng: Callable[[], float], max_failures: int | None = None
+    ) -> None:
         self._policy = policy
+        self._max_failures = max_failures or policy.attempts
         self._rng = rng
 
     def remaining_s(self, max_elapsed_s: float) -> float:
@@ -86,7 +89,7 @@ class Tries:
 
     def _may_repeat(self, error: InstantlyError) -> bool:
         self.failures += 1
-        if self.failures >= self._policy.attempts:
+        if self.failures >= self._max_failures:
             return False
         if isinstance(error, DecodeError):
             self._repeats += 1

@@ -47,6 +47,7 @@ _HEADERS = {
     "Accept-Encoding": "gzip, deflate",
 }
 
+_JSON = {"Content-Type": "application/json"}
 
 _current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
 
@@ -66,6 +67,7 @@ class PacedConnector(aiohttp.TCPConnector):
     ) -> Any:
         """Get a connection, pay for it, sign the request."""
         exchange = _current.get()
+        exchange.reuses_connection = True
         while True:
             connection = await super().connect(req, traces, timeout)
             exchange.connected(self._loop.time())
@@ -87,6 +89,16 @@ class PacedConnector(aiohttp.TCPConnector):
         if exchange.headers:
             req.headers.update(exchange.headers)
         return connection
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Any:
+        """Note that the connection is a new one."""
+        _current.get().reuses_connection = False
+        return await super()._create_connection(req, traces, timeout)
 
 
 class SessionPool:
@@ -143,13 +155,7 @@ class SessionPool:
         body = b""
         failure: errors.InstantlyError | None = None
         try:
-            response = await session.request(
-                exchange.method,
-                self._base_url.with_path(exchange.path, encoded=True),
-                data=exchange.body,
-                allow_redirects=False,
-                proxy=self._proxy,
-            )
+            response = await self._send(session, exchange)
             try:
                 body = await _read_body(response, exchange, loop)
             except BaseException:
@@ -173,6 +179,31 @@ class SessionPool:
         # the request and its key.
         assert failure is not None
         raise failure
+
+    async def _send(
+        self, session: aiohttp.ClientSession, exchange: Exchange
+    ) -> aiohttp.ClientResponse:
+        """Send; aiohttp repeats a GET whose connection turns out dead, we a POST."""
+        url = self._base_url.with_path(exchange.path, encoded=True)
+        if exchange.body is None:
+            return await session.request(
+                exchange.method, url, allow_redirects=False, proxy=self._proxy
+            )
+        is_repeated = False
+        while True:
+            try:
+                return await session.request(
+                    exchange.method,
+                    url,
+                    data=exchange.body,
+                    headers=_JSON,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                )
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                if is_repeated or not exchange.reuses_connection:
+                    raise
+            is_repeated = True  # an idle connection that the server has closed is no failure
 
     async def aclose(self) -> None:
         """Close every connection; what is in flight ends with ``ClosedError``. Idempotent."""

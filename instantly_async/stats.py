@@ -21,7 +21,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     limiter allows now (``None``: no limit). Latencies are seconds from a request's sending
     to its last byte, within 9 %; ``None`` before the first answer. ``paused_s`` is how long
     nothing will be sent because the server asked for a pause. ``breaker_open`` says whether
-    the circuit breaker holds everything back.
+    the circuit breaker holds everything back. By list, ``fallbacks`` counts the ids that had
+    to be asked for one by one, and ``list_distrusted`` says that the strategy was given up
+    because a page held a lead that was not asked for.
     """
 
     requested: int
@@ -41,6 +43,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     paused_s: float = 0.0
     breaker_open: bool = False
+    fallbacks: int = 0
+    list_distrusted: bool = False
 
     @property
     def done(self) -> int:
@@ -118,9 +122,11 @@ class Recorder:
     __slots__ = (
         "bytes_received",
         "failed",
+        "fallbacks",
         "found",
         "in_flight",
         "latency",
+        "list_distrusted",
         "meter",
         "not_found",
         "requested",
@@ -141,6 +147,8 @@ class Recorder:
         self.failed: Counter[str] = Counter()
         self.requests = 0
         self.retries = 0
+        self.fallbacks = 0
+        self.list_distrusted = False
         self.throttled = 0
         self.bytes_received = 0
         self.latency = Histogram()
@@ -159,6 +167,8 @@ class Recorder:
         self.latency.add(other.latency)
         self.meter.add(other.meter)
         self.in_flight += other.in_flight
+        self.fallbacks += other.fallbacks
+        self.list_distrusted |= other.list_distrusted
 
     def snapshot(
         self,
@@ -189,4 +199,6 @@ class Recorder:
             elapsed_s=elapsed_s,
             paused_s=paused_s,
             breaker_open=breaker_open,
+            fallbacks=self.fallbacks,
+            list_distrusted=self.list_distrusted,
         )

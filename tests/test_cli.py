@@ -508,7 +508,7 @@ def test_the_key_is_never_shown_even_when_debugging(
     fake_instantly.script_all(Fault.status(500))
     result = command("fetch", ids_file, "--log-level", "debug")
     assert result.code == 0
-    assert len(re.findall("DEBUG instantly_async.lookup: Lead .*HTTP 500", result.err)) == 1
+    assert len(re.findall("DEBUG instantly_async.requester: Lead .*HTTP 500", result.err)) == 1
     assert DEFAULT_API_KEY not in result.err + result.out.decode()
     assert "@" not in result.err
 

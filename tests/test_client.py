@@ -145,7 +145,7 @@ async def test_a_bare_loop_left_early_is_cleaned_up(
         await asyncio.sleep(0.01)
     assert closed == [True]
     assert client.stats.in_flight == 0
-    assert client._streams == {}
+    assert client._activity._streams == {}
 
 
 async def test_get_leads_in_input_order(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
@@ -312,7 +312,7 @@ async def test_a_stream_nobody_holds_gives_its_outcome(client: InstantlyClient[L
     gc.collect()
     for _ in range(50):
         await asyncio.sleep(0.001)
-    assert client._streams == {}
+    assert client._activity._streams == {}
 
 
 async def test_siblings_share_the_rate_of_a_given_limiter(fake: FakeInstantly) -> None:
@@ -483,7 +483,7 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
             assert client._slots._value == 8
             assert not client._pool._in_flight
             assert not client._workspace.limiter._turn.locked()
-            assert client._streams == {}
+            assert client._activity._streams == {}
             assert client.stats.in_flight == 0
         await client.aclose()
         left = {

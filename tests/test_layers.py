@@ -11,14 +11,15 @@ import instantly_async
 PACKAGE = Path(instantly_async.__file__).parent
 
 LAYERS = {
-    "errors": 0, "models": 0, "settings": 0, "pipeline": 0, "stats": 0,
-    "protocol": 1, "decoding": 1, "retry": 1, "limiter": 1, "outcomes": 1, "exchange": 1,
-    "testing": 1,
-    "session": 2, "admission": 2,
-    "lookup": 3,
-    "loader": 4, "stream": 4,
-    "client": 5,
-    "cli": 6, "__init__": 6,
+    "errors": 0, "models": 0, "settings": 0, "intake": 0, "stats": 0, "salvage": 0,
+    "pipeline": 1, "protocol": 1, "decoding": 1, "retry": 1, "limiter": 1, "outcomes": 1,
+    "exchange": 1, "testing": 1,
+    "session": 2, "admission": 2, "endpoints": 2,
+    "requester": 3,
+    "lookup": 4,
+    "stream": 5, "loader": 5,
+    "client": 6,
+    "cli": 7, "__init__": 7,
 }  # fmt: skip
 
 SAME_LAYER = {("settings", "errors"), ("__init__", "client")}

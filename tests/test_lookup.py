@@ -31,13 +31,15 @@ from instantly_async import (
     errors,
 )
 from instantly_async.admission import Admission
-from instantly_async.decoding import LeadDecoder
+from instantly_async.endpoints import Endpoints
 from instantly_async.exchange import Exchange, Response
+from instantly_async.intake import Intake
 from instantly_async.limiter import AdaptiveLimiter
-from instantly_async.lookup import GetLookup, Workspace
+from instantly_async.lookup import GetLookup
 from instantly_async.outcomes import LeadId
 from instantly_async.pipeline import Pipeline
 from instantly_async.protocol import ApiKey
+from instantly_async.requester import Workspace
 from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
@@ -109,21 +111,20 @@ class Run:
         workspace = Workspace(
             transport=self.transport,
             slots=asyncio.Semaphore(self.slots),
-            decoder=LeadDecoder(Lead),
             limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
             admission=self.admission,
             key=ApiKey("a-key", "a test"),
             retry=self.retry,
-            timeouts=Timeouts(),
             headers={},
             rng=random.Random(self.seed).random,
             wall_clock=lambda: 1_800_000_000.0,
         )
-        return GetLookup(workspace, self.recorder, patient=self.patient)
+        endpoints = Endpoints(Lead, Timeouts(), self.retry)
+        return GetLookup(endpoints, workspace, self.recorder, patient=self.patient)
 
     async def main(self, ids: Iterable[LeadId]) -> None:
         pipeline: Pipeline[LeadId, Outcome[Lead]] = Pipeline(
-            ids, self.lookup().run, concurrency=self.concurrency
+            Intake(ids), self.lookup().run, concurrency=self.concurrency
         )
         try:
             async for outcome in pipeline:

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instantly_async.intake import ChunkIntake, Intake
 from instantly_async.pipeline import BUFFER, Deliver, Pipeline
 
 
@@ -79,7 +80,7 @@ def test_laws(  # noqa: PLR0917 - one parameter per dimension of the law
     async def run() -> None:
         spy = Spy(turns)
         source = arange(count) if is_async else range(count)
-        pipeline = Pipeline(source, spy.work, concurrency=concurrency, ordered=ordered)
+        pipeline = Pipeline(Intake(source), spy.work, concurrency=concurrency, ordered=ordered)
         results = await consume(pipeline, spy, slowness)
         assert sorted(results) == list(range(count))
         if ordered:
@@ -104,7 +105,7 @@ async def test_input_is_pulled_lazily() -> None:
             yield pulled
 
     spy = Spy([5])
-    pipeline = Pipeline(endless(), spy.work, concurrency=4)
+    pipeline = Pipeline(Intake(endless()), spy.work, concurrency=4)
     for _ in range(20):
         await anext(pipeline)
         spy.taken += 1
@@ -117,7 +118,7 @@ async def test_input_is_pulled_lazily() -> None:
 async def test_a_stopped_consumer_stops_the_intake() -> None:
     """A consumer that takes nothing more leaves at most the buffer and one unit per worker."""
     spy = Spy()
-    pipeline = Pipeline(range(10_000), spy.work, concurrency=5)
+    pipeline = Pipeline(Intake(range(10_000)), spy.work, concurrency=5)
     await anext(pipeline)
     for _ in range(1000):
         await asyncio.sleep(0)
@@ -127,7 +128,7 @@ async def test_a_stopped_consumer_stops_the_intake() -> None:
 
 async def test_short_inputs_make_few_tasks() -> None:
     spy = Spy([3])
-    pipeline = Pipeline([1, 2], spy.work, concurrency=100)
+    pipeline = Pipeline(Intake([1, 2]), spy.work, concurrency=100)
     await anext(pipeline)
     assert len(asyncio.all_tasks()) <= 1 + 1 + 3  # this one, the runner, the workers
     await pipeline.aclose()
@@ -137,7 +138,7 @@ async def test_short_inputs_make_few_tasks() -> None:
 async def test_failure_of_work_is_raised_after_what_was_done(ordered: bool) -> None:
     """Results before the failure are yielded (in index order), then its own exception."""
     spy = Spy([1, 2, 9, 1], fail_at=10)
-    pipeline = Pipeline(range(1000), spy.work, concurrency=4, ordered=ordered)
+    pipeline = Pipeline(Intake(range(1000)), spy.work, concurrency=4, ordered=ordered)
     results = []
     with pytest.raises(LookupError) as caught:
         async for result in pipeline:
@@ -168,7 +169,7 @@ async def test_failure_of_the_input_is_the_original_error(is_async: bool) -> Non
             yield item
 
     spy = Spy([2])
-    pipeline = Pipeline(broken_async() if is_async else broken(), spy.work, concurrency=3)
+    pipeline = Pipeline(Intake(broken_async() if is_async else broken()), spy.work, concurrency=3)
     with pytest.raises(OSError, match="the disk with the ids"):
         await consume(pipeline, spy)
     assert closed == [True]
@@ -195,7 +196,7 @@ async def test_leaving_early_closes_a_generator(is_async: bool) -> None:
             closed.append("async")
 
     spy = Spy([2])
-    pipeline = Pipeline(endless_async() if is_async else endless(), spy.work, concurrency=3)
+    pipeline = Pipeline(Intake(endless_async() if is_async else endless()), spy.work, concurrency=3)
     await anext(pipeline)
     await pipeline.aclose()
     assert closed == ["async" if is_async else "sync"]
@@ -213,7 +214,9 @@ async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() ->
             raise OSError("cannot close")
 
     ended = []
-    pipeline = Pipeline(stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True))
+    pipeline = Pipeline(
+        Intake(stubborn()), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
+    )
     await anext(pipeline)
     await pipeline.aclose()
     assert ended == [True]
@@ -228,7 +231,7 @@ async def test_a_stray_cancellation_of_the_input_is_not_its_end() -> None:
         raise asyncio.CancelledError("from a task the input awaited")
 
     spy = Spy()
-    pipeline = Pipeline(cancelled(), spy.work, concurrency=3)
+    pipeline = Pipeline(Intake(cancelled()), spy.work, concurrency=3)
     with pytest.raises(asyncio.CancelledError, match="from a task"):
         await consume(pipeline, spy)
     assert spy.finished == 2
@@ -245,7 +248,9 @@ async def test_a_cleanup_that_is_cancelled_within_does_not_hang_the_consumer() -
             raise asyncio.CancelledError("while closing")
 
     ended = []
-    pipeline = Pipeline(stubborn(), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True))
+    pipeline = Pipeline(
+        Intake(stubborn()), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
+    )
     await anext(pipeline)
     await pipeline.aclose()
     assert ended == [True]
@@ -258,7 +263,7 @@ async def test_an_exception_group_of_the_input_stays_whole() -> None:
 
     spy = Spy()
     with pytest.raises(ExceptionGroup, match="two"):
-        await consume(Pipeline(broken(), spy.work, concurrency=2), spy)
+        await consume(Pipeline(Intake(broken()), spy.work, concurrency=2), spy)
 
 
 async def test_a_callers_iterable_stays_open() -> None:
@@ -274,7 +279,7 @@ async def test_a_callers_iterable_stays_open() -> None:
             self.closed = True
 
     file = File()
-    pipeline = Pipeline(file, Spy().work, concurrency=2)
+    pipeline = Pipeline(Intake(file), Spy().work, concurrency=2)
     assert sorted([item async for item in pipeline]) == [1, 2, 3]
     assert not file.closed
 
@@ -283,7 +288,9 @@ async def test_closing_before_the_first_result() -> None:
     """A pipeline that was never iterated still closes its input and says that it ended."""
     ended = []
     source = (i for i in range(3))
-    pipeline = Pipeline(source, Spy().work, concurrency=2, on_end=lambda: ended.append(True))
+    pipeline = Pipeline(
+        Intake(source), Spy().work, concurrency=2, on_end=lambda: ended.append(True)
+    )
     await pipeline.aclose()
     await pipeline.aclose()
     assert ended == [True]
@@ -296,7 +303,7 @@ async def test_a_waiting_consumer_gets_the_error_it_is_closed_with() -> None:
     async def hang(index: int, item: int, deliver: Deliver[int]) -> None:
         await asyncio.Event().wait()
 
-    pipeline = Pipeline(range(5), hang, concurrency=2)
+    pipeline = Pipeline(Intake(range(5)), hang, concurrency=2)
     waiting = asyncio.create_task(anext(pipeline))
     await asyncio.sleep(0)
     await pipeline.aclose(RuntimeError("closed by somebody else"))
@@ -317,7 +324,7 @@ async def test_a_cancelled_close_still_cleans_up() -> None:
             await released.wait()
             cleaned.append(index)
 
-    pipeline = Pipeline(range(2), slow_to_stop, concurrency=2)
+    pipeline = Pipeline(Intake(range(2)), slow_to_stop, concurrency=2)
     consumer = asyncio.create_task(anext(pipeline))
     await asyncio.sleep(0)
     for _ in range(5):
@@ -335,7 +342,7 @@ async def test_a_cancelled_close_still_cleans_up() -> None:
 
 async def test_several_consumers_share_the_results() -> None:
     spy = Spy([1, 4, 2])
-    pipeline = Pipeline(range(200), spy.work, concurrency=5)
+    pipeline = Pipeline(Intake(range(200)), spy.work, concurrency=5)
     parts = await asyncio.gather(*(consume(pipeline, spy) for _ in range(3)))
     assert sorted(result for part in parts for result in part) == list(range(200))
 
@@ -346,10 +353,10 @@ async def test_one_unit_may_deliver_several_results() -> None:
     async def work(index: int, item: list[int], deliver: Deliver[int]) -> None:
         for offset, value in enumerate(item):
             await asyncio.sleep(0)
-            deliver(index * 3 + offset, value)
+            deliver(index + offset, value)
 
-    chunks: Iterable[list[int]] = [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    pipeline = Pipeline(chunks, work, concurrency=2)
+    intake = ChunkIntake(range(9), lambda: 3, unit_size=3)
+    pipeline = Pipeline(intake, work, concurrency=2)
     assert sorted([value async for value in pipeline]) == list(range(9))
 
 
@@ -360,7 +367,7 @@ async def test_memory_does_not_grow_with_the_input() -> None:
         gc.collect()
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        pipeline = Pipeline(range(count), spy.work, concurrency=20)
+        pipeline = Pipeline(Intake(range(count)), spy.work, concurrency=20)
         async for _ in pipeline:
             spy.taken += 1
         return tracemalloc.get_traced_memory()[1] - before
@@ -376,4 +383,4 @@ async def test_memory_does_not_grow_with_the_input() -> None:
 
 def test_what_is_not_iterable_is_a_type_error() -> None:
     with pytest.raises(TypeError):
-        Pipeline(5, Spy().work, concurrency=1)  # type: ignore[arg-type]
+        Pipeline(Intake(5), Spy().work, concurrency=1)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from cyclopts import (
 
 from instantly_async.protocol import wire_id
 from instantly_async.settings import API_KEY_VARIABLE
+from instantly_async.stream import Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits
@@ -50,6 +51,7 @@ _OptionalOutput = Annotated[
 _Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 _Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
+_Strategy = Annotated[Strategy, Parameter(show_choices=False)]
 _Format = Annotated[InputFormat, Parameter(show_choices=False)]
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 
@@ -95,6 +97,7 @@ def fetch(
     output: _Output = STDIO,
     input_format: _Format | None = None,
     column: str | None = None,
+    strategy: _Strategy = "get",
     quiet: _Flag = False,
     connection: Connection = _DEFAULT_CONNECTION,
 ) -> int:
@@ -105,6 +108,7 @@ def fetch(
         output: New file for the leads; - is stdout.
         input_format: text, csv, tsv or jsonl. Default: by FILE's name.
         column: CSV column with the ids. Default: id or lead_id.
+        strategy: get: one lead a request; list: 100.
         quiet: Neither progress nor summary.
         connection: Shared options.
     """
@@ -117,6 +121,7 @@ def fetch(
             source=source,
             journal=open_journal(output),
             terminal=terminal,
+            strategy=strategy,
             quiet=quiet,
         )
         return run(job.fetch(), terminal)
@@ -126,6 +131,7 @@ def fetch(
 def demo(
     *,
     count: _Count = 500,
+    strategy: _Strategy = "get",
     latency_ms: _Milliseconds = 50.0,
     output: _OptionalOutput = None,
     quiet: _Flag = False,
@@ -137,6 +143,7 @@ def demo(
 
     Args:
         count: How many leads.
+        strategy: get: one lead a request; list: 100.
         latency_ms: How long each answer takes.
         output: New file for the leads; - is stdout. Default: nowhere.
         quiet: Neither progress nor summary.
@@ -149,6 +156,7 @@ def demo(
             source=GivenIds(tuple(lead_ids(count))),
             journal=None if output is None else open_journal(_path(output)),
             terminal=terminal,
+            strategy=strategy,
             quiet=quiet,
         )
         return run(job.fetch(), terminal)

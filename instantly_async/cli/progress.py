@@ -153,6 +153,8 @@ def summary(stats: Stats, tally: Tally, duplicates: int) -> str:
         if tally.rate is None
         else f"{tally.rate:.1f} leads/s, first to last answer",
     }
+    if stats.fallbacks:
+        facts["one by one"] = f"{stats.fallbacks}, which pages did not settle"
     unfinished = stats.requested - tally.total
     if unfinished:
         facts["unfinished"] = str(unfinished)

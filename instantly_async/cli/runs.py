@@ -14,7 +14,7 @@ from instantly_async.errors import InstantlyError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound, Outcome
 from instantly_async.stats import Stats
-from instantly_async.stream import LeadStream
+from instantly_async.stream import LeadStream, Strategy
 
 from . import exits
 from .exits import CommandError, OutputClosedError
@@ -38,6 +38,7 @@ class Run:
     source: IdSource
     journal: Journal | None
     terminal: Terminal
+    strategy: Strategy = "get"
     quiet: bool = False
 
     async def fetch(self) -> int:
@@ -57,7 +58,9 @@ class Run:
     async def _stream(self) -> Stats:
         tally = Tally(time.monotonic)
         async with self.client:
-            stream = self.client.stream_leads(self.source.ids(), keep_raw=True)
+            stream = self.client.stream_leads(
+                self.source.ids(), strategy=self.strategy, keep_raw=True
+            )
             try:
                 async with stream, self._display(stream):
                     async for outcome in stream:

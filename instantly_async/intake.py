@@ -1,0 +1,200 @@
+"""The lazy input of a pipeline: given out item by item, or in chunks.
+
+Theory of operation. An iterable is pulled when a unit is asked for, never ahead. Only an async
+one that is cut into chunks has a *feeder* task, which fills the next chunk while the ones
+before are worked on. A chunk goes when it is full, or ``flush_s`` after its first item came:
+a slow input does not hold back what it has given. The flush never touches the feeder, whose
+pending ``__anext__`` would end a generator if it were cancelled.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+U_co = TypeVar("U_co", covariant=True)
+
+Source = Iterable[T] | AsyncIterable[T]
+
+FLUSH_S = 0.05
+"""How long the first item of a chunk waits for others, in seconds (*choice*)."""
+
+
+class Units(Protocol[U_co]):
+    """What a pipeline works on: units of one item or of several, numbered by their first item.
+
+    ``is_async`` says which way to pull; ``pulled`` counts items given out, ``unit_size`` is how
+    many a unit holds at most.
+    """
+
+    is_async: bool
+    pulled: int
+    unit_size: int
+
+    def pull(self) -> tuple[int, U_co] | None:
+        """Give the next unit of a plain iterable; ``None`` at its end."""
+
+    async def pull_async(self) -> tuple[int, U_co] | None:
+        """Give the next unit of an async iterable; ``None`` at its end. One call at a time."""
+
+    async def aclose(self) -> None:
+        """Close the input if it is a generator; a caller's file stays open."""
+
+
+class Intake(Generic[T]):
+    """Units of one item. Implements ``Units``.
+
+    Raises:
+        TypeError: the input is neither iterable nor async iterable.
+    """
+
+    unit_size = 1
+
+    def __init__(self, source: Source[T]) -> None:
+        self._iterator: Iterator[T] | None = None
+        self._aiterator: AsyncIterator[T] | None = None
+        if isinstance(source, AsyncIterable):
+            self._aiterator = aiter(source)
+        else:
+            self._iterator = iter(source)
+        self.is_async = self._aiterator is not None
+        self.pulled = 0
+        self._exhausted = False
+
+    def pull(self) -> tuple[int, T] | None:
+        """Give the next item of a plain iterable with its index; ``None`` at its end."""
+        assert self._iterator is not None
+        if self._exhausted:
+            return None
+        try:
+            item = next(self._iterator)
+        except StopIteration:
+            self._exhausted = True
+            return None
+        self.pulled += 1
+        return self.pulled - 1, item
+
+    async def pull_async(self) -> tuple[int, T] | None:
+        """Give the next item of an async iterable with its index; ``None`` at its end."""
+        assert self._aiterator is not None
+        if self._exhausted:
+            return None
+        try:
+            item = await anext(self._aiterator)
+        except StopAsyncIteration:
+            self._exhausted = True
+            return None
+        self.pulled += 1
+        return self.pulled - 1, item
+
+    async def aclose(self) -> None:
+        """Close the input if it is a generator; a caller's file stays open."""
+        if isinstance(self._iterator, Generator):
+            self._iterator.close()
+        elif isinstance(self._aiterator, AsyncGenerator):
+            await self._aiterator.aclose()
+
+
+class ChunkIntake(Generic[T]):
+    """Units of up to ``size()`` items, at most ``unit_size``. Implements ``Units``.
+
+    ``size`` is asked anew for each chunk. Pulls at most one chunk ahead.
+
+    Raises:
+        TypeError: the input is neither iterable nor async iterable.
+    """
+
+    def __init__(
+        self,
+        source: Source[T],
+        size: Callable[[], int],
+        *,
+        unit_size: int,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._items = Intake(source)
+        self._size = size
+        self._flush_s = flush_s
+        self.unit_size = unit_size
+        self.is_async = self._items.is_async
+        self.pulled = 0
+        self._chunk: list[T] = []  # the next one
+        self._feeder: asyncio.Task[None] | None = None
+        self._first_at = 0.0
+        self._begun = asyncio.Event()  # the chunk has an item, or there will be none
+        self._complete = asyncio.Event()  # nothing more will join the chunk
+        self._emptied = asyncio.Event()
+        self._error: BaseException | None = None
+        self._closing = False
+
+    def pull(self) -> tuple[int, list[T]] | None:
+        """Give the next full chunk with the index of its first item; at the end, the rest."""
+        chunk: list[T] = []
+        size = self._size()
+        while len(chunk) < size and (pulled := self._items.pull()) is not None:
+            chunk.append(pulled[1])
+        return self._number(chunk)
+
+    async def pull_async(self) -> tuple[int, list[T]] | None:
+        """Give the next chunk, full or as full as it is when its time is up.
+
+        Raises:
+            BaseException: what the input has raised, after the items before it.
+        """
+        if self._feeder is None:
+            self._feeder = asyncio.create_task(self._feed())
+        await self._begun.wait()
+        if not self._complete.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._first_at + self._flush_s):
+                    await self._complete.wait()
+        chunk, self._chunk = self._chunk, []
+        if not self._feeder.done():
+            self._begun.clear()
+            self._complete.clear()
+            self._emptied.set()
+        elif not chunk and self._error is not None:
+            raise self._error
+        return self._number(chunk)
+
+    def _number(self, chunk: list[T]) -> tuple[int, list[T]] | None:
+        first = self.pulled
+        self.pulled += len(chunk)
+        return (first, chunk) if chunk else None
+
+    async def _feed(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while (pulled := await self._items.pull_async()) is not None:
+                if self._closing:  # the input has made nothing of its cancellation
+                    break
+                self._chunk.append(pulled[1])
+                if len(self._chunk) == 1:
+                    self._first_at = loop.time()
+                    self._begun.set()
+                if len(self._chunk) >= self._size():
+                    self._complete.set()
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except BaseException as error:  # noqa: BLE001 - whoever pulls gets it, cancellations too
+            self._error = error
+        finally:
+            self._begun.set()
+            self._complete.set()
+
+    async def aclose(self) -> None:
+        """Close the input if it is a generator; a caller's file stays open."""
+        self._closing = True
+        if self._feeder is not None:
+            self._feeder.cancel()
+            await asyncio.wait([self._feeder])
+        await self._items.aclose()

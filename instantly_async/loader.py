@@ -1,0 +1,235 @@
+"""``LeadLoader``: many tasks each want one lead; together they make few list requests.
+
+Theory of operation. The first call opens a batch and starts a short timer; later calls join
+it; the batch goes when the timer fires or it is full. A call for an id that is on its way
+joins the batch that has it. Callers wait behind a shield, so one that is cancelled leaves the
+others alone; a batch that nobody waits for any more is cancelled.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from .errors import ClosedError, InvalidLeadIdError, own_copy
+from .lookup import ListLookup
+from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
+from .protocol import wire_id
+from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
+
+L = TypeVar("L")
+
+FLUSH_S = 0.005
+"""How long a call waits for others to share its request, in seconds (*choice*)."""
+
+CACHE_SIZE = 10_000
+"""Leads that a cache keeps at most (*choice*; a lead takes about 5 kB)."""
+
+
+class _Batch(Generic[L]):
+    """Ids that are asked for together, and who waits for them.
+
+    A future's result is the outcome, or the error that ended the whole batch.
+    """
+
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[Outcome[L] | Exception]] = {}
+        self.callers = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class _Cache(Generic[L]):
+    """Leads for a while, the oldest first out."""
+
+    def __init__(self, ttl_s: float, size: int) -> None:
+        require_positive(cache_ttl_s=ttl_s, cache_size=size)
+        self._ttl_s = ttl_s
+        self._size = size
+        self._kept: dict[str, tuple[float, Found[L]]] = {}  # as they came, so by age
+
+    def get(self, wire: str, now: float) -> Found[L] | None:
+        kept = self._kept.get(wire)
+        return kept[1] if kept is not None and now < kept[0] else None
+
+    def put(self, wire: str, found: Found[L], now: float) -> None:
+        self._kept.pop(wire, None)
+        self._kept[wire] = (now + self._ttl_s, found)
+        if len(self._kept) > self._size:
+            del self._kept[next(iter(self._kept))]
+
+
+class LeadLoader(Generic[L]):
+    """Loads single leads for many tasks at once. Made by ``InstantlyClient.loader``.
+
+    Calls that arrive within a few milliseconds, or 100 of them, share one list request; the
+    same id is asked for once. Nothing is cached unless that was asked for. Belongs to the
+    event loop of its first call.
+    """
+
+    def __init__(
+        self,
+        lookup: ListLookup[L],
+        begin: Callable[[], None],
+        *,
+        flush_s: float,
+        cache_ttl_s: float | None,
+        cache_size: int,
+    ) -> None:
+        require_positive(flush_s=flush_s)
+        self._lookup = lookup
+        self._begin = begin
+        self._flush_s = flush_s
+        self._cache: _Cache[L] | None = (
+            None if cache_ttl_s is None else _Cache(cache_ttl_s, cache_size)
+        )
+        self._filling: _Batch[L] | None = None
+        self._asked: dict[str, _Batch[L]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pages = asyncio.Semaphore(DEFAULT_LIST_CONCURRENCY)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<LeadLoader {state} waiting={len(self._asked)} batches={len(self._tasks)}>"
+
+    async def load(self, lead_id: LeadId) -> L:
+        """Give one lead.
+
+        Raises:
+            NotFoundError: the workspace has no such lead.
+            LeadError: this lead could not be fetched.
+            RunError: nothing can be fetched now: the key, the plan, the service.
+            ClosedError: the client or the loader is closed.
+        """
+        return lead_or_raise((await self.load_many([lead_id]))[0])
+
+    async def load_many(self, lead_ids: Iterable[LeadId]) -> list[Outcome[L]]:
+        """Give one outcome per id, in input order; they share requests with other calls.
+
+        Raises:
+            TypeError: ``lead_ids`` is a single string.
+            RunError, ClosedError: as ``load``.
+        """
+        if isinstance(lead_ids, str | bytes):
+            raise TypeError("lead_ids is one string; pass a collection of ids, or use load.")
+        if self._closed:
+            raise ClosedError("The loader is closed; make a new one.")
+        self._begin()
+        lead_ids = list(lead_ids)
+        known: dict[str, Found[L] | _Batch[L]] = {}
+        for wire in filter(None, map(wire_id, lead_ids)):
+            if wire not in known:
+                known[wire] = self._cached(wire) or self._join(wire)
+        batches = {entry for entry in known.values() if isinstance(entry, _Batch)}
+        for batch in batches:
+            batch.callers += 1
+        try:
+            return [await self._outcome(known, *asked) for asked in enumerate(lead_ids)]
+        finally:
+            for batch in batches:
+                batch.callers -= 1
+                if not batch.callers:
+                    self._abandon(batch)
+
+    async def aclose(self) -> None:
+        """Cancel and await what is on its way; its callers get ``ClosedError``. Idempotent."""
+        self._closed = True
+        if self._filling is not None:
+            self._send()  # so that it has a task, whose end tells its callers
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _cached(self, wire: str) -> Found[L] | None:
+        if self._cache is None:
+            return None
+        return self._cache.get(wire, asyncio.get_running_loop().time())
+
+    def _join(self, wire: str) -> _Batch[L]:
+        """Give the batch that has the id, or will have."""
+        batch = self._asked.get(wire)
+        if batch is not None:
+            return batch
+        loop = asyncio.get_running_loop()
+        batch = self._filling
+        if batch is None:
+            batch = self._filling = _Batch()
+            batch.timer = loop.call_later(self._flush_s, self._send)
+        batch.futures[wire] = loop.create_future()
+        self._asked[wire] = batch
+        if len(batch.futures) >= self._lookup.chunk_size:
+            self._send()
+        return batch
+
+    def _send(self) -> None:
+        batch, self._filling = self._filling, None
+        assert batch is not None
+        batch.cancel()
+        batch.task = asyncio.create_task(self._run(batch))
+        self._tasks.add(batch.task)
+        batch.task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, batch: _Batch[L]) -> None:
+        wires = list(batch.futures)
+
+        def deliver(index: int, outcome: Outcome[L]) -> None:
+            self._settle(wires[index], batch, outcome)
+
+        failure: Exception = ClosedError("The loader was closed.")
+        try:
+            async with self._pages:
+                await self._lookup.run(0, wires, deliver)
+        except Exception as error:  # noqa: BLE001 - each caller raises its own copy of it
+            failure = error
+        finally:
+            for wire, future in batch.futures.items():
+                if not future.done():
+                    self._settle(wire, batch, failure)
+
+    def _settle(self, wire: str, batch: _Batch[L], result: Outcome[L] | Exception) -> None:
+        if self._asked.get(wire) is batch:
+            del self._asked[wire]
+        if self._cache is not None and isinstance(result, Found):
+            self._cache.put(wire, result, asyncio.get_running_loop().time())
+        batch.futures[wire].set_result(result)
+
+    def _abandon(self, batch: _Batch[L]) -> None:
+        """Ask for nothing that nobody waits for."""
+        if batch is self._filling:
+            self._filling = None
+        for wire, future in batch.futures.items():
+            if not future.done() and self._asked.get(wire) is batch:
+                del self._asked[wire]
+        batch.cancel()
+
+    async def _outcome(
+        self, known: dict[str, Found[L] | _Batch[L]], index: int, lead_id: LeadId
+    ) -> Outcome[L]:
+        wire = wire_id(lead_id)
+        if wire is None:
+            error = InvalidLeadIdError("The id is no UUID, so no request was made")
+            error.lead_id = lead_id
+            return Failed(lead_id=lead_id, index=index, error=error, attempts=0, elapsed_s=0.0)
+        entry = known[wire]
+        if isinstance(entry, Found):
+            return msgspec.structs.replace(
+                entry, lead_id=lead_id, index=index, attempts=0, elapsed_s=0.0
+            )
+        result = await asyncio.shield(entry.futures[wire])
+        if isinstance(result, Exception):
+            raise own_copy(result)
+        if isinstance(result, Failed):
+            own = own_copy(result.error)
+            own.lead_id = lead_id
+            return msgspec.structs.replace(result, lead_id=lead_id, index=index, error=own)
+        return msgspec.structs.replace(result, lead_id=lead_id, index=index)

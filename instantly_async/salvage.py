@@ -1,0 +1,197 @@
+"""What saves a lead with an odd field: lenient parsing, and fitting field by field.
+
+Knows JSON and ``msgspec.Struct`` types, but neither ids nor errors.
+"""
+
+import json
+import math
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+MISFIT = object()
+"""Stands for a value that fits nowhere."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
+
+
+def parse_object(body: bytes) -> tuple[dict[str, Any], set[str]] | None:
+    """Parse with the standard library, which takes more; ``None`` when it is no object.
+
+    Gives the object and those of its keys whose values had to be mended.
+    """
+    try:
+        # A byte order mark is no JSON, but harmless.
+        parsed = json.loads(body.decode("utf-8-sig"), parse_int=_parse_int)
+        if not isinstance(parsed, dict):
+            return None
+        fields = {_mend(key): _mend(value) for key, value in parsed.items()}
+        return fields, {key for key, value in parsed.items() if fields.get(key, value) != value}
+    except (ValueError, RecursionError):
+        return None
+
+
+def split_items(body: bytes) -> list[bytes] | None:
+    """Give the bytes of each element of the array ``items``; ``None`` when there is none.
+
+    They need not be UTF-8: one bad byte spoils one element only.
+    """
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    try:
+        spans, end = _scan_members(text, _expect(text, "{", 0))
+        if _skip_space(text, end) != len(text):
+            return None
+    except (ValueError, IndexError, RecursionError):
+        return None
+    if spans is None:
+        return None
+    return [text[span].encode("utf-8", "surrogateescape") for span in spans]
+
+
+def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
+    """Read an object from behind its brace; give where the items are, and where it ends."""
+    spans: list[slice] | None = None
+    while text[at] != "}":
+        key, at = _scanner.raw_decode(text, at)
+        at = _expect(text, ":", at)
+        if key == "items" and text[at] == "[":
+            spans, at = _scan_elements(text, _expect(text, "[", at))
+        else:
+            _, at = _scanner.raw_decode(text, at)
+        at = _next_member(text, at, "}")
+    return spans, at + 1
+
+
+def _scan_elements(text: str, at: int) -> tuple[list[slice], int]:
+    spans = []
+    while text[at] != "]":
+        _, end = _scanner.raw_decode(text, at)
+        spans.append(slice(at, end))
+        at = _next_member(text, end, "]")
+    return spans, at + 1
+
+
+def _next_member(text: str, at: int, closing: str) -> int:
+    at = _skip_space(text, at)
+    return at if text[at] == closing else _expect(text, ",", at)
+
+
+def _expect(text: str, character: str, at: int) -> int:
+    """Give the position of what follows the character."""
+    at = _skip_space(text, at)
+    if text[at] != character:
+        raise ValueError(character)
+    return _skip_space(text, at + 1)
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _parse_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
+
+
+_scanner = json.JSONDecoder(parse_int=_parse_int)
+
+
+def _mend(value: Any) -> Any:
+    """Replace what no JSON text should hold.
+
+    Half a surrogate pair, which JavaScript writes for a cut emoji, becomes U+FFFD; a number
+    that is not finite becomes ``None``.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {_mend(key): _mend(item) for key, item in value.items()}
+    return value
+
+
+def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list[str]) -> Any:
+    """Fit an object into a Struct, field by field; ``MISFIT`` if a required one does not fit.
+
+    ``problems`` gains the path of each field that was converted or left out; ``path`` is
+    that of the object, with a dot at its end.
+    """
+    kept: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        if field.encode_name not in value:
+            if field.required:
+                problems.append(path + field.encode_name)
+                return MISFIT
+            continue
+        here = path + field.encode_name
+        fitted = _fit(value[field.encode_name], field.type, here, problems)
+        if fitted is not MISFIT:
+            kept[field.name] = fitted
+        elif field.required:
+            return MISFIT
+    try:
+        return struct(**kept)
+    except (TypeError, ValueError):  # the caller's own __post_init__
+        problems.append(path.rstrip(".") or "$")
+        return MISFIT
+
+
+def _fit(value: Any, type_: Any, path: str, problems: list[str]) -> Any:
+    """Convert one field; a field that needed help, or is left out, joins ``problems``."""
+    fitted = _convert(value, type_, strict=True)
+    if fitted is not MISFIT:
+        return fitted
+    nested = _struct_in(type_)
+    if nested is not None and isinstance(value, dict):
+        inner: list[str] = []
+        salvaged = salvage_struct(nested, value, f"{path}.", inner)
+        if salvaged is not MISFIT:
+            problems.extend(inner)
+            return salvaged
+    problems.append(path)
+    if isinstance(value, str) and _takes_timestamp(type_):
+        naive = _is_naive_timestamp(value)
+        return _convert(f"{value}Z", type_, strict=True) if naive else MISFIT
+    if isinstance(value, float) and value.is_integer():
+        return _convert(int(value), type_, strict=True)
+    if isinstance(value, str):
+        return _convert(value, type_, strict=False)  # numbers that are written as strings
+    return MISFIT
+
+
+def _convert(value: Any, type_: Any, *, strict: bool) -> Any:
+    # By way of JSON, so that every type means here what it means to the fast decoder.
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value), type=type_, strict=strict)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return MISFIT
+
+
+def _is_naive_timestamp(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False
+
+
+def _members(type_: Any) -> tuple[msgspec.inspect.Type, ...]:
+    info = msgspec.inspect.type_info(type_)
+    return info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+
+
+def _takes_timestamp(type_: Any) -> bool:
+    # A number for a timestamp could be seconds or milliseconds: nobody says, so neither.
+    return any(isinstance(member, msgspec.inspect.DateTimeType) for member in _members(type_))
+
+
+def _struct_in(type_: Any) -> Any:
+    for member in _members(type_):
+        if isinstance(member, msgspec.inspect.StructType):
+            return member.cls
+    return None
