@@ -1,34 +1,69 @@
 """A server in a process of its own that costs as little as Python allows.
 
-It answers any ``GET …/{id}`` at once with that id's 3 kB lead, so that what is measured is
-the client. For limits and latency the benchmarks use ``FakeInstantly`` instead.
+It answers any ``GET …/{id}`` at once with that id's 3 kB lead and any ``POST`` with the page
+of the ids in its body, so that what is measured is the client. For limits and latency the
+benchmarks use ``FakeInstantly`` instead.
 """
 
 import asyncio
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from subprocess import PIPE, Popen
 from typing import cast
+
+import msgspec
 
 from instantly_async.testing import lead_json
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
+whole_head = re.compile(rb"(?is)\r\ncontent-length: *(\d+).*?\r\n\r\n").search
+
+
+class Query(msgspec.Struct):
+    """What counts in the body of a list request."""
+
+    ids: list[str]
+
+
+decode_query = msgspec.json.Decoder(Query).decode
+
+
+def page_json(ids: Iterable[str]) -> bytes:
+    """Give the page of exactly these leads, in the order of their ids."""
+    return b'{"items":[%b]}' % b",".join(map(lead_json, sorted(ids)))
+
 
 class LeadProtocol(asyncio.Protocol):
-    """One connection; requests are small enough to arrive whole."""
+    """One connection; a GET is small enough to arrive whole, a POST may come in pieces."""
 
     transport: asyncio.WriteTransport
+    received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to answer on."""
         self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
-        """Answer one request."""
-        path = data[: data.index(b" HTTP/")]
-        body = lead_json(path[path.rindex(b"/") + 1 :].decode())
+        """Answer one request, once it is whole."""
+        if self.received or data.startswith(b"POST"):
+            self.received += data
+            self.answer_page()
+        else:
+            path = data[: data.index(b" HTTP/")]
+            self.answer(lead_json(path[path.rindex(b"/") + 1 :].decode()))
+
+    def answer_page(self) -> None:
+        """Answer a list request if all of it is there."""
+        head = whole_head(self.received)
+        if head and len(self.received) - head.end() >= int(head[1]):
+            body, self.received = self.received[head.end() :], b""
+            self.answer(page_json(decode_query(body).ids))
+
+    def answer(self, body: bytes) -> None:
+        """Send a body."""
         self.transport.write(HEAD % len(body) + body)
 
 

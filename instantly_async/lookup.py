@@ -11,7 +11,7 @@ of its ids: they go one by one too.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from .decoding import LeadItem
@@ -37,9 +37,6 @@ _log = logging.getLogger(__name__)
 TOO_MANY_IDS = frozenset({400, 413, 422})
 """Statuses that may mean *too many ids*. Which one the API gives, nobody says."""
 
-Asked = tuple[int, LeadId]
-"""Index and id as the caller gave them."""
-
 
 class OutcomeMaker(Generic[L]):
     """Makes outcomes and counts them. ``keep_raw``: with the JSON of leads without problems too."""
@@ -49,10 +46,14 @@ class OutcomeMaker(Generic[L]):
         self._keep_raw = keep_raw
 
     def make(
-        self, asked: Asked, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
+        self,
+        index: int,
+        lead_id: LeadId,
+        result: LeadItem[L] | LeadError,
+        attempts: int,
+        elapsed_s: float,
     ) -> Outcome[L]:
         """Make the outcome of one id."""
-        index, lead_id = asked
         if isinstance(result, LeadItem):
             self._recorder.found += 1
             return Found(
@@ -74,10 +75,10 @@ class OutcomeMaker(Generic[L]):
             lead_id=lead_id, index=index, error=result, attempts=attempts, elapsed_s=elapsed_s
         )
 
-    def reject(self, asked: Asked) -> Outcome[L]:
+    def reject(self, index: int, lead_id: LeadId) -> Outcome[L]:
         """Make the outcome of what is no id."""
         error = InvalidLeadIdError("The id is no UUID, so no request was made")
-        return self.make(asked, error, 0, 0.0)
+        return self.make(index, lead_id, error, 0, 0.0)
 
 
 class GetLookup(Generic[L]):
@@ -109,10 +110,9 @@ class GetLookup(Generic[L]):
         """
         recorder = self._recorder
         recorder.requested += 1
-        asked = (index, lead_id)
         wire = wire_id(lead_id)
         if wire is None:
-            deliver(index, self._outcomes.reject(asked))
+            deliver(index, self._outcomes.reject(index, lead_id))
             return
         started_at = _now()
         tries = Tries(self._retry, self._rng)
@@ -122,45 +122,62 @@ class GetLookup(Generic[L]):
         finally:
             recorder.in_flight -= 1
         elapsed_s = _now() - started_at
-        deliver(index, self._outcomes.make(asked, result, tries.attempts, elapsed_s))
+        deliver(index, self._outcomes.make(index, lead_id, result, tries.attempts, elapsed_s))
 
 
 class _Chunk(Generic[L]):
-    """A chunk's ids that have no outcome yet, by id on the wire: a duplicate is asked for once.
+    """The ids of a chunk, and which of them have no outcome yet.
 
-    ``attempts`` counts the requests that have been made for an id in vain.
+    ``open`` maps ids on the wire to offsets in the chunk; ``in_flight`` counts them with their
+    duplicates, which are asked for once. ``charge`` counts requests that were made in vain.
     """
 
-    def __init__(self, deliver: Deliver[Outcome[L]], outcomes: OutcomeMaker[L]) -> None:
-        self._deliver = deliver
+    def __init__(
+        self,
+        first: int,
+        lead_ids: Sequence[LeadId],
+        outcomes: OutcomeMaker[L],
+        deliver: Deliver[Outcome[L]],
+    ) -> None:
+        self._first = first
+        self._lead_ids = lead_ids
         self._outcomes = outcomes
+        self._deliver = deliver
         self._started_at = _now()
-        self.open: dict[str, list[Asked]] = {}
-        self.attempts: dict[str, int] = {}
-
-    def add(self, asked: Asked) -> bool:
-        """Add an id; ``False`` if it is none, and so has its outcome."""
-        wire = wire_id(asked[1])
-        if wire is None:
-            self._deliver(asked[0], self._outcomes.reject(asked))
-            return False
-        self.open.setdefault(wire, []).append(asked)
-        return True
+        self._duplicates: dict[str, list[int]] = {}
+        self._attempts: dict[str, int] = {}
+        self.open: dict[str, int] = {}
+        self.in_flight = 0
+        for offset, wire in enumerate(map(wire_id, lead_ids)):
+            if wire is None:
+                deliver(first + offset, outcomes.reject(first + offset, lead_ids[offset]))
+                continue
+            self.in_flight += 1
+            if self.open.setdefault(wire, offset) != offset:
+                self._duplicates.setdefault(wire, []).append(offset)
 
     def charge(self, wires: Iterable[str], attempts: int) -> None:
         """Count requests that have brought nothing."""
         for wire in wires:
-            self.attempts[wire] = self.attempts.get(wire, 0) + attempts
+            self._attempts[wire] = self._attempts.get(wire, 0) + attempts
 
-    def settle(self, wire: str, result: LeadItem[L] | LeadError, attempts: int) -> int:
-        """Deliver the outcome of an id; give how often it was asked for."""
+    def settle(self, results: Mapping[str, LeadItem[L] | LeadError], attempts: int) -> None:
+        """Deliver outcomes: ``results`` by id on the wire, and the requests that took."""
         elapsed_s = _now() - self._started_at
-        attempts += self.attempts.get(wire, 0)
-        duplicates = self.open.pop(wire)
-        for asked in duplicates:
-            own = own_copy(result) if isinstance(result, LeadError) else result
-            self._deliver(asked[0], self._outcomes.make(asked, own, attempts, elapsed_s))
-        return len(duplicates)
+        for wire, result in results.items():
+            spent = attempts + self._attempts.get(wire, 0)
+            self._tell(self.open.pop(wire), result, spent, elapsed_s)
+            for offset in self._duplicates.pop(wire, ()):
+                own = own_copy(result) if isinstance(result, LeadError) else result
+                self._tell(offset, own, spent, elapsed_s)
+
+    def _tell(
+        self, offset: int, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
+    ) -> None:
+        index = self._first + offset
+        lead_id = self._lead_ids[offset]
+        self.in_flight -= 1
+        self._deliver(index, self._outcomes.make(index, lead_id, result, attempts, elapsed_s))
 
 
 class ListLookup(Generic[L]):
@@ -206,14 +223,14 @@ class ListLookup(Generic[L]):
         """
         recorder = self._recorder
         recorder.requested += len(lead_ids)
-        chunk = _Chunk(deliver, self._outcomes)
-        recorder.in_flight += sum(map(chunk.add, enumerate(lead_ids, first)))
+        chunk = _Chunk(first, lead_ids, self._outcomes, deliver)
+        recorder.in_flight += chunk.in_flight
         try:
             await self._ask_for_pages(chunk)
-            recorder.fallbacks += sum(map(len, chunk.open.values()))
+            recorder.fallbacks += chunk.in_flight
             await self._ask_one_by_one(chunk)
         finally:
-            recorder.in_flight -= sum(map(len, chunk.open.values()))
+            recorder.in_flight -= chunk.in_flight
 
     async def _ask_for_pages(self, chunk: _Chunk[L]) -> None:
         """Settle what pages can settle."""
@@ -245,15 +262,20 @@ class ListLookup(Generic[L]):
     def _settle_page(
         self, page: Page[L], piece: list[str], chunk: _Chunk[L], attempts: int
     ) -> None:
-        for wire, item in page.found.items():
-            self._recorder.in_flight -= chunk.settle(wire, item, attempts)
+        self._settle(chunk, page.found, attempts)
         missing = [wire for wire in piece if wire in chunk.open]
         if self._confirm_missing or page.has_nameless or self._is_distrusted:
             chunk.charge(missing, attempts)
-            return
-        for wire in missing:
-            if wire not in page.garbled:
-                self._recorder.in_flight -= chunk.settle(wire, _absent(), attempts)
+        else:
+            absent = {wire: _absent() for wire in missing if wire not in page.garbled}
+            self._settle(chunk, absent, attempts)
+
+    def _settle(
+        self, chunk: _Chunk[L], results: Mapping[str, LeadItem[L] | LeadError], attempts: int
+    ) -> None:
+        before = chunk.in_flight
+        chunk.settle(results, attempts)
+        self._recorder.in_flight -= before - chunk.in_flight
 
     def _is_too_long(self, piece: list[str], error: LeadError) -> bool:
         """Learn from a page that failed: whether its length may be why, or something else."""
@@ -297,7 +319,7 @@ class ListLookup(Generic[L]):
         tries = Tries(self._retry, self._rng)
         async with self._turns:
             result = await self._get.request(wire, tries)
-        self._recorder.in_flight -= chunk.settle(wire, result, tries.attempts)
+        self._settle(chunk, {wire: result}, tries.attempts)
 
 
 def _absent() -> NotFoundError:

@@ -31,6 +31,7 @@ reported by users, how many are allowed nobody says."""
 
 HTTP_OK = 200
 
+_LOWER_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _MISSING_ROUTE = re.compile(r"Route [A-Z]+:")
@@ -170,6 +171,8 @@ def wire_id(lead_id: object) -> str | None:
     if isinstance(lead_id, UUID):
         return str(lead_id)
     if isinstance(lead_id, str):
+        if type(lead_id) is str and _LOWER_UUID.fullmatch(lead_id):
+            return lead_id  # as it is, nearly always
         text = lead_id.strip()
         if _UUID.fullmatch(text):
             return text.lower()

@@ -1,12 +1,16 @@
 """The benchmarks at a tiny size, so that they do not rot. Their figures mean nothing here."""
 
 import asyncio
+import json
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cost, limit, memory, start
+from benchmarks import cost, limit, loader, memory, pages, server, start
+from instantly_async import Strategy
+from instantly_async.testing import lead_ids, make_lead
 
 
 def test_cost() -> None:
@@ -14,13 +18,55 @@ def test_cost() -> None:
 
 
 def test_limit() -> None:
-    rate, seconds = limit.measure(20)
-    assert rate > 0
-    assert seconds > 0
+    run = limit.measure(20)
+    assert run.rate > 0
+    assert run.seconds > 0
+    assert run.tally.counts == {200: 20}
 
 
-def test_memory() -> None:
-    assert abs(memory.main(few=50, many=100)) < 50
+def test_limit_by_list() -> None:
+    assert limit.measure(250, "list").tally.counts == {200: 3}
+
+
+def test_limit_by_list_with_unknown_ids() -> None:
+    """Each unknown id costs a GET of its own."""
+    assert limit.measure(250, "list", every_unknown=50).tally.counts == {200: 3, 404: 5}
+
+
+def test_loader() -> None:
+    requests, worst = loader.main(count=150, rounds=1)
+    assert requests == 2
+    assert worst >= 0
+
+
+@pytest.mark.parametrize("strategy", ["get", "list"])
+def test_memory(strategy: Strategy) -> None:
+    assert abs(memory.measure(strategy, few=50, many=150, target_mib=1)) < 50
+
+
+def test_pages() -> None:
+    assert min(pages.main(count=300, rounds=2)) > 0
+
+
+async def test_the_server_takes_a_list_request_in_pieces() -> None:
+    """And answers with exactly those leads, in the order of their ids."""
+    ids = list(lead_ids(3))
+    body = json.dumps({"ids": ids[::-1], "limit": 100}).encode()
+    head = b"POST /api/v2/leads/list HTTP/1.1\r\nContent-Length: %d\r\nHost: a\r\n\r\n" % len(body)
+    request = head + body
+    with server.server_process() as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+        for _ in range(2):  # the connection is kept
+            for first in range(0, len(request), 40):
+                writer.write(request[first : first + 40])
+                await writer.drain()
+                await asyncio.sleep(0.001)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = int(answer.split(b"Content-Length: ")[1])
+            page = json.loads(await reader.readexactly(length))
+            assert page == {"items": [make_lead(lead_id) for lead_id in ids]}
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_start() -> None:

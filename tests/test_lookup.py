@@ -1,150 +1,30 @@
-"""Lookups through pipeline, limiter, admission and retries, on a virtual clock.
-
-The transport is a function of (id, time): hours of outage take milliseconds, and every
-wire attempt is on record. Nothing here has a socket; ``test_client.py`` has.
-"""
+"""Lookups by GET through pipeline, limiter, admission and retries, on a virtual clock."""
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from virtual_api import Answer, Run, failing, found
 from virtual_loop import run_virtual, worst_window
 
 from instantly_async import (
     AuthenticationError,
     Failed,
     Found,
-    Lead,
     NotFound,
-    Outcome,
     RateLimit,
     RateLimitPauseError,
     RetryPolicy,
     RunError,
     ServerError,
     ServiceUnavailableError,
-    Timeouts,
     errors,
 )
-from instantly_async.admission import Admission
-from instantly_async.endpoints import Endpoints
-from instantly_async.exchange import Exchange, Response
-from instantly_async.intake import Intake
-from instantly_async.limiter import AdaptiveLimiter
-from instantly_async.lookup import GetLookup
-from instantly_async.outcomes import LeadId
-from instantly_async.pipeline import Pipeline
-from instantly_async.protocol import ApiKey
-from instantly_async.requester import Workspace
-from instantly_async.stats import Recorder
+from instantly_async.exchange import Response
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
-
-Answer = Response | Exception
-World = Callable[[str, float], Answer]
-
-
-def found(wire: str) -> Response:
-    return Response(200, {}, lead_json(wire))
-
-
-def failing(status: int, **headers: str) -> Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, named, error_body(status, "scripted"))
-
-
-@dataclass
-class VirtualTransport:
-    """Answers after ``latency_s`` what ``world`` says; pays the pacer like the real one."""
-
-    world: World
-    latency_s: float = 0.05
-    sent: list[tuple[float, str]] = field(default_factory=list)
-
-    async def request(self, exchange: Exchange) -> Response:
-        loop = asyncio.get_running_loop()
-        if exchange.pacer is not None:
-            await exchange.pacer.acquire()
-        exchange.sent_at = loop.time()
-        exchange.sends = 1
-        wire = exchange.path.rpartition("/")[2]
-        self.sent.append((exchange.sent_at, wire))
-        answer = self.world(wire, exchange.sent_at)
-        try:
-            await asyncio.sleep(self.latency_s)
-        finally:
-            exchange.spent_s += loop.time() - exchange.sent_at
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @property
-    def times(self) -> list[float]:
-        return [at for at, _ in self.sent]
-
-
-@dataclass
-class Run:
-    """A run over a virtual transport, and what came of it."""
-
-    world: World
-    rate_limit: RateLimit | None = None
-    retry: RetryPolicy = RetryPolicy()
-    concurrency: int = 100
-    patient: bool = True
-    slots: int = 100
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        self.transport = VirtualTransport(self.world)
-        self.recorder = Recorder()
-        self.admission = Admission(self.retry)
-        self.outcomes: list[Outcome[Lead]] = []
-        self.error: RunError | None = None
-        self.ended_at = 0.0
-
-    def lookup(self) -> GetLookup[Lead]:
-        workspace = Workspace(
-            transport=self.transport,
-            slots=asyncio.Semaphore(self.slots),
-            limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
-            admission=self.admission,
-            key=ApiKey("a-key", "a test"),
-            retry=self.retry,
-            headers={},
-            rng=random.Random(self.seed).random,
-            wall_clock=lambda: 1_800_000_000.0,
-        )
-        endpoints = Endpoints(Lead, Timeouts(), self.retry)
-        return GetLookup(endpoints, workspace, self.recorder, patient=self.patient)
-
-    async def main(self, ids: Iterable[LeadId]) -> None:
-        pipeline: Pipeline[LeadId, Outcome[Lead]] = Pipeline(
-            Intake(ids), self.lookup().run, concurrency=self.concurrency
-        )
-        try:
-            async for outcome in pipeline:
-                self.outcomes.append(outcome)
-        except RunError as error:
-            self.error = error
-        finally:
-            await pipeline.aclose()
-        self.ended_at = asyncio.get_running_loop().time()
-        assert self.admission.waiting == 0
-        assert self.admission._at_work == 0
-        assert not self.admission.breaker.probing
-        assert self.recorder.in_flight == 0
-
-    def over(self, ids: Iterable[LeadId]) -> "Run":
-        run_virtual(self.main(ids))
-        return self
-
-    def kinds(self) -> Counter[str]:
-        return Counter(type(outcome).__name__ for outcome in self.outcomes)
 
 
 def test_every_id_is_found_with_one_request_each() -> None:

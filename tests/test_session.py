@@ -45,6 +45,11 @@ def exchange(**changes: object) -> Exchange:
     return Exchange("GET", "/api/v2/leads/x", **(settings | changes))  # type: ignore[arg-type]
 
 
+def post(pacer: CountingPacer) -> Exchange:
+    body = b'{"ids":[]}'
+    return Exchange("POST", "/list", pacer=pacer, read_s=5, total_s=5, max_bytes=100_000, body=body)
+
+
 @asynccontextmanager
 async def pool(
     url: str, *, timeouts: Timeouts = Timeouts(), **options: object
@@ -110,6 +115,45 @@ async def test_every_wire_attempt_is_paid_for() -> None:
         await p.request(sent)
         assert len(wire.requests) == 2
         assert pacer.paid == sent.sends == 2
+
+
+async def test_a_post_carries_its_body_as_json() -> None:
+    async with scripted([[READ, GOOD]]) as wire, pool(wire.url) as p:
+        await p.request(post(CountingPacer()))
+        head, _, body = wire.requests[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST /list HTTP/1.1\r\n")
+        assert b"Content-Type: application/json" in head
+        assert body == b'{"ids":[]}'
+
+
+@pytest.mark.parametrize("end", [RESET, CLOSE])
+async def test_a_post_on_a_connection_that_was_closed_meanwhile_is_sent_again(end: Step) -> None:
+    """aiohttp does that for a GET only. Once, at once, and paid for."""
+    pacer = CountingPacer()
+    async with scripted([[READ, GOOD, READ, end], [READ, GOOD]]) as wire, pool(wire.url) as p:
+        await p.request(post(pacer))
+        sent = post(pacer)
+        assert (await p.request(sent)).status == 200
+        assert len(wire.requests) == 3
+        assert (sent.sends, pacer.paid) == (2, 3)
+
+
+async def test_a_post_is_sent_again_once_only() -> None:
+    scripts: list[Script] = [[READ, GOOD, READ, RESET], [READ, RESET], [READ, GOOD]]
+    async with scripted(scripts) as wire, pool(wire.url) as p:
+        await p.request(post(CountingPacer()))
+        with pytest.raises(errors.ConnectionFailedError):
+            await p.request(post(CountingPacer()))
+        assert len(wire.requests) == 3
+
+
+async def test_a_post_on_a_new_connection_is_not_sent_again() -> None:
+    """That is no race with an idle connection's end, but a failure: the retry policy's affair."""
+    pacer = CountingPacer()
+    async with scripted([[READ, RESET], [READ, GOOD]]) as wire, pool(wire.url) as p:
+        with pytest.raises(errors.ConnectionFailedError):
+            await p.request(post(pacer))
+        assert (len(wire.requests), pacer.paid) == (1, 1)
 
 
 async def test_a_connection_that_dies_in_the_queue_is_replaced_and_paid_for_again() -> None:

@@ -1,0 +1,103 @@
+"""CPU per lead by list without limits, beside a bare aiohttp loop that only decodes pages.
+
+The bare loop posts, reads and decodes the same pages into ``list[Lead]``. It, ours by list,
+ours by GET and the decoding alone take turns in this process, against one server in another.
+"""
+
+import asyncio
+import statistics
+from typing import NamedTuple
+
+import aiohttp
+import msgspec
+
+from benchmarks.cost import KEY, cpu_per_lead, spread, stream_ours
+from benchmarks.server import page_json, server_process
+from instantly_async import InstantlyClient, Lead
+from instantly_async.testing import lead_ids
+
+PAGE = 100
+IN_FLIGHT = 8  # what a stream by list has
+
+
+class Page(msgspec.Struct):
+    """What a list request is answered with."""
+
+    items: list[Lead]
+
+
+decode = msgspec.json.Decoder(Page).decode
+
+
+class Costs(NamedTuple):
+    """CPU seconds per lead, round by round."""
+
+    alone: list[float]
+    bare: list[float]
+    by_list: list[float]
+    by_get: list[float]
+
+
+async def post_bare(session: aiohttp.ClientSession, url: str, pages: list[list[str]]) -> int:
+    """Post for every page, read and decode it, with workers over one session; give the bytes."""
+    total = 0
+    queue = iter(pages)
+
+    async def work() -> None:
+        nonlocal total
+        for ids in queue:
+            query = msgspec.json.encode({"ids": ids, "limit": PAGE})
+            async with session.post(f"{url}/api/v2/leads/list", data=query) as response:
+                body = await response.read()
+            assert len(decode(body).items) == len(ids)
+            total += len(body)
+
+    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    return total
+
+
+async def decode_alone(bodies: list[bytes]) -> int:
+    """Decode every page; give the bytes."""
+    for body in bodies:
+        decode(body)
+    return sum(map(len, bodies))
+
+
+async def alternate(url: str, count: int, rounds: int) -> Costs:
+    """Measure all four; by GET a tenth of the leads, which cost ten times as much."""
+    ids = list(lead_ids(count))
+    few = ids[: count // 10]
+    pages = [ids[first : first + PAGE] for first in range(0, count, PAGE)]
+    bodies = [page_json(page) for page in pages]
+    costs = Costs([], [], [], [])
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=IN_FLIGHT), headers=headers
+        ) as session,
+        InstantlyClient(KEY, base_url=url, rate_limit=None) as client,
+    ):
+        for _ in range(rounds + 1):  # the first one opens the connections
+            costs.alone.append(await cpu_per_lead(decode_alone(bodies), count))
+            costs.bare.append(await cpu_per_lead(post_bare(session, url, pages), count))
+            costs.by_list.append(await cpu_per_lead(stream_ours(client, ids, "list"), count))
+            costs.by_get.append(await cpu_per_lead(stream_ours(client, few, "get"), len(few)))
+    return Costs(*(each[1:] for each in costs))
+
+
+def main(count: int = 4_000, rounds: int = 100) -> tuple[float, float]:
+    """Print CPU per lead of all; give the median ratios to the bare loop and of GET to list."""
+    with server_process() as url:
+        costs = asyncio.run(alternate(url, count, rounds))
+    names = ("decoding alone", "bare aiohttp", "ours by list", "ours by GET")
+    for name, seconds in zip(names, costs, strict=True):
+        print(f"{name:15} {statistics.median(seconds) * 1e6:7.1f} µs CPU a lead")
+    to_bare = [ours / bare for ours, bare in zip(costs.by_list, costs.bare, strict=True)]
+    to_list = [get / by_list for get, by_list in zip(costs.by_get, costs.by_list, strict=True)]
+    print(f"ours by list is {spread(to_bare)} × bare; target 1.5 or less, better 1.25")
+    print(f"ours by GET is {spread(to_list)} × by list; target 8 or more")
+    return statistics.median(to_bare), statistics.median(to_list)
+
+
+if __name__ == "__main__":
+    main()

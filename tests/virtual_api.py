@@ -1,0 +1,175 @@
+"""A run over a virtual API: every layer but the session, on a virtual clock.
+
+The API is a function of (id, time), and for pages one of (ids, time): hours of outage take
+milliseconds, and every wire attempt is on record. Nothing here has a socket.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from virtual_loop import run_virtual
+
+from instantly_async import Lead, Outcome, RateLimit, RetryPolicy, RunError, Strategy, Timeouts
+from instantly_async.admission import Admission
+from instantly_async.endpoints import Endpoints
+from instantly_async.exchange import Exchange, Response
+from instantly_async.intake import Intake, Source
+from instantly_async.limiter import AdaptiveLimiter
+from instantly_async.lookup import GetLookup
+from instantly_async.outcomes import LeadId
+from instantly_async.pipeline import Pipeline
+from instantly_async.protocol import ApiKey
+from instantly_async.requester import Workspace
+from instantly_async.stats import Recorder
+from instantly_async.stream import StreamOptions
+from instantly_async.testing import lead_json
+from instantly_async.testing.answers import error_body
+
+Answer = Response | Exception
+World = Callable[[str, float], Answer]
+Pages = Callable[[list[str], float], Answer]
+
+
+def found(wire: str) -> Response:
+    return Response(200, {}, lead_json(wire))
+
+
+def page(wires: Iterable[str], **more: Any) -> Response:
+    """Give a list page of these leads."""
+    items = [msgspec.Raw(lead_json(wire)) for wire in sorted(wires)]
+    return Response(200, {}, msgspec.json.encode({"items": items, **more}))
+
+
+def failing(status: int, **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, named, error_body(status, "scripted"))
+
+
+@dataclass
+class VirtualTransport:
+    """Answers after ``latency_s`` what ``world`` says; pays the pacer like the real one."""
+
+    world: World
+    pages: Pages
+    latency_s: float = 0.05
+    sent: list[tuple[float, str]] = field(default_factory=list)
+    listed: list[list[str]] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+    async def request(self, exchange: Exchange) -> Response:
+        loop = asyncio.get_running_loop()
+        if exchange.pacer is not None:
+            await exchange.pacer.acquire()
+        exchange.sent_at = loop.time()
+        exchange.sends = 1
+        wire = exchange.path.rpartition("/")[2]
+        self.sent.append((exchange.sent_at, wire))
+        if exchange.body is None:
+            answer = self.world(wire, exchange.sent_at)
+        else:
+            ids = msgspec.json.decode(exchange.body)["ids"]
+            self.listed.append(ids)
+            answer = self.pages(ids, exchange.sent_at)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.latency_s)
+        finally:
+            self.in_flight -= 1
+            exchange.spent_s += loop.time() - exchange.sent_at
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @property
+    def times(self) -> list[float]:
+        return [at for at, _ in self.sent]
+
+
+@dataclass
+class Run:
+    """A run over a virtual transport, and what came of it."""
+
+    world: World = lambda wire, _: found(wire)
+    rate_limit: RateLimit | None = None
+    retry: RetryPolicy = RetryPolicy()
+    concurrency: int = 100
+    patient: bool = True
+    slots: int = 100
+    seed: int = 1
+    strategy: Strategy = "get"
+    pages: Pages = lambda wires, _: page(wires)
+    confirm_missing: bool = True
+    keep_raw: bool = False
+    ordered: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        self.transport = VirtualTransport(self.world, self.pages)
+        self.recorder = Recorder()
+        self.admission = Admission(self.retry)
+        self.outcomes: list[Outcome[Lead]] = []
+        self.error: RunError | None = None
+        self.ended_at = 0.0
+
+    def workspace(self) -> Workspace:
+        return Workspace(
+            transport=self.transport,
+            slots=asyncio.Semaphore(self.slots),
+            limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
+            admission=self.admission,
+            key=ApiKey("a-key", "a test"),
+            retry=self.retry,
+            headers={},
+            rng=random.Random(self.seed).random,
+            wall_clock=lambda: 1_800_000_000.0,
+        )
+
+    def pipeline(self, ids: Source[LeadId]) -> Pipeline[Any, Outcome[Lead]]:
+        endpoints = Endpoints(Lead, Timeouts(), self.retry)
+        if not self.patient:
+            impatient = GetLookup(endpoints, self.workspace(), self.recorder, patient=False)
+            return Pipeline(Intake(ids), impatient.run, concurrency=self.concurrency)
+        options = StreamOptions(
+            strategy=self.strategy,
+            ordered=self.ordered,
+            concurrency=self.limit,
+            keep_raw=self.keep_raw,
+            confirm_missing=self.confirm_missing,
+        )
+        return options.pipeline(
+            ids,
+            endpoints,
+            self.workspace(),
+            self.recorder,
+            most=self.concurrency,
+            on_end=lambda: None,
+        )
+
+    async def main(self, ids: Source[LeadId]) -> None:
+        pipeline = self.pipeline(ids)
+        try:
+            async for outcome in pipeline:
+                self.outcomes.append(outcome)
+        except RunError as error:
+            self.error = error
+        finally:
+            await pipeline.aclose()
+        self.ended_at = asyncio.get_running_loop().time()
+        assert self.admission.waiting == 0
+        assert self.admission._at_work == 0
+        assert not self.admission.breaker.probing
+        assert self.recorder.in_flight == 0
+
+    def over(self, ids: Source[LeadId]) -> "Run":
+        run_virtual(self.main(ids))
+        return self
+
+    def kinds(self) -> Counter[str]:
+        return Counter(type(outcome).__name__ for outcome in self.outcomes)
