@@ -29,6 +29,7 @@ docstrings = Sybil(parsers=[DocTestParser()], document_types={".py": PythonDocSt
 def evaluate(sybil: Sybil, path: Path) -> int:
     """Run a document's examples from top to bottom; give how many there were."""
     document: Document = sybil.parse(path)
+    document.namespace.setdefault("__name__", path.stem)  # every module has one
     count = 0
     for example in document.examples():
         example.evaluate()
