@@ -164,20 +164,22 @@ class _Chunk(Generic[L]):
     def settle(self, results: Mapping[str, LeadItem[L] | LeadError], attempts: int) -> None:
         """Deliver outcomes: ``results`` by id on the wire, and the requests that took."""
         elapsed_s = _now() - self._started_at
+        in_vain, duplicates = self._attempts, self._duplicates
         for wire, result in results.items():
-            spent = attempts + self._attempts.get(wire, 0)
+            spent = attempts + in_vain.get(wire, 0) if in_vain else attempts
             self._tell(self.open.pop(wire), result, spent, elapsed_s)
-            for offset in self._duplicates.pop(wire, ()):
-                own = own_copy(result) if isinstance(result, LeadError) else result
-                self._tell(offset, own, spent, elapsed_s)
+            if duplicates:
+                for offset in duplicates.pop(wire, ()):
+                    own = own_copy(result) if isinstance(result, LeadError) else result
+                    self._tell(offset, own, spent, elapsed_s)
 
     def _tell(
         self, offset: int, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
     ) -> None:
-        index = self._first + offset
-        lead_id = self._lead_ids[offset]
         self.in_flight -= 1
-        self._deliver(index, self._outcomes.make(index, lead_id, result, attempts, elapsed_s))
+        index = self._first + offset
+        make = self._outcomes.make
+        self._deliver(index, make(index, self._lead_ids[offset], result, attempts, elapsed_s))
 
 
 class ListLookup(Generic[L]):
