@@ -147,6 +147,26 @@ def test_fetch_from_a_file(command: Command, ids_file: Path) -> None:
     assert {bytes(line) for line in result.out.splitlines()} == {lead_json(each) for each in IDS}
 
 
+def test_fetch_by_list(
+    command: Command, ids_file: Path, fake_instantly: FakeInstantly, tmp_path: Path
+) -> None:
+    """One request for all; what a page leaves out is asked for alone, and the summary says so."""
+    fake_instantly.list_omits = {IDS[0]}
+    output = tmp_path / "leads.jsonl"
+    result = command("fetch", ids_file, "--strategy", "list", "-o", output)
+    assert result.code == 0
+    assert ids_in(output.read_bytes()) == sorted(IDS)
+    assert [request.method for request in fake_instantly.requests] == ["POST", "GET"]
+    assert "\none by one  1, which pages did not settle\n" in result.err
+
+
+def test_demo_by_list(command: Command) -> None:
+    result = command("demo", "--count", "250", "--latency-ms", "0", "--strategy", "list")
+    assert result.code == 0
+    assert re.search(r"found +250\n", result.err)
+    assert re.search(r"requests +3 ", result.err)
+
+
 def test_the_summary_has_every_fact(command: Command, ids_file: Path) -> None:
     err = command("fetch", ids_file).err
     names = "found|not found|failed|duplicates|requests|received|latency|time|rate"
