@@ -6,6 +6,7 @@ left out is named.
 """
 
 import operator
+import re
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,8 @@ from .errors import ConfigurationError, DecodeError
 from .salvage import MISFIT, parse_object, salvage_struct, split_items
 
 L = TypeVar("L")
+
+_SURROGATE = re.compile(rb"\\u[dD]")  # what its escape begins with
 
 Decoded = tuple[L, tuple[str, ...]]
 """A lead and the paths of its fields that had to be converted or left out."""
@@ -90,34 +93,37 @@ class LeadDecoder(Generic[L]):
             raise _other_lead(body)
         return lead, ()
 
-    def ids_of(self, leads: list[L]) -> list[str] | None:
+    def ids_of(self, leads: list[L]) -> list[str | None] | None:
         """Give the leads' ids in lower case; ``None`` when this type has no field for them."""
         if self._id_name is None:
             return None
-        return [str(found_id).lower() for found_id in map(self._get_id, leads)]
+        return [_wire_form(found_id) for found_id in map(self._get_id, leads)]
 
-    def _id_of(self, lead: L, body: bytes) -> str:
+    def _id_of(self, lead: L, body: bytes) -> str | None:
         if self._id_name is None:
-            return self._id_only.decode(body).id.lower()
-        return str(getattr(lead, self._id_name)).lower()
+            return _wire_form(self._id_only.decode(body).id)
+        return _wire_form(getattr(lead, self._id_name))
 
     def decode_item(self, body: bytes) -> PageItem[L]:
         """Decode one item of a list page, whichever lead it is."""
-        if _utf8_problem(body) is None:
+        is_utf8 = _utf8_problem(body) is None
+        if is_utf8:
             try:
                 lead = self._fast.decode(body)
                 return self._id_of(lead, body), LeadItem(lead, (), body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # to be salvaged, outside the except block: the error can quote values
-        parsed = parse_object(body.decode(errors="replace").encode())
-        found_id = parsed[0].get("id") if parsed else None
-        if not isinstance(found_id, str):
+        parsed = parse_object(body if is_utf8 else body.decode(errors="replace").encode())
+        if parsed is None or not isinstance(parsed[0].get("id"), str):
             return None, None
+        found_id = _wire_form(parsed[0]["id"])
+        if not is_utf8:
+            return found_id, None
         try:
-            lead, problems = self.decode(body, found_id.lower())
+            lead, problems = self._fit(*parsed, body)
         except DecodeError:
-            return found_id.lower(), None
-        return found_id.lower(), LeadItem(lead, problems, body)
+            return found_id, None
+        return found_id, LeadItem(lead, problems, body)
 
     def _salvage(self, body: bytes, wire_id: str) -> Decoded[L]:
         parsed = parse_object(body)
@@ -127,9 +133,11 @@ class LeadDecoder(Generic[L]):
                 raw=body,
                 reason="truncated" if _is_truncated(body) else "malformed",
             )
-        fields, mended = parsed
-        if str(fields.get("id")).lower() != wire_id:
+        if _wire_form(parsed[0].get("id")) != wire_id:
             raise _other_lead(body)
+        return self._fit(*parsed, body)
+
+    def _fit(self, fields: dict[str, Any], mended: set[str], body: bytes) -> Decoded[L]:
         problems = [f.encode_name for f in self._fields if f.encode_name in mended]
         lead = salvage_struct(self.type, fields, "", problems)
         if lead is MISFIT:
@@ -171,7 +179,7 @@ class PageDecoder(Generic[L]):
         try:
             leads = self._fast.decode(body).items
             ids = self._leads.ids_of(leads) or [
-                item.id.lower() for item in self._ids.decode(body).items
+                _wire_form(item.id) for item in self._ids.decode(body).items
             ]
             if keep_raw:
                 # Copies: a view would keep the whole page.
@@ -194,6 +202,11 @@ def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     return msgspec.structs.fields(lead_type)
 
 
+def _wire_form(found_id: object) -> str | None:
+    # None: the lead has no id, which only a caller's own type allows, or an empty one.
+    return str(found_id).lower() if found_id else None
+
+
 def _utf8_problem(body: bytes) -> DecodeError | None:
     # msgspec looks at the bytes of the fields it keeps only; a journal line must be
     # readable as a whole.
@@ -210,9 +223,10 @@ def _utf8_problem(body: bytes) -> DecodeError | None:
 
 
 def _is_truncated(body: bytes) -> bool:
-    # Asked of the syntax alone: a typed decode may have failed before the end.
+    # Asked of the syntax alone: a typed decode may have failed before the end, and so does
+    # every decode at half a surrogate pair, for which any other escape will do here.
     try:
-        msgspec.json.decode(body, type=msgspec.Raw)
+        msgspec.json.decode(_SURROGATE.sub(rb"\\u0", body), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
         # The others: a number that ends after its sign, point or exponent.
         end = f"(byte {len(body)})"

@@ -137,11 +137,22 @@ class ChunkIntake(Generic[T]):
         self._closing = False
 
     def pull(self) -> tuple[int, list[T]] | None:
-        """Give the next full chunk with the index of its first item; at the end, the rest."""
+        """Give the next full chunk with the index of its first item; at the end, the rest.
+
+        Raises:
+            BaseException: what the input has raised, after the items before it.
+        """
+        if self._error is not None:
+            raise self._error
         chunk: list[T] = []
         size = self._size()
-        while len(chunk) < size and (pulled := self._items.pull()) is not None:
-            chunk.append(pulled[1])
+        try:
+            while len(chunk) < size and (pulled := self._items.pull()) is not None:
+                chunk.append(pulled[1])
+        except Exception as error:
+            if not chunk:
+                raise
+            self._error = error
         return self._number(chunk)
 
     async def pull_async(self) -> tuple[int, list[T]] | None:
@@ -174,9 +185,8 @@ class ChunkIntake(Generic[T]):
     async def _feed(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while (pulled := await self._items.pull_async()) is not None:
-                if self._closing:  # the input has made nothing of its cancellation
-                    break
+            # An input can make nothing of its cancellation, and give another item.
+            while (pulled := await self._items.pull_async()) is not None and not self._closing:
                 self._chunk.append(pulled[1])
                 if len(self._chunk) == 1:
                     self._first_at = loop.time()

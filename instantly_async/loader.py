@@ -1,13 +1,16 @@
 """``LeadLoader``: many tasks each want one lead; together they make few list requests.
 
-Theory of operation. The first call opens a batch and starts a short timer; later calls join
-it; the batch goes when the timer fires or it is full. A call for an id that is on its way
+Theory of operation. The first call opens a batch, which has a task; later calls join it. The
+task waits a few milliseconds or until the batch is full, then for its turn to ask; until then
+ids may join, so the slower the API, the fuller the pages. A call for an id that is on its way
 joins the batch that has it. Callers wait behind a shield, so one that is cancelled leaves the
-others alone; a batch that nobody waits for any more is cancelled.
+others alone; a batch that nobody waits for any more is cancelled. Whatever ends the task, its
+end tells those who still wait.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
@@ -36,21 +39,15 @@ class _Batch(Generic[L]):
     def __init__(self) -> None:
         self.futures: dict[str, asyncio.Future[Outcome[L] | Exception]] = {}
         self.callers = 0
-        self.timer: asyncio.TimerHandle | None = None
+        self.full: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
-
-    def cancel(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.task is not None:
-            self.task.cancel()
 
 
 class _Cache(Generic[L]):
     """Leads for a while, the oldest first out."""
 
     def __init__(self, ttl_s: float, size: int) -> None:
-        require_positive(cache_ttl_s=ttl_s, cache_size=size)
+        require_positive(cache_ttl_s=ttl_s)
         self._ttl_s = ttl_s
         self._size = size
         self._kept: dict[str, tuple[float, Found[L]]] = {}  # as they came, so by age
@@ -83,7 +80,7 @@ class LeadLoader(Generic[L]):
         cache_ttl_s: float | None,
         cache_size: int,
     ) -> None:
-        require_positive(flush_s=flush_s)
+        require_positive(flush_s=flush_s, cache_size=cache_size)
         self._lookup = lookup
         self._begin = begin
         self._flush_s = flush_s
@@ -94,6 +91,7 @@ class LeadLoader(Generic[L]):
         self._asked: dict[str, _Batch[L]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pages = asyncio.Semaphore(DEFAULT_LIST_CONCURRENCY)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -107,7 +105,7 @@ class LeadLoader(Generic[L]):
             NotFoundError: the workspace has no such lead.
             LeadError: this lead could not be fetched.
             RunError: nothing can be fetched now: the key, the plan, the service.
-            ClosedError: the client or the loader is closed.
+            ClosedError: the client or the loader is closed, or belongs to another loop.
         """
         return lead_or_raise((await self.load_many([lead_id]))[0])
 
@@ -120,9 +118,7 @@ class LeadLoader(Generic[L]):
         """
         if isinstance(lead_ids, str | bytes):
             raise TypeError("lead_ids is one string; pass a collection of ids, or use load.")
-        if self._closed:
-            raise ClosedError("The loader is closed; make a new one.")
-        self._begin()
+        self._require_open()
         lead_ids = list(lead_ids)
         known: dict[str, Found[L] | _Batch[L]] = {}
         for wire in filter(None, map(wire_id, lead_ids)):
@@ -142,13 +138,20 @@ class LeadLoader(Generic[L]):
     async def aclose(self) -> None:
         """Cancel and await what is on its way; its callers get ``ClosedError``. Idempotent."""
         self._closed = True
-        if self._filling is not None:
-            self._send()  # so that it has a task, whose end tells its callers
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("The loader is closed; make a new one.")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise ClosedError("The loader belongs to another event loop; make one per loop.")
+        self._begin()
 
     def _cached(self, wire: str) -> Found[L] | None:
         if self._cache is None:
@@ -160,41 +163,45 @@ class LeadLoader(Generic[L]):
         batch = self._asked.get(wire)
         if batch is not None:
             return batch
-        loop = asyncio.get_running_loop()
-        batch = self._filling
-        if batch is None:
-            batch = self._filling = _Batch()
-            batch.timer = loop.call_later(self._flush_s, self._send)
-        batch.futures[wire] = loop.create_future()
+        batch = self._filling = self._filling or self._open()
+        batch.futures[wire] = asyncio.get_running_loop().create_future()
         self._asked[wire] = batch
         if len(batch.futures) >= self._lookup.chunk_size:
-            self._send()
+            self._seal(batch)
+            batch.full.set_result(None)
         return batch
 
-    def _send(self) -> None:
-        batch, self._filling = self._filling, None
-        assert batch is not None
-        batch.cancel()
+    def _open(self) -> _Batch[L]:
+        batch: _Batch[L] = _Batch()
         batch.task = asyncio.create_task(self._run(batch))
         self._tasks.add(batch.task)
-        batch.task.add_done_callback(self._tasks.discard)
+        batch.task.add_done_callback(partial(self._end, batch))
+        return batch
+
+    def _seal(self, batch: _Batch[L]) -> None:
+        """Let nothing more join."""
+        if batch is self._filling:
+            self._filling = None
 
     async def _run(self, batch: _Batch[L]) -> None:
-        wires = list(batch.futures)
+        await asyncio.wait([batch.full], timeout=self._flush_s)
+        async with self._pages:
+            self._seal(batch)
+            wires = list(batch.futures)
+            await self._lookup.run(
+                0, wires, lambda index, outcome: self._settle(wires[index], batch, outcome)
+            )
 
-        def deliver(index: int, outcome: Outcome[L]) -> None:
-            self._settle(wires[index], batch, outcome)
-
-        failure: Exception = ClosedError("The loader was closed.")
-        try:
-            async with self._pages:
-                await self._lookup.run(0, wires, deliver)
-        except Exception as error:  # noqa: BLE001 - each caller raises its own copy of it
-            failure = error
-        finally:
-            for wire, future in batch.futures.items():
-                if not future.done():
-                    self._settle(wire, batch, failure)
+    def _end(self, batch: _Batch[L], task: asyncio.Task[None]) -> None:
+        """Tell callers without an outcome why there is none; each raises its own copy."""
+        self._tasks.discard(task)
+        self._seal(batch)
+        failure = None if task.cancelled() else task.exception()
+        if not isinstance(failure, Exception):
+            failure = ClosedError("The loader was closed.")
+        for wire, future in batch.futures.items():
+            if not future.done():
+                self._settle(wire, batch, failure)
 
     def _settle(self, wire: str, batch: _Batch[L], result: Outcome[L] | Exception) -> None:
         if self._asked.get(wire) is batch:
@@ -205,12 +212,12 @@ class LeadLoader(Generic[L]):
 
     def _abandon(self, batch: _Batch[L]) -> None:
         """Ask for nothing that nobody waits for."""
-        if batch is self._filling:
-            self._filling = None
+        self._seal(batch)
         for wire, future in batch.futures.items():
             if not future.done() and self._asked.get(wire) is batch:
                 del self._asked[wire]
-        batch.cancel()
+        assert batch.task is not None
+        batch.task.cancel()
 
     async def _outcome(
         self, known: dict[str, Found[L] | _Batch[L]], index: int, lead_id: LeadId

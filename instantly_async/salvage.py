@@ -3,11 +3,12 @@
 Knows JSON and ``msgspec.Struct`` types, but neither ids nor errors.
 """
 
+import functools
 import json
 import math
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,9 +58,12 @@ def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
     while text[at] != "}":
         key, at = _scanner.raw_decode(text, at)
         at = _expect(text, ":", at)
-        if key == "items" and text[at] == "[":
+        if key != "items":
+            _, at = _scanner.raw_decode(text, at)
+        elif text[at] == "[":
             spans, at = _scan_elements(text, _expect(text, "[", at))
         else:
+            spans = None  # of two with the same key, the last one counts
             _, at = _scanner.raw_decode(text, at)
         at = _next_member(text, at, "}")
     return spans, at + 1
@@ -96,7 +100,8 @@ def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
 
 
-_scanner = json.JSONDecoder(parse_int=_parse_int)
+# Not strict: a control character within a string spoils its element only.
+_scanner = json.JSONDecoder(parse_int=_parse_int, strict=False)
 
 
 def _mend(value: Any) -> Any:
@@ -106,6 +111,8 @@ def _mend(value: Any) -> Any:
     that is not finite becomes ``None``.
     """
     if isinstance(value, str):
+        if value.isascii():
+            return value
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -116,6 +123,37 @@ def _mend(value: Any) -> Any:
     return value
 
 
+class _Field(NamedTuple):
+    """A field of a Struct, and what it takes to fit a value into it."""
+
+    name: str
+    key: str
+    required: bool
+    strict: msgspec.json.Decoder[Any]
+    lax: msgspec.json.Decoder[Any]
+    takes_timestamp: bool
+    nested: Any
+
+
+@functools.lru_cache(maxsize=256)  # making decoders costs more than all the rest
+def _fields(struct: Any) -> tuple[_Field, ...]:
+    return tuple(_prepare(field) for field in msgspec.structs.fields(struct))
+
+
+def _prepare(field: msgspec.structs.FieldInfo) -> _Field:
+    info = msgspec.inspect.type_info(field.type)
+    members = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    return _Field(
+        field.name,
+        field.encode_name,
+        field.required,
+        msgspec.json.Decoder(field.type),
+        msgspec.json.Decoder(field.type, strict=False),
+        any(isinstance(member, msgspec.inspect.DateTimeType) for member in members),
+        next((m.cls for m in members if isinstance(m, msgspec.inspect.StructType)), None),
+    )
+
+
 def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list[str]) -> Any:
     """Fit an object into a Struct, field by field; ``MISFIT`` if a required one does not fit.
 
@@ -123,14 +161,13 @@ def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list
     that of the object, with a dot at its end.
     """
     kept: dict[str, Any] = {}
-    for field in msgspec.structs.fields(struct):
-        if field.encode_name not in value:
+    for field in _fields(struct):
+        if field.key not in value:
             if field.required:
-                problems.append(path + field.encode_name)
+                problems.append(path + field.key)
                 return MISFIT
             continue
-        here = path + field.encode_name
-        fitted = _fit(value[field.encode_name], field.type, here, problems)
+        fitted = _fit(value[field.key], field, path + field.key, problems)
         if fitted is not MISFIT:
             kept[field.name] = fitted
         elif field.required:
@@ -142,33 +179,32 @@ def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list
         return MISFIT
 
 
-def _fit(value: Any, type_: Any, path: str, problems: list[str]) -> Any:
-    """Convert one field; a field that needed help, or is left out, joins ``problems``."""
-    fitted = _convert(value, type_, strict=True)
+def _fit(value: Any, field: _Field, path: str, problems: list[str]) -> Any:
+    """Convert one value; a field that needed help, or is left out, joins ``problems``."""
+    fitted = _convert(value, field.strict)
     if fitted is not MISFIT:
         return fitted
-    nested = _struct_in(type_)
-    if nested is not None and isinstance(value, dict):
+    if field.nested is not None and isinstance(value, dict):
         inner: list[str] = []
-        salvaged = salvage_struct(nested, value, f"{path}.", inner)
+        salvaged = salvage_struct(field.nested, value, f"{path}.", inner)
         if salvaged is not MISFIT:
             problems.extend(inner)
             return salvaged
     problems.append(path)
-    if isinstance(value, str) and _takes_timestamp(type_):
-        naive = _is_naive_timestamp(value)
-        return _convert(f"{value}Z", type_, strict=True) if naive else MISFIT
+    if isinstance(value, str) and field.takes_timestamp:
+        # A number for a timestamp could be seconds or milliseconds: nobody says, so neither.
+        return _convert(f"{value}Z", field.strict) if _is_naive_timestamp(value) else MISFIT
     if isinstance(value, float) and value.is_integer():
-        return _convert(int(value), type_, strict=True)
+        return _convert(int(value), field.strict)
     if isinstance(value, str):
-        return _convert(value, type_, strict=False)  # numbers that are written as strings
+        return _convert(value, field.lax)  # numbers that are written as strings
     return MISFIT
 
 
-def _convert(value: Any, type_: Any, *, strict: bool) -> Any:
+def _convert(value: Any, decoder: msgspec.json.Decoder[Any]) -> Any:
     # By way of JSON, so that every type means here what it means to the fast decoder.
     try:
-        return msgspec.json.decode(msgspec.json.encode(value), type=type_, strict=strict)
+        return decoder.decode(msgspec.json.encode(value))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return MISFIT
 
@@ -178,20 +214,3 @@ def _is_naive_timestamp(text: str) -> bool:
         return datetime.fromisoformat(text).tzinfo is None
     except ValueError:
         return False
-
-
-def _members(type_: Any) -> tuple[msgspec.inspect.Type, ...]:
-    info = msgspec.inspect.type_info(type_)
-    return info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-
-
-def _takes_timestamp(type_: Any) -> bool:
-    # A number for a timestamp could be seconds or milliseconds: nobody says, so neither.
-    return any(isinstance(member, msgspec.inspect.DateTimeType) for member in _members(type_))
-
-
-def _struct_in(type_: Any) -> Any:
-    for member in _members(type_):
-        if isinstance(member, msgspec.inspect.StructType):
-            return member.cls
-    return None
