@@ -53,6 +53,7 @@ class Admission:
         self.last_success_sent_at = float("-inf")
         self._queue: deque[_Waiter] = deque()
         self._at_work = 0
+        self._units = 0
         self._timer: asyncio.TimerHandle | None = None
         self._last_failure = ""
 
@@ -72,10 +73,22 @@ class Admission:
     def leave(self) -> None:
         """Count it no longer: it has its outcome, or was cancelled."""
         self._at_work -= 1
-        if not self._at_work and self.breaker.is_open:
-            self.breaker.give_up()  # its patience starts anew with whoever comes next
+        self._rest()
         if self._queue:
             self._pump()
+
+    def begin_unit(self) -> None:
+        """Note that ids will come one after another, or that there are breaks between them."""
+        self._units += 1
+
+    def end_unit(self) -> None:
+        """Note that no more of them will come."""
+        self._units -= 1
+        self._rest()
+
+    def _rest(self) -> None:
+        if not (self._at_work or self._units) and self.breaker.is_open:
+            self.breaker.give_up()  # its patience starts anew with whoever comes next
 
     @property
     def is_clear(self) -> bool:

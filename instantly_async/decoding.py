@@ -34,8 +34,9 @@ class LeadItem(msgspec.Struct, Generic[L], gc=False):
     raw: bytes | None = None
 
 
-PageItem = tuple[str | None, LeadItem[L] | None]
-"""An item's id in lower case, ``None``: it has none; its lead, ``None``: it does not decode."""
+PageItems = dict[str | None, LeadItem[L] | None]
+"""Leads by their ids in lower case. Id ``None``: an item without one. ``None`` for a lead: the
+item does not decode."""
 
 
 class _IdOnly(msgspec.Struct, gc=False):
@@ -104,8 +105,8 @@ class LeadDecoder(Generic[L]):
             return _wire_form(self._id_only.decode(body).id)
         return _wire_form(getattr(lead, self._id_name))
 
-    def decode_item(self, body: bytes) -> PageItem[L]:
-        """Decode one item of a list page, whichever lead it is."""
+    def decode_item(self, body: bytes) -> tuple[str | None, LeadItem[L] | None]:
+        """Give the id and the lead of one item of a page, as in ``PageItems``."""
         is_utf8 = _utf8_problem(body) is None
         if is_utf8:
             try:
@@ -157,13 +158,18 @@ class PageDecoder(Generic[L]):
         self._ids = msgspec.json.Decoder(_IdPage)
         self._raws = msgspec.json.Decoder(_RawPage)
 
-    def decode(self, body: bytes, *, keep_raw: bool = False) -> list[PageItem[L]]:
-        """Decode a page, in its order. The ids are as they come: who asked must compare them.
+    def decode(self, body: bytes, *, keep_raw: bool = False) -> PageItems[L]:
+        """Decode a page, in its order; of two items with the same id the last one counts.
+
+        The ids are as they come: who asked must compare them.
 
         Raises:
             DecodeError: it is no object with an array of items.
         """
-        items = self._decode_fast(body, keep_raw=keep_raw) if _utf8_problem(body) is None else None
+        # What is handed out is UTF-8. msgspec sees to that for fields; for raw JSON it costs
+        # half as much as the decoding.
+        is_clean = not keep_raw or _utf8_problem(body) is None
+        items = self._decode_fast(body, keep_raw=keep_raw) if is_clean else None
         if items is None:  # outside the except block, as in ``LeadDecoder``
             parts = split_items(body)
             if parts is None:
@@ -172,10 +178,10 @@ class PageDecoder(Generic[L]):
                     raw=body,
                     reason="truncated" if _is_truncated(body) else "malformed",
                 )
-            items = [self._leads.decode_item(part) for part in parts]
+            items = dict(self._leads.decode_item(part) for part in parts)
         return items
 
-    def _decode_fast(self, body: bytes, *, keep_raw: bool) -> list[PageItem[L]] | None:
+    def _decode_fast(self, body: bytes, *, keep_raw: bool) -> PageItems[L] | None:
         try:
             leads = self._fast.decode(body).items
             ids = self._leads.ids_of(leads) or [
@@ -184,10 +190,10 @@ class PageDecoder(Generic[L]):
             if keep_raw:
                 # Copies: a view would keep the whole page.
                 raws = [bytes(raw) for raw in self._raws.decode(body).items]
-                return list(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
+                return dict(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        return list(zip(ids, map(LeadItem, leads), strict=True))
+        return dict(zip(ids, map(LeadItem, leads), strict=True))
 
 
 def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from .decoding import LeadDecoder, LeadItem, PageDecoder
 from .errors import DecodeError
 from .exchange import Exchange, Pacer, Response
-from .protocol import LEADS_PATH, LIST_PATH, list_body
+from .protocol import LEADS_PATH, LIST_PATH, list_body, wire_id
 from .settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
 
 L = TypeVar("L")
@@ -65,8 +65,8 @@ class GetEndpoint(Generic[L]):
 class Page(msgspec.Struct, Generic[L], gc=False):
     """What a list request has brought.
 
-    ``found`` by id; ``garbled`` are the ids of items that do not decode, ``has_nameless`` says
-    that such an item has not even an id, ``has_stranger`` that a lead was not asked for.
+    ``found`` by id; ``garbled`` are the ids of items that do not decode. ``has_nameless`` says
+    that an item has no usable id, ``has_stranger`` that a lead was not asked for.
     """
 
     found: dict[str, LeadItem[L]]
@@ -113,18 +113,18 @@ class ListEndpoint(Generic[L]):
         Raises:
             DecodeError: it is none.
         """
-        items = dict(self._decoder.decode(response.body, keep_raw=self._keep_raw))
-        has_nameless = None in items
-        items.pop(None, None)
-        has_stranger = not items.keys() <= set(query)
+        items = self._decoder.decode(response.body, keep_raw=self._keep_raw)
+        others = items.keys() - set(query)
+        has_stranger = any(wire_id(other) for other in others)
+        has_nameless = bool(others)  # not even an id, or one that a bad byte has spoilt
+        for other in others:
+            del items[other]
         if has_stranger:
             exchange.drop_connection()  # as if it were another request's answer
-        return Page(
-            found={lead_id: item for lead_id, item in items.items() if lead_id and item},
-            garbled={lead_id for lead_id, item in items.items() if lead_id and not item},
-            has_nameless=has_nameless,
-            has_stranger=has_stranger,
-        )
+        garbled = {lead_id for lead_id, item in items.items() if item is None}
+        for lead_id in garbled:
+            del items[lead_id]
+        return Page(items, garbled, has_nameless, has_stranger)  # type: ignore[arg-type]  # no None is left
 
     def describe(self, query: Sequence[str]) -> str:
         """Say what is asked for."""

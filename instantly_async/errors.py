@@ -201,4 +201,5 @@ def own_copy(error: E) -> E:
     """Give an equal error of its own to each of several that share one; without traceback."""
     copy = type(error).__new__(type(error), *error.args)
     copy.__dict__.update(error.__dict__)
+    copy.__dict__.pop("__notes__", None)  # a list that the two would share
     return copy

@@ -13,11 +13,11 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Generator,
     Iterable,
     Iterator,
 )
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -83,6 +83,13 @@ class Intake(Generic[T]):
         self.pulled += 1
         return self.pulled - 1, item
 
+    def pull_into(self, chunk: list[T], size: int) -> None:
+        """Fill an empty chunk from a plain iterable; what came before an error stays in it."""
+        assert self._iterator is not None
+        if not self._exhausted:
+            chunk.extend(islice(self._iterator, size))
+            self._exhausted = len(chunk) < size
+
     async def pull_async(self) -> tuple[int, T] | None:
         """Give the next item of an async iterable with its index; ``None`` at its end."""
         assert self._aiterator is not None
@@ -105,24 +112,14 @@ class Intake(Generic[T]):
 
 
 class ChunkIntake(Generic[T]):
-    """Units of up to ``size()`` items, at most ``unit_size``. Implements ``Units``.
-
-    ``size`` is asked anew for each chunk. Pulls at most one chunk ahead.
+    """Units of up to ``unit_size`` items. Implements ``Units``. Pulls at most one chunk ahead.
 
     Raises:
         TypeError: the input is neither iterable nor async iterable.
     """
 
-    def __init__(
-        self,
-        source: Source[T],
-        size: Callable[[], int],
-        *,
-        unit_size: int,
-        flush_s: float = FLUSH_S,
-    ) -> None:
+    def __init__(self, source: Source[T], unit_size: int, *, flush_s: float = FLUSH_S) -> None:
         self._items = Intake(source)
-        self._size = size
         self._flush_s = flush_s
         self.unit_size = unit_size
         self.is_async = self._items.is_async
@@ -145,10 +142,8 @@ class ChunkIntake(Generic[T]):
         if self._error is not None:
             raise self._error
         chunk: list[T] = []
-        size = self._size()
         try:
-            while len(chunk) < size and (pulled := self._items.pull()) is not None:
-                chunk.append(pulled[1])
+            self._items.pull_into(chunk, self.unit_size)
         except Exception as error:
             if not chunk:
                 raise
@@ -191,7 +186,7 @@ class ChunkIntake(Generic[T]):
                 if len(self._chunk) == 1:
                     self._first_at = loop.time()
                     self._begun.set()
-                if len(self._chunk) >= self._size():
+                if len(self._chunk) >= self.unit_size:
                     self._complete.set()
                     self._emptied.clear()
                     await self._emptied.wait()

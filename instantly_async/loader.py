@@ -9,16 +9,17 @@ end tells those who still wait.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
 
-from .errors import ClosedError, InvalidLeadIdError, own_copy
+from .errors import ClosedError, own_copy
 from .lookup import ListLookup
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
-from .protocol import wire_id
+from .protocol import MAX_IDS_PER_PAGE, wire_id
 from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
 
 L = TypeVar("L")
@@ -166,7 +167,7 @@ class LeadLoader(Generic[L]):
         batch = self._filling = self._filling or self._open()
         batch.futures[wire] = asyncio.get_running_loop().create_future()
         self._asked[wire] = batch
-        if len(batch.futures) >= self._lookup.chunk_size:
+        if len(batch.futures) >= MAX_IDS_PER_PAGE:
             self._seal(batch)
             batch.full.set_result(None)
         return batch
@@ -185,11 +186,16 @@ class LeadLoader(Generic[L]):
 
     async def _run(self, batch: _Batch[L]) -> None:
         await asyncio.wait([batch.full], timeout=self._flush_s)
-        async with self._pages:
+        await self._pages.acquire()
+        with contextlib.ExitStack() as page:
+            page.callback(self._pages.release)
             self._seal(batch)
             wires = list(batch.futures)
             await self._lookup.run(
-                0, wires, lambda index, outcome: self._settle(wires[index], batch, outcome)
+                0,
+                wires,
+                lambda index, outcome: self._settle(wires[index], batch, outcome),
+                after_pages=page.close,  # what goes one by one holds up no other batch
             )
 
     def _end(self, batch: _Batch[L], task: asyncio.Task[None]) -> None:
@@ -224,9 +230,7 @@ class LeadLoader(Generic[L]):
     ) -> Outcome[L]:
         wire = wire_id(lead_id)
         if wire is None:
-            error = InvalidLeadIdError("The id is no UUID, so no request was made")
-            error.lead_id = lead_id
-            return Failed(lead_id=lead_id, index=index, error=error, attempts=0, elapsed_s=0.0)
+            return self._lookup.reject(index, lead_id)
         entry = known[wire]
         if isinstance(entry, Found):
             return msgspec.structs.replace(

@@ -11,8 +11,9 @@ of its ids: they go one by one too.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, Self, TypeVar
 
 from .decoding import LeadItem
 from .endpoints import Endpoints, Page
@@ -27,14 +28,14 @@ from .outcomes import Failed, Found, LeadId, NotFound, Outcome
 from .pipeline import Deliver
 from .protocol import MAX_IDS_PER_PAGE, wire_id
 from .requester import Requester, Workspace
-from .retry import Tries, speaks_of_outage
+from .retry import PageSize, Tries, speaks_of_outage
 from .stats import Recorder
 
 L = TypeVar("L")
 
 _log = logging.getLogger(__name__)
 
-TOO_MANY_IDS = frozenset({400, 413, 422})
+BAD_REQUEST = frozenset({400, 413, 422})
 """Statuses that may mean *too many ids*. Which one the API gives, nobody says."""
 
 
@@ -42,7 +43,7 @@ class OutcomeMaker(Generic[L]):
     """Makes outcomes and counts them. ``keep_raw``: with the JSON of leads without problems too."""
 
     def __init__(self, recorder: Recorder, *, keep_raw: bool) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
         self._keep_raw = keep_raw
 
     def make(
@@ -55,7 +56,7 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         """Make the outcome of one id."""
         if isinstance(result, LeadItem):
-            self._recorder.found += 1
+            self.recorder.found += 1
             return Found(
                 lead_id=lead_id,
                 index=index,
@@ -66,11 +67,11 @@ class OutcomeMaker(Generic[L]):
                 raw=result.raw if self._keep_raw or result.problems else None,
             )
         if isinstance(result, NotFoundError):
-            self._recorder.not_found += 1
+            self.recorder.not_found += 1
             return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
         result.lead_id = lead_id
         result.attempts = attempts
-        self._recorder.failed[type(result).__name__] += 1
+        self.recorder.failed[type(result).__name__] += 1
         return Failed(
             lead_id=lead_id, index=index, error=result, attempts=attempts, elapsed_s=elapsed_s
         )
@@ -126,10 +127,10 @@ class GetLookup(Generic[L]):
 
 
 class _Chunk(Generic[L]):
-    """The ids of a chunk, and which of them have no outcome yet.
+    """The ids of a chunk, and which of them have no outcome yet: a context manager.
 
-    ``open`` maps ids on the wire to offsets in the chunk; ``in_flight`` counts them with their
-    duplicates, which are asked for once. ``charge`` counts requests that were made in vain.
+    ``open`` maps ids on the wire to offsets in the chunk; duplicates are asked for once.
+    ``charge`` counts requests that were made in vain.
     """
 
     def __init__(
@@ -145,41 +146,46 @@ class _Chunk(Generic[L]):
         self._deliver = deliver
         self._started_at = _now()
         self._duplicates: dict[str, list[int]] = {}
-        self._attempts: dict[str, int] = {}
+        self._in_vain: dict[str, int] = {}
         self.open: dict[str, int] = {}
-        self.in_flight = 0
         for offset, wire in enumerate(map(wire_id, lead_ids)):
             if wire is None:
                 deliver(first + offset, outcomes.reject(first + offset, lead_ids[offset]))
-                continue
-            self.in_flight += 1
-            if self.open.setdefault(wire, offset) != offset:
+            elif self.open.setdefault(wire, offset) != offset:
                 self._duplicates.setdefault(wire, []).append(offset)
+        self._in_flight = self._count_open()
+        outcomes.recorder.requested += len(lead_ids)
+        outcomes.recorder.in_flight += self._in_flight
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._outcomes.recorder.in_flight -= self._in_flight
 
     def charge(self, wires: Iterable[str], attempts: int) -> None:
         """Count requests that have brought nothing."""
         for wire in wires:
-            self._attempts[wire] = self._attempts.get(wire, 0) + attempts
+            self._in_vain[wire] = self._in_vain.get(wire, 0) + attempts
 
     def settle(self, results: Mapping[str, LeadItem[L] | LeadError], attempts: int) -> None:
         """Deliver outcomes: ``results`` by id on the wire, and the requests that took."""
         elapsed_s = _now() - self._started_at
-        in_vain, duplicates = self._attempts, self._duplicates
+        make, deliver = self._outcomes.make, self._deliver
         for wire, result in results.items():
-            spent = attempts + in_vain.get(wire, 0) if in_vain else attempts
-            self._tell(self.open.pop(wire), result, spent, elapsed_s)
-            if duplicates:
-                for offset in duplicates.pop(wire, ()):
-                    own = own_copy(result) if isinstance(result, LeadError) else result
-                    self._tell(offset, own, spent, elapsed_s)
+            spent = attempts + self._in_vain.get(wire, 0) if self._in_vain else attempts
+            offset = self.open.pop(wire)
+            index = self._first + offset
+            deliver(index, make(index, self._lead_ids[offset], result, spent, elapsed_s))
+            for offset in self._duplicates.pop(wire, ()) if self._duplicates else ():
+                index = self._first + offset
+                own = own_copy(result) if isinstance(result, LeadError) else result
+                deliver(index, make(index, self._lead_ids[offset], own, spent, elapsed_s))
+        before, self._in_flight = self._in_flight, self._count_open()
+        self._outcomes.recorder.in_flight -= before - self._in_flight
 
-    def _tell(
-        self, offset: int, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
-    ) -> None:
-        self.in_flight -= 1
-        index = self._first + offset
-        make = self._outcomes.make
-        self._deliver(index, make(index, self._lead_ids[offset], result, attempts, elapsed_s))
+    def _count_open(self) -> int:
+        return len(self.open) + sum(map(len, self._duplicates.values()))
 
 
 class ListLookup(Generic[L]):
@@ -187,7 +193,7 @@ class ListLookup(Generic[L]):
 
     ``confirm_missing=False``: an id that a page leaves out is taken for not found.
     ``concurrency`` bounds the requests of this lookup in flight; ``patient`` as in
-    ``GetLookup``. ``chunk_size`` is the number of ids the API takes, as far as is known.
+    ``GetLookup``.
     """
 
     def __init__(
@@ -203,98 +209,101 @@ class ListLookup(Generic[L]):
     ) -> None:
         self._retry = workspace.retry
         self._rng = workspace.rng
-        self._recorder = recorder
+        self._admission = workspace.admission
         self._confirm_missing = confirm_missing
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         listing = endpoints.list(keep_raw=keep_raw)
         self._list = Requester(listing, workspace, recorder, patient=patient)
         self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
         self._turns = asyncio.Semaphore(concurrency)
-        self._accepted_size = 0  # the longest list of ids the API has taken
+        self._page_size = PageSize(MAX_IDS_PER_PAGE)
         self._is_failing = False  # the latest page was given up
         self._is_distrusted = False
-        self.chunk_size = MAX_IDS_PER_PAGE
 
     async def run(
-        self, first: int, lead_ids: Sequence[LeadId], deliver: Deliver[Outcome[L]]
+        self,
+        first: int,
+        lead_ids: Sequence[LeadId],
+        deliver: Deliver[Outcome[L]],
+        after_pages: Callable[[], None] = lambda: None,
     ) -> None:
         """Deliver the one outcome of each of these ids; ``first`` is the index of the first.
+
+        ``after_pages()`` is called when no more pages will be asked for.
 
         Raises:
             RunError: the whole run has to stop.
         """
-        recorder = self._recorder
-        recorder.requested += len(lead_ids)
-        chunk = _Chunk(first, lead_ids, self._outcomes, deliver)
-        recorder.in_flight += chunk.in_flight
+        self._admission.begin_unit()
         try:
-            await self._ask_for_pages(chunk)
-            recorder.fallbacks += chunk.in_flight
-            await self._ask_one_by_one(chunk)
+            with _Chunk(first, lead_ids, self._outcomes, deliver) as chunk:
+                await self._ask_for_pages(chunk)
+                after_pages()
+                self._outcomes.recorder.fallbacks += len(chunk.open)
+                await self._ask_one_by_one(chunk)
         finally:
-            recorder.in_flight -= chunk.in_flight
+            self._admission.end_unit()
+
+    def reject(self, index: int, lead_id: LeadId) -> Outcome[L]:
+        """Make the outcome of what is no id, and count it."""
+        self._outcomes.recorder.requested += 1
+        return self._outcomes.reject(index, lead_id)
 
     async def _ask_for_pages(self, chunk: _Chunk[L]) -> None:
         """Settle what pages can settle."""
-        pieces = [list(chunk.open)]
+        pieces = deque([list(chunk.open)])
         while pieces:
-            piece = pieces.pop()
-            if self._is_distrusted or self.chunk_size == 1 or not piece:
+            # Halves of one length before those of the next: a refusal says more after that.
+            piece = pieces.popleft()
+            if not piece or not self._uses_pages:
                 return
-            if len(piece) > self.chunk_size or not await self._ask_for_page(piece, chunk):
-                pieces += self._cut(piece)
+            if len(piece) > self._page_size.size or not await self._ask_for_page(piece, chunk):
+                pieces += self._page_size.cut(piece)
+
+    @property
+    def _uses_pages(self) -> bool:
+        return not self._is_distrusted and self._page_size.size > 1
 
     async def _ask_for_page(self, piece: list[str], chunk: _Chunk[L]) -> bool:
         """Settle what one page can settle; ``False`` if it should be asked for in pieces."""
         tries = Tries(self._retry, self._rng, max_failures=1 if self._is_failing else None)
         async with self._turns:
+            if not self._uses_pages:  # what another page has brought meanwhile
+                return True
             page = await self._list.request(piece, tries)
         if isinstance(page, LeadError):
             chunk.charge(piece, tries.attempts)
-            return not self._is_too_long(piece, page)
+            return not self._is_refused(piece, page)
         self._is_failing = False
         if page.has_stranger:
-            self._distrust()
             chunk.charge(piece, tries.attempts)
-            return True
-        self._accepted_size = max(self._accepted_size, len(piece))
-        self._settle_page(page, piece, chunk, tries.attempts)
+            self._distrust()
+        else:
+            self._page_size.on_taken(len(piece))
+            self._settle_page(page, piece, chunk, tries.attempts)
         return True
 
     def _settle_page(
         self, page: Page[L], piece: list[str], chunk: _Chunk[L], attempts: int
     ) -> None:
-        self._settle(chunk, page.found, attempts)
+        chunk.settle(page.found, attempts)
         missing = [wire for wire in piece if wire in chunk.open]
-        if self._confirm_missing or page.has_nameless or self._is_distrusted:
-            chunk.charge(missing, attempts)
-        else:
-            absent = {wire: _absent() for wire in missing if wire not in page.garbled}
-            self._settle(chunk, absent, attempts)
+        if not (self._confirm_missing or page.has_nameless or self._is_distrusted):
+            absent = NotFoundError("The workspace has no such lead")
+            chunk.settle({wire: absent for wire in missing if wire not in page.garbled}, attempts)
+        chunk.charge((wire for wire in missing if wire in chunk.open), attempts)
 
-    def _settle(
-        self, chunk: _Chunk[L], results: Mapping[str, LeadItem[L] | LeadError], attempts: int
-    ) -> None:
-        before = chunk.in_flight
-        chunk.settle(results, attempts)
-        self._recorder.in_flight -= before - chunk.in_flight
-
-    def _is_too_long(self, piece: list[str], error: LeadError) -> bool:
-        """Learn from a page that failed: whether its length may be why, or something else."""
+    def _is_refused(self, piece: list[str], error: LeadError) -> bool:
+        """Learn from a page that was given up; ``True`` if its pieces may be taken."""
         self._is_failing = speaks_of_outage(error)
         _log.info("A page of %d leads was given up: %s", len(piece), error.args[0])
-        if not isinstance(error, RequestRejectedError) or error.status not in TOO_MANY_IDS:
+        if not isinstance(error, RequestRejectedError) or error.status not in BAD_REQUEST:
             return False
-        if len(piece) > self._accepted_size:  # else one of the ids is not to its liking
-            self.chunk_size = max(1, min(self.chunk_size, len(piece) // 2))
+        self._page_size.on_refused(len(piece))
         return len(piece) > 1
 
-    def _cut(self, piece: list[str]) -> list[list[str]]:
-        size = min(self.chunk_size, (len(piece) + 1) // 2)
-        return [piece[start : start + size] for start in range(0, len(piece), size)]
-
     def _distrust(self) -> None:
-        self._recorder.list_distrusted = True
+        self._outcomes.recorder.list_distrusted = True
         if not self._is_distrusted:
             self._is_distrusted = True
             _log.warning(
@@ -304,16 +313,21 @@ class ListLookup(Generic[L]):
 
     async def _ask_one_by_one(self, chunk: _Chunk[L]) -> None:
         """Settle the rest of the chunk."""
+        if not chunk.open:
+            return
         if len(chunk.open) == 1:
             await self._ask_for_lead(next(iter(chunk.open)), chunk)
             return
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                for wire in chunk.open:
+                for wire in list(chunk.open):
                     group.create_task(self._ask_for_lead(wire, chunk))
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]
+        if failure is None and chunk.open:
+            # Nobody cancelled us, but one of them: a task group takes that for an orderly end.
+            failure = asyncio.CancelledError()
         if failure is not None:
             raise failure
 
@@ -321,11 +335,7 @@ class ListLookup(Generic[L]):
         tries = Tries(self._retry, self._rng)
         async with self._turns:
             result = await self._get.request(wire, tries)
-        self._settle(chunk, {wire: result}, tries.attempts)
-
-
-def _absent() -> NotFoundError:
-    return NotFoundError("The workspace has no such lead")
+        chunk.settle({wire: result}, tries.attempts)
 
 
 def _now() -> float:

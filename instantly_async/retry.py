@@ -100,6 +100,35 @@ class Tries:
         return isinstance(error, TransientError)
 
 
+class PageSize:
+    """How many ids to ask for at once, learned from what the API takes and refuses.
+
+    How many it allows nobody says. A refusal halves ``size``, down to 1: then pages are no use.
+    Unless as many have been taken before: then one of these ids may be the reason, so the page
+    is only cut; but the next refusal counts.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.size = most
+        self._taken = 0
+
+    def on_taken(self, count: int) -> None:
+        """Learn that a page of so many ids was answered."""
+        self._taken = max(self._taken, count)
+        self.size = max(self.size, count)
+
+    def on_refused(self, count: int) -> None:
+        """Learn that a page of so many ids was refused as a bad request."""
+        if count > max(1, self._taken):
+            self.size = max(1, min(self.size, count // 2))
+        self._taken = min(self._taken, (count + 1) // 2)
+
+    def cut(self, ids: list[str]) -> list[list[str]]:
+        """Give the ids in pieces: halves, or smaller."""
+        size = min(self.size, (len(ids) + 1) // 2)
+        return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
 def _doubled(seconds: float, times: int) -> float:
     return seconds * 2.0 ** min(times, 64)  # a policy may allow thousands of attempts
 

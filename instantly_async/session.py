@@ -67,8 +67,8 @@ class PacedConnector(aiohttp.TCPConnector):
     ) -> Any:
         """Get a connection, pay for it, sign the request."""
         exchange = _current.get()
-        exchange.reuses_connection = True
         while True:
+            exchange.reuses_connection = True
             connection = await super().connect(req, traces, timeout)
             exchange.connected(self._loop.time())
             if exchange.pacer is None:

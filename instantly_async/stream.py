@@ -74,7 +74,7 @@ class StreamOptions:
             confirm_missing=self.confirm_missing,
         )
         return Pipeline(
-            ChunkIntake(lead_ids, lambda: listing.chunk_size, unit_size=MAX_IDS_PER_PAGE),
+            ChunkIntake(lead_ids, MAX_IDS_PER_PAGE),
             listing.run,
             concurrency=min(self.concurrency or DEFAULT_LIST_CONCURRENCY, most),
             ordered=self.ordered,

@@ -20,7 +20,7 @@ from instantly_async.pipeline import BUFFER, Deliver, Pipeline
 
 EPS_S = 1e-3  # a pass of the virtual loop costs 1 µs
 GAPS = st.sampled_from([0.0, 0.0, 0.0, FLUSH_S / 20, FLUSH_S / 3, FLUSH_S, FLUSH_S * 5])
-SIZES = st.lists(st.integers(1, 7), min_size=1, max_size=4)
+SIZES = st.integers(1, 7)
 
 
 def now() -> float:
@@ -59,7 +59,7 @@ async def counting(limit: int | None = None, gap: float = 0.0) -> AsyncIterator[
 
 
 def by(size: int, source: Any) -> ChunkIntake[int]:
-    return ChunkIntake(source, lambda: size, unit_size=size)
+    return ChunkIntake(source, size)
 
 
 async def pull_all(intake: ChunkIntake[int]) -> list[list[int]]:
@@ -69,10 +69,10 @@ async def pull_all(intake: ChunkIntake[int]) -> list[list[int]]:
     return chunks
 
 
-@given(count=st.integers(0, 60), sizes=SIZES)
-@example(count=0, sizes=[3])
-@example(count=6, sizes=[3])  # ends where a chunk ends
-def test_chunks_of_an_iterable(count: int, sizes: list[int]) -> None:
+@given(count=st.integers(0, 60), size=SIZES)
+@example(count=0, size=3)
+@example(count=6, size=3)  # ends where a chunk ends
+def test_chunks_of_an_iterable(count: int, size: int) -> None:
     """All of them full but the last, numbered by their first item; not one item ahead."""
     pulled = 0
     chunks: list[list[int]] = []
@@ -82,30 +82,28 @@ def test_chunks_of_an_iterable(count: int, sizes: list[int]) -> None:
         for pulled in range(1, count + 1):
             yield pulled - 1
 
-    intake = ChunkIntake(source(), lambda: sizes[len(chunks) % len(sizes)], unit_size=7)
+    intake = ChunkIntake(source(), size)
     while (unit := intake.pull()) is not None:
         first, chunk = unit
         assert first == sum(map(len, chunks))
         assert intake.pulled == pulled == first + len(chunk)
-        assert len(chunk) == min(sizes[len(chunks) % len(sizes)], count - first)
+        assert len(chunk) == min(size, count - first)
         chunks.append(chunk)
     assert list(itertools.chain(*chunks)) == list(range(count))
     assert intake.pull() is None
 
 
-@given(gaps=st.lists(GAPS, max_size=40), sizes=SIZES, pauses=st.lists(GAPS, min_size=1, max_size=5))
-@example(gaps=[], sizes=[3], pauses=[0.0])
-@example(gaps=[0.0] * 6, sizes=[3], pauses=[0.0])
-@example(gaps=[FLUSH_S] * 6, sizes=[3], pauses=[FLUSH_S])
+@given(gaps=st.lists(GAPS, max_size=40), size=SIZES, pauses=st.lists(GAPS, min_size=1, max_size=5))
+@example(gaps=[], size=3, pauses=[0.0])
+@example(gaps=[0.0] * 6, size=3, pauses=[0.0])
+@example(gaps=[FLUSH_S] * 6, size=3, pauses=[FLUSH_S])
 @settings(deadline=None)
-def test_chunks_of_an_async_iterable(
-    gaps: list[float], sizes: list[int], pauses: list[float]
-) -> None:
+def test_chunks_of_an_async_iterable(gaps: list[float], size: int, pauses: list[float]) -> None:
     """In order; one chunk ahead at most; no item makes a consumer wait beyond ``FLUSH_S``."""
 
     async def run() -> None:
         source, chunks = Slow(gaps), list[list[int]]()
-        intake = ChunkIntake(source, lambda: sizes[len(chunks) % len(sizes)], unit_size=7)
+        intake = ChunkIntake(source, size)
         for pause in itertools.cycle(pauses):
             await asyncio.sleep(pause)
             asked_at = now()
@@ -114,16 +112,16 @@ def test_chunks_of_an_async_iterable(
                 break
             first, chunk = unit
             assert first == sum(map(len, chunks))
-            assert 1 <= len(chunk) <= max(sizes)
+            assert 1 <= len(chunk) <= size
             assert intake.pulled == first + len(chunk)
             began_at, ended_at = source.arrived[first], source.arrived[intake.pulled - 1]
             assert now() <= max(asked_at, began_at + FLUSH_S) + EPS_S
-            if len(chunk) == max(sizes):
+            if len(chunk) == size:
                 assert now() <= max(asked_at, ended_at) + EPS_S
-            elif len(chunk) < min(sizes) and intake.pulled < len(gaps):
+            elif len(chunk) < size and intake.pulled < len(gaps):
                 assert now() >= began_at + FLUSH_S
             chunks.append(chunk)
-            assert len(source.arrived) <= intake.pulled + max(sizes)
+            assert len(source.arrived) <= intake.pulled + size
         assert list(itertools.chain(*chunks)) == list(range(len(gaps)))
         assert await intake.pull_async() is None
         await intake.aclose()
@@ -256,17 +254,6 @@ def test_a_full_chunk_does_not_wait_and_a_late_consumer_does_not_either() -> Non
     run_virtual(run())
 
 
-async def test_the_size_may_change_in_mid_run() -> None:
-    """It applies to what is pulled from then on."""
-    size = 6
-    intake = ChunkIntake(counting(30), lambda: size, unit_size=6)
-    assert await intake.pull_async() == (0, [0, 1, 2, 3, 4, 5])
-    await asyncio.sleep(0)  # the next one is filled ahead
-    size = 2
-    lengths = [len(chunk) for chunk in await pull_all(intake)]
-    assert lengths == [6] + [2] * 9
-
-
 @pytest.mark.parametrize("error", [OSError, asyncio.CancelledError])
 @pytest.mark.parametrize("count", range(7))
 async def test_an_error_of_an_async_input_comes_after_the_items_before_it(
@@ -338,7 +325,7 @@ async def test_what_is_no_generator_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "ids"
     path.write_text("a\nb\nc\n")
     with path.open() as file:
-        lines = ChunkIntake(file, lambda: 2, unit_size=2)
+        lines = ChunkIntake(file, 2)
         assert lines.pull() == (0, ["a\n", "b\n"])
         await lines.aclose()
         assert file.read() == "c\n"

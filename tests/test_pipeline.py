@@ -355,7 +355,7 @@ async def test_one_unit_may_deliver_several_results() -> None:
             await asyncio.sleep(0)
             deliver(index + offset, value)
 
-    intake = ChunkIntake(range(9), lambda: 3, unit_size=3)
+    intake = ChunkIntake(range(9), 3)
     pipeline = Pipeline(intake, work, concurrency=2)
     assert sorted([value async for value in pipeline]) == list(range(9))
 
