@@ -216,6 +216,18 @@ async def test_ids_join_a_page_until_its_turn_comes() -> None:
 
 
 @virtually
+async def test_ids_that_go_one_by_one_hold_up_no_page() -> None:
+    """Eight pages each leave an id out that is retried again and again."""
+    bad = set(IDS[:800:100])
+    run = Run(lambda *_: failing(429), pages=lambda wires, _: page(set(wires) - bad))
+    async with loader_of(run) as loader:
+        slow = asyncio.create_task(loader.load_many(IDS[:800]))
+        async with asyncio.timeout(1.5):  # a pause for the 429s, and its page
+            assert (await after(0.3, loader.load(IDS[900]))).id == IDS[900]
+        slow.cancel()
+
+
+@virtually
 async def test_leaving_and_closing_at_any_step_of_the_loop() -> None:
     """Who stays gets an answer, or is told that the loader or its task was ended by others."""
     for step in range(120):
