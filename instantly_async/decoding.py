@@ -5,6 +5,7 @@ names another lead. Everything else is salvaged field by field, and what was con
 left out is named.
 """
 
+import contextlib
 import operator
 import re
 from itertools import repeat
@@ -98,7 +99,11 @@ class LeadDecoder(Generic[L]):
         """Give the leads' ids in lower case; ``None`` when this type has no field for them."""
         if self._id_name is None:
             return None
-        return [_wire_form(found_id) for found_id in map(self._get_id, leads)]
+        found_ids = list(map(self._get_id, leads))
+        if all(found_ids):
+            with contextlib.suppress(TypeError):  # not all are strings
+                return list(map(str.lower, found_ids))
+        return [_wire_form(found_id) for found_id in found_ids]
 
     def _id_of(self, lead: L, body: bytes) -> str | None:
         if self._id_name is None:

@@ -147,15 +147,23 @@ class _Chunk(Generic[L]):
         self._started_at = _now()
         self._duplicates: dict[str, list[int]] = {}
         self._in_vain: dict[str, int] = {}
-        self.open: dict[str, int] = {}
-        for offset, wire in enumerate(map(wire_id, lead_ids)):
-            if wire is None:
-                deliver(first + offset, outcomes.reject(first + offset, lead_ids[offset]))
-            elif self.open.setdefault(wire, offset) != offset:
-                self._duplicates.setdefault(wire, []).append(offset)
+        wires = list(map(wire_id, lead_ids))
+        self.open: dict[str, int] = dict(zip(wires, range(len(wires)), strict=True))  # type: ignore[arg-type]  # None is taken out
+        if None in self.open or len(self.open) < len(wires):
+            self._sort_out(wires)
         self._in_flight = self._count_open()
         outcomes.recorder.requested += len(lead_ids)
         outcomes.recorder.in_flight += self._in_flight
+
+    def _sort_out(self, wires: list[str | None]) -> None:
+        """Reject what is no id, and set duplicates aside."""
+        self.open = {}
+        for offset, wire in enumerate(wires):
+            if wire is None:
+                index = self._first + offset
+                self._deliver(index, self._outcomes.reject(index, self._lead_ids[offset]))
+            elif self.open.setdefault(wire, offset) != offset:
+                self._duplicates.setdefault(wire, []).append(offset)
 
     def __enter__(self) -> Self:
         return self

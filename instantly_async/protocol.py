@@ -168,11 +168,11 @@ def wire_id(lead_id: object) -> str | None:
 
     Strict, because any other text could name another endpoint: ``../../v2/api-keys``.
     """
+    if type(lead_id) is str and _LOWER_UUID.fullmatch(lead_id):
+        return lead_id  # as it is, nearly always
     if isinstance(lead_id, UUID):
         return str(lead_id)
     if isinstance(lead_id, str):
-        if type(lead_id) is str and _LOWER_UUID.fullmatch(lead_id):
-            return lead_id  # as it is, nearly always
         text = lead_id.strip()
         if _UUID.fullmatch(text):
             return text.lower()
