@@ -38,7 +38,10 @@ def speaks_of_outage(error: InstantlyError) -> bool:
 
 
 class Tries:
-    """What one id has been through, and how long to wait before it is tried again."""
+    """What one id, or one page of them, has been through, and how long to wait before the next try.
+
+    ``max_failures``: give up after so many; ``None``: after the policy's ``attempts``.
+    """
 
     # Defaults on the class: nearly every id succeeds at once and touches but one of them.
     attempts = 0  # all of them, for the outcome

@@ -154,9 +154,9 @@ class Timeouts:
     """Seconds one wire attempt may take. All values are *choices*.
 
     ``connect_s``: DNS, TCP and TLS. ``read_s``: without any progress of the answer.
-    ``total_s``: from sending to the last byte. ``list_read_s`` and ``list_total_s``: the
-    same for list pages, of which users report answers after 60 s and more (with
-    ``search``; with ``ids`` nobody says).
+    ``total_s``: from sending to the last byte; it begins anew if a dead connection makes the
+    request go out again. ``list_read_s`` and ``list_total_s``: the same for list pages, of
+    which users report answers after 60 s and more (with ``search``; with ``ids`` nobody says).
 
     Raises:
         ConfigurationError: a value is not a positive, finite number.

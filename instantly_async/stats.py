@@ -16,8 +16,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of one stream, or of a client since it was made.
 
     ``requests`` counts wire attempts (aiohttp's own re-sends included), ``retries`` those
-    that repeat an id, ``throttled`` the 429s. ``failed`` maps an error's class name to its
-    count. ``rate`` is requests per second over the last 5 s; ``allowed_rate`` what the
+    that repeat an id or a page, ``throttled`` the 429s. ``failed`` maps an error's class name to
+    its count. ``rate`` is requests per second over the last 5 s; ``allowed_rate`` what the
     limiter allows now (``None``: no limit). Latencies are seconds from a request's sending
     to its last byte, within 9 %; ``None`` before the first answer. ``paused_s`` is how long
     nothing will be sent because the server asked for a pause. ``breaker_open`` says whether
