@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from instantly_async.testing import FakeInstantly, WorstWindows
 
 LATENCY_S = 0.05
+STOP_S = 5.0
 
 
 class Tally(NamedTuple):
@@ -33,8 +34,8 @@ class RemoteFake:
 
 
 def serve(pipe: Connection, settings: dict[str, Any]) -> None:
-    """Run the fake until killed; whenever asked, say what it counted and count anew."""
-    with FakeInstantly(latency_s=LATENCY_S, **settings) as fake:
+    """Run the fake until the pipe is closed; when asked, say what it counted and count anew."""
+    with FakeInstantly(latency_s=LATENCY_S, **settings) as fake, suppress(EOFError):
         pipe.send((fake.url, fake.api_key))
         while True:
             pipe.recv()
@@ -49,8 +50,12 @@ def fake_process(**settings: Any) -> Iterator[RemoteFake]:
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, settings))
     process.start()
+    theirs.close()  # or the other side would never see that ours is closed
     try:
         yield RemoteFake(ours)
     finally:
-        process.terminate()
+        # No SIGTERM: a process that measures coverage can hang in its handler.
+        ours.close()
+        process.join(STOP_S)
+        process.kill()
         process.join()
