@@ -4,14 +4,12 @@ Pipes, signals, terminals and missing packages need a process of their own.
 """
 
 import asyncio
-import contextlib
 import errno
 import json
 import logging
 import os
 import pty
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -25,9 +23,8 @@ import msgspec
 import pytest
 
 from instantly_async.cli import main
-from instantly_async.cli.exits import OutputError
 from instantly_async.cli.fake import fake_process
-from instantly_async.cli.journal import Journal, line_of, open_journal
+from instantly_async.cli.inputs import LineId
 from instantly_async.cli.progress import Tally, progress_line, summary
 from instantly_async.cli.runs import trouble
 from instantly_async.cli.sources import open_source
@@ -253,20 +250,20 @@ def test_a_bad_line_does_not_lose_those_before_it(command: Command) -> None:
     assert result.err.endswith("Line 3 of stdin is not UTF-8; save the file as UTF-8.\n")
 
 
-def test_the_total_comes_true(tmp_path: Path) -> None:
-    """Lines are an upper bound that becomes the count of ids; of a pipe nothing is known."""
+def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
+    """Of a pipe nothing is known, and nothing is left of it when it is surveyed."""
     path = tmp_path / "ids"
-    path.write_text(f"# two\n{IDS[0]}\n{IDS[0]}\n\n{IDS[1]}")
+    path.write_text(f"# two\n{IDS[0]}\n{IDS[0]}\n\nx\n{IDS[1]}")
+    invalid = list[LineId]()
     with open_source(str(path), None, None) as source:
-        totals = [source.total]
-        source.count()
-        totals.append(source.total)
-        assert asyncio.run(collect(source.ids())) == IDS[:2]
-        assert [*totals, source.total] == [None, 5, 2]
-        assert source.duplicates == 1
-    with piped_stdin(b""), open_source("-", None, None) as source:
-        source.count()
+        assert source.survey(invalid.append) == (2, 1, 1, 0)
+        assert asyncio.run(collect(source.ids())) == [IDS[0], "x", IDS[1]]
+        assert (source.total, source.duplicates) == (3, 1)
+    assert [each.line for each in invalid] == [5]
+    with piped_stdin(IDS[0].encode()), open_source("-", None, None) as source:
         assert source.total is None
+        assert source.survey(invalid.append) == (1, 0, 0, 0)
+        assert asyncio.run(collect(source.ids())) == []
 
 
 async def collect(ids: AsyncIterator[str]) -> list[str]:
@@ -318,7 +315,9 @@ def test_output_never_replaces_anything(
     link.symlink_to(tmp_path / "elsewhere")
     for path in (output, link):
         result = command("fetch", ids_file, "-o", path)
-        sentence = f"{path} exists already; choose another name or remove it.\n"
+        sentence = (
+            f"{path} exists already; add --resume to go on with it, or choose another name.\n"
+        )
         assert result == (2, b"", sentence)
     assert output.read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
@@ -328,11 +327,6 @@ def test_output_never_replaces_anything(
 def test_output_that_cannot_be_made(command: Command, ids_file: Path, tmp_path: Path) -> None:
     assert "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b").err
     assert "cannot be made" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
-
-
-@pytest.mark.parametrize("raw", [b'\xef\xbb\xbf{\r\n "id":\n"\\n"}\r\n', b'{ "id":"\\n"}'])
-def test_a_line_is_the_servers_json_without_line_ends(raw: bytes) -> None:
-    assert line_of(raw) == b'{ "id":"\\n"}\n'
 
 
 def test_what_cannot_be_decoded_as_documented_is_written_as_it_came(
@@ -356,74 +350,6 @@ def test_a_full_disk_stops_the_run(ids_file: Path) -> None:
         f"Writing to stdout failed: {os.strerror(errno.ENOSPC)}; "
         "it ends with the last whole line.\n"
     )
-
-
-async def test_a_line_that_does_not_fit_is_cut_off(tmp_path: Path) -> None:
-    """A file may have 1,000 bytes here: the first line, and a part of the second that goes."""
-    output = tmp_path / "out"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with open_journal(str(output)) as journal:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        try:
-            await journal.write(b"a" * 599 + b"\n")
-            with pytest.raises(OutputError, match=f"Writing to {output} failed"):
-                await journal.write(b"b" * 599 + b"\n")
-            await journal.write(b"c" * 399 + b"\n")
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert output.read_bytes() == b"a" * 599 + b"\n" + b"c" * 399 + b"\n"
-    assert journal.lines == 2
-
-
-async def read_slowly(reader: int, size: int) -> bytes:
-    """Empty a pipe in the loop that also fills it."""
-    os.set_blocking(reader, False)
-    received = b""
-    while len(received) < size:
-        await asyncio.sleep(0)
-        with contextlib.suppress(BlockingIOError):
-            received += os.read(reader, min(65536, size - len(received)))
-    return received
-
-
-async def test_a_slow_reader_does_not_stop_the_loop() -> None:
-    """A line larger than the pipe is written while the reader empties it."""
-    reader, writer = os.pipe()
-    line = b"x" * 200_000 + b"\n"
-    writing = asyncio.create_task(Journal(writer, None).write(line))
-    assert await read_slowly(reader, len(line)) == line
-    await writing
-    os.close(reader)
-    os.close(writer)
-
-
-async def test_a_cancelled_line_is_still_written_whole() -> None:
-    reader, writer = os.pipe()
-    line = b"x" * 100_000 + b"\n"
-    writing = asyncio.create_task(Journal(writer, None).write(line))
-    received = await read_slowly(reader, 10_000)
-    writing.cancel()
-    received += await read_slowly(reader, len(line) - len(received))
-    with pytest.raises(asyncio.CancelledError):
-        await writing
-    os.close(reader)
-    os.close(writer)
-    assert received == line
-
-
-async def test_a_reader_that_is_stuck_does_not_hold_up_an_interrupt(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("instantly_async.cli.journal.LAST_LINE_S", 0.01)
-    reader, writer = os.pipe()
-    writing = asyncio.create_task(Journal(writer, None).write(b"x" * 100_000 + b"\n"))
-    for _ in range(100):  # until the pipe is full
-        await asyncio.sleep(0)
-    writing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await writing
-    os.close(reader)
-    os.close(writer)
 
 
 # --- exit codes --------------------------------------------------------------------------

@@ -21,12 +21,15 @@ from instantly_async.stream import Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits
+from .bulk import Target, plan, survey
 from .exits import CommandError
 from .fake import fake_process, serve_fake
 from .inputs import InputFormat
-from .journal import open_journal
+from .known import KnownIds
+from .lines import Stdout
 from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel
-from .runs import Run, run
+from .recovery import Resume
+from .runs import Run, run, run_job
 from .sources import STDIO, GivenIds, open_source
 from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
 
@@ -40,7 +43,6 @@ app = App(
     version=version("instantly-async"),
     help_format="plaintext",
     help_formatter="plain",
-    result_action="return_value",
 )
 
 _File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is no option
@@ -54,6 +56,7 @@ _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lt
 _Strategy = Annotated[Strategy, Parameter(show_choices=False)]
 _Format = Annotated[InputFormat, Parameter(show_choices=False)]
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+_Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # what the command was called with
 
 _DEFAULT_CONNECTION = Connection()
 
@@ -82,11 +85,11 @@ def get(
     job = Run(
         client=client,
         source=GivenIds([lead_id]),
-        journal=open_journal(STDIO),
+        output=Stdout(),
         terminal=terminal,
         quiet=True,
     )
-    return run(job.fetch(), terminal)
+    return run_job(job)
 
 
 @app.command
@@ -95,36 +98,60 @@ def fetch(
     /,
     *,
     output: _Output = STDIO,
+    resume: _Flag = False,
+    repair: _Flag = False,
+    retry_errors: _Flag = False,
+    dry_run: _Flag = False,
     input_format: _Format | None = None,
     column: str | None = None,
     strategy: _Strategy = "get",
     quiet: _Flag = False,
     connection: Connection = _DEFAULT_CONNECTION,
+    arguments: _Arguments = (),
 ) -> int:
     """Fetch many leads, one line of JSON each, as they complete.
 
     Args:
         file: File with lead ids; - is stdin.
         output: New file for the leads; - is stdout.
+        resume: Go on with an output that exists.
+        repair: Resume, and drop its lines that are no leads.
+        retry_errors: Resume, and ask again for ids that failed.
+        dry_run: Only say what there is to do.
         input_format: text, csv, tsv or jsonl. Default: by FILE's name.
         column: CSV column with the ids. Default: id or lead_id.
         strategy: get: one lead a request; list: 100.
         quiet: Neither progress nor summary.
         connection: Shared options.
+        arguments: The command line.
     """
     terminal = _start(connection.log_level)
-    file, output = _path(file), _path(output)
+    file, target, known = _path(file), Target(_path(output)), KnownIds()
+    again = resume or repair or retry_errors
+    how = Resume(repair=repair, retry_errors=retry_errors) if again else None
+    if dry_run:
+        with open_source(file, input_format, column, known) as source:
+            target.read(known, how)
+            text = plan(survey(source, terminal), connection.rate_limit())
+        _require_stdout().write(text + "\n")
+        return exits.ALL_FOUND
     client = connection.client()
-    with open_source(file, input_format, column) as source:
-        job = Run(
-            client=client,
-            source=source,
-            journal=open_journal(output),
-            terminal=terminal,
-            strategy=strategy,
-            quiet=quiet,
-        )
-        return run(job.fetch(), terminal)
+    with open_source(file, input_format, column, known) as source:
+        target.require_other_than(source)
+        with target.open(known, how) as out:
+            if source.is_regular:
+                survey(source, terminal)
+            job = Run(
+                client=client,
+                source=source,
+                output=out,
+                terminal=terminal,
+                strategy=strategy,
+                quiet=quiet,
+                names_invalid=not source.is_regular,
+                again=target.command_to_resume(arguments, from_stdin=file == STDIO),
+            )
+            return run_job(job)
 
 
 @app.command
@@ -134,8 +161,10 @@ def demo(
     strategy: _Strategy = "get",
     latency_ms: _Milliseconds = 50.0,
     output: _OptionalOutput = None,
+    resume: _Flag = False,
     quiet: _Flag = False,
     log_level: ShownLogLevel = "warning",
+    arguments: _Arguments = (),
 ) -> int:
     """Fetch invented leads from a fake API on this machine.
 
@@ -146,20 +175,27 @@ def demo(
         strategy: get: one lead a request; list: 100.
         latency_ms: How long each answer takes.
         output: New file for the leads; - is stdout. Default: nowhere.
+        resume: Go on with an output that exists.
         quiet: Neither progress nor summary.
         log_level: Log debug, info, warning or error.
+        arguments: The command line.
     """
     terminal = _start(log_level)
-    with fake_process(latency_ms / 1000) as url:
+    target, known = Target(None if output is None else _path(output)), KnownIds()
+    with (
+        target.open(known, Resume() if resume else None) as out,
+        fake_process(latency_ms / 1000) as url,
+    ):
         job = Run(
             client=Connection().client_of(DEFAULT_API_KEY, url),
-            source=GivenIds(tuple(lead_ids(count))),
-            journal=None if output is None else open_journal(_path(output)),
+            source=GivenIds(tuple(lead_ids(count)), known),
+            output=out,
             terminal=terminal,
             strategy=strategy,
             quiet=quiet,
+            again=target.command_to_resume(arguments, from_stdin=False),
         )
-        return run(job.fetch(), terminal)
+        return run_job(job)
 
 
 @app.command
@@ -201,7 +237,11 @@ def ids(*, count: _Count = 1000) -> int:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code. What was foreseeable becomes a sentence."""
     try:
-        code = app(arguments, console=QuietConsole(), exit_on_error=False, print_error=False)
+        command, bound, own = app.parse_args(
+            arguments, console=QuietConsole(), exit_on_error=False, print_error=False
+        )
+        bound.arguments.update(dict.fromkeys(own, arguments))
+        code = command(*bound.args, **bound.kwargs)
         if sys.stdout is not None:
             sys.stdout.flush()
     except (CommandError, CycloptsError) as error:

@@ -77,37 +77,48 @@ class _IdOnly(msgspec.Struct, gc=False):
     id: Any = None
 
 
+_ID_ONLY = msgspec.json.Decoder(_IdOnly)
+
+
+def id_of_object(text: str | bytes) -> Any:
+    """Return what stands under ``id`` in a JSON object, ``None`` for nothing.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    try:
+        return _ID_ONLY.decode(text).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
+        # Half a surrogate pair, which JavaScript writes for a cut emoji, is fine here.
+        value = json.loads(text)
+    except RecursionError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - like json.loads
+    return value.get("id")
+
+
 class JsonLinesFormat:
     """One JSON object a line, with its id under ``id``: also what ``fetch`` writes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._fast = msgspec.json.Decoder(_IdOnly)
 
     def feed(self, line: str, number: int) -> LineId | None:
         """Return the object's ``id``, an empty one when it has none."""
         text = line.strip()
         if not text or text.startswith("#"):
             return None
-        value = self._id_in(text, number)
-        return LineId(value if isinstance(value, str) else "", number)
-
-    def _id_in(self, text: str, number: int) -> Any:
         try:
-            return self._fast.decode(text).id
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            pass
-        try:
-            # Half a surrogate pair, which JavaScript writes for a cut emoji, is fine here.
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
+            value = id_of_object(text)
+        except ValueError:
             raise InputError(
                 f"Line {number} of {self._name} is no JSON object; mend it, or say what the "
                 "file is with --input-format."
-            )
-        return value.get("id")
+            ) from None
+        return LineId(value if isinstance(value, str) else "", number)
 
     def finish(self) -> None:
         """Do nothing: the lines stand alone."""

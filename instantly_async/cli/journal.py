@@ -1,137 +1,257 @@
-"""The output: one lead, one line, one write. What was written stays whole.
+"""The journal: an output file that says by itself what is done, so that a run can go on.
 
-No buffering anywhere, so that a killed run loses nothing that was written. A line that
-could not be written to its end is cut off again. This is the place for what ``--resume``
-will need: locking, truncating a torn tail, reading back which ids are done.
+Leads stand in one file, ids that finally failed in another beside it; nothing else is
+kept, so nothing can disagree. A run that is killed leaves whole lines and at most one torn
+tail; the next one cuts it off, reads which ids are done, and fetches the others.
 """
 
-import asyncio
 import contextlib
 import os
 import stat
-import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Self
+from typing import Any
 
-from .exits import CommandError, OutputClosedError, OutputError
-from .polling import until_writable
-from .sources import STDIO
+import msgspec
 
-PIPE_BYTES = 4096
-"""A pipe or terminal that is ready takes this much without blocking (PIPE_BUF on Linux)."""
+from instantly_async.errors import TransientError
+from instantly_async.outcomes import Failed, Found, NotFound
+from instantly_async.settings import API_KEY_VARIABLE
 
-LAST_LINE_S = 1.0
-"""How long an interrupted run may take to end a line on a slow pipe (*choice*)."""
+from .exits import CommandError
+from .files import create, lock, sync_folder
+from .inputs import LineId
+from .known import KnownIds, number_of, storable
+from .lines import LineWriter, Output
+from .recovery import Recovery, Resume, mend
+from .syncer import Syncer
 
-_LINE_ENDS = b"\r\n"
-_BOM = b"\xef\xbb\xbf"
+
+class ErrorLine(msgspec.Struct, omit_defaults=True):
+    """A line of the errors file; ``id`` makes it valid input. ``line``: that of the input."""
+
+    id: str
+    error: str
+    message: str
+    attempts: int
+    line: int | None = None
 
 
-def line_of(raw: bytes) -> bytes:
-    """Return the server's JSON as one line, without loss.
+def error_line(outcome: NotFound | Failed) -> bytes | None:
+    """Return the line that records a final failure; ``None``: another run may have more luck."""
+    if isinstance(outcome, NotFound):
+        error, message = "NotFoundError", "not found"
+    elif isinstance(outcome.error, TransientError):
+        return None
+    else:
+        error, message = type(outcome.error).__name__, str(outcome.error.args[0])
+    lead_id = outcome.lead_id
+    text = storable(str(lead_id))
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
+    line = ErrorLine(
+        id="" if key and key in text else text,
+        error=error,
+        message=message,
+        attempts=outcome.attempts,
+        line=lead_id.line if isinstance(lead_id, LineId) else None,
+    )
+    return msgspec.json.encode(line) + b"\n"
 
-    CR and LF cannot stand inside a JSON string, so they are layout; a byte order mark in
-    front is no JSON. Nothing is decoded or encoded.
+
+class Journal(Output):
+    """Records outcomes in an output file and its errors file. Make it with ``open_journal``.
+
+    ``recovery`` tells what earlier runs have recorded. An output that is new, empty and not
+    ``finished`` is removed at the end.
     """
-    return raw.removeprefix(_BOM).translate(None, _LINE_ENDS) + b"\n"
 
-
-class Journal:
-    """Writes lines to a file of its own, or to stdout. Make it with ``open_journal``.
-
-    ``lines`` counts those written whole, ``name`` is what messages call it.
-    """
-
-    def __init__(self, fd: int, path: str | None) -> None:
-        self._fd = fd
-        self._path = path
-        self._is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        self._rest = memoryview(b"")
-        self.name = path or "stdout"
-        self.lines = 0
-
-    def __enter__(self) -> Self:
-        return self
+    def __init__(
+        self,
+        leads: LineWriter,
+        errors: LineWriter | None,
+        errors_path: str,
+        recovery: Recovery,
+        *,
+        is_new: bool,
+    ) -> None:
+        self.name = leads.name
+        self.recovery = recovery
+        self.failures = recovery.failures
+        self.remark = "\n".join(recovery.describe()) or None
+        self._leads = leads
+        self._errors = errors
+        self._errors_path = errors_path
+        self._is_new = is_new
+        self._has_new_names = is_new
+        self._syncer = Syncer(self._sync, leads.name)
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._path is None:
-            return
-        os.close(self._fd)
-        if exc_info[0] is not None and not self.lines:
+        """Close the files; drop errors that are settled by now."""
+        try:
+            if self.recovery.retried and self._errors is not None:
+                self._drop_settled(self._errors)
+        finally:
+            self._close()
+
+    def _drop_settled(self, errors: LineWriter) -> None:
+        again = Recovery(self.recovery.known, Resume(retry_errors=True))
+        errors.fd = mend(errors.name, errors.fd, again.read_errors(errors.fd, errors.name))
+
+    def _close(self) -> None:
+        is_empty = not self._leads.lines and self._errors is None
+        if self._is_new and is_empty and not self.finished:
             # A run that came to nothing must not be in the way of the next one.
             with contextlib.suppress(OSError):
-                Path(self._path).unlink()
+                Path(self.name).unlink()
+        os.close(self._leads.fd)
+        if self._errors is not None:
+            os.close(self._errors.fd)
 
-    async def write(self, line: bytes) -> None:
-        """Write one line, whole or not at all.
+    @contextlib.asynccontextmanager
+    async def recording(self) -> AsyncIterator[None]:
+        """Make what is recorded within the block durable, all of it at its end.
 
         Raises:
-            OutputError: the disk is full, or writing failed otherwise.
-            OutputClosedError: the reader of the pipe is gone.
+            OutputError: the disk says that it has lost something.
         """
-        try:
-            if self._is_regular:
-                self._write_to_file(line)
-            else:
-                await self._write_to_pipe(line)
-        except BrokenPipeError:
-            raise OutputClosedError from None
-        except OSError as error:
-            raise OutputError(
-                f"Writing to {self.name} failed: {error.strerror}; it ends with the last whole "
-                "line."
-            ) from None
-        self.lines += 1
+        async with self._syncer.running():
+            yield
 
-    def _write_to_file(self, line: bytes) -> None:
-        written = 0
-        try:
-            while written < len(line):
-                written += os.write(self._fd, line[written:] if written else line)
-        except BaseException:
-            self._cut_off(written)
-            raise
+    async def write_lead(self, outcome: Found[Any], line: bytes) -> None:
+        """Write a lead's line.
 
-    def _cut_off(self, written: int) -> None:
-        """Take back the last bytes, if nobody else has written after them."""
-        end = os.lseek(self._fd, 0, os.SEEK_CUR)
-        if written and os.fstat(self._fd).st_size == end:
-            os.ftruncate(self._fd, end - written)
-            os.lseek(self._fd, end - written, os.SEEK_SET)
+        Raises:
+            OutputError: it cannot be written, or an earlier one could not be made durable.
+        """
+        self._syncer.on_line()
+        await self._leads.write(line)
+        if self.recovery.retried:
+            number = number_of(str(outcome.lead_id))
+            if number is not None and number in self.recovery.retried:
+                self.recovery.known.add_done(number)
 
-    async def _write_to_pipe(self, line: bytes) -> None:
-        self._rest = memoryview(line)
-        try:
-            await self._drain()
-        except asyncio.CancelledError:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LINE_S):
-                    await self._drain()
-            raise
+    async def write_failure(self, outcome: NotFound | Failed) -> None:
+        """Record an id whose failure is final; do nothing about the others.
 
-    async def _drain(self) -> None:
-        while self._rest:
-            await until_writable(self._fd)
-            self._rest = self._rest[os.write(self._fd, self._rest[:PIPE_BYTES]) :]
+        Raises:
+            OutputError: as above.
+        """
+        line = error_line(outcome)
+        if line is None:
+            return
+        if self._errors is None:
+            self._errors = LineWriter(create(self._errors_path), self._errors_path)
+            self._has_new_names = True
+        self._syncer.on_line()
+        await self._errors.write(line)
+
+    def make_whole(self) -> None:
+        """Take back an unfinished line, because the process is about to end."""
+        self._leads.cut_off()
+        if self._errors is not None:
+            self._errors.cut_off()
+
+    def _sync(self) -> None:
+        """Make everything durable. Runs in a thread."""
+        if self._has_new_names:
+            self._has_new_names = False
+            sync_folder(self.name)
+        os.fdatasync(self._leads.fd)
+        if self._errors is not None:
+            os.fdatasync(self._errors.fd)
 
 
-def open_journal(path: str) -> Journal:
-    """Create the output file (mode 0600, never over another), ``-`` for stdout.
+def open_journal(
+    path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
+) -> Journal:
+    """Make the output file, or go on with one; ``known`` learns which ids are done.
 
     Raises:
-        CommandError: it cannot be created.
+        CommandError: it cannot be made, exists though ``resume`` is ``None``, is used by another
+            run, or is no journal.
     """
-    if path == STDIO:
-        if sys.stdout is None:
-            raise CommandError("stdout is closed; name a file with -o.")
-        return Journal(1, None)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    if resume is None:
+        _require_nothing_there(path, errors_path)
+    fd = None if resume is None else _open_existing(path, os.O_RDWR | os.O_APPEND)
+    is_new = fd is None
+    if fd is None:
+        fd = create(path)
+    errors_fd = None
+    recovery = Recovery(known, resume or Resume())
     try:
-        return Journal(os.open(path, flags, 0o600), path)
-    except FileExistsError:
-        raise CommandError(f"{path} exists already; choose another name or remove it.") from None
+        lock(fd, path)
+        _require_same(fd, path)
+        fd = mend(path, fd, recovery.read_leads(fd, path))
+        errors_fd = _open_existing(errors_path, os.O_RDWR | os.O_APPEND)
+        if errors_fd is not None:
+            found = recovery.read_errors(errors_fd, errors_path)
+            errors_fd = mend(errors_path, errors_fd, found)
+    except BaseException:
+        os.close(fd)
+        if errors_fd is not None:
+            os.close(errors_fd)
+        if is_new:
+            Path(path).unlink(missing_ok=True)
+        raise
+    errors = None if errors_fd is None else LineWriter(errors_fd, errors_path)
+    return Journal(LineWriter(fd, path), errors, errors_path, recovery, is_new=is_new)
+
+
+def read_journal(
+    path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
+) -> Recovery:
+    """Do as ``open_journal`` does, but change nothing.
+
+    Raises:
+        CommandError: as there.
+    """
+    if resume is None:
+        _require_nothing_there(path, errors_path)
+    recovery = Recovery(known, resume or Resume())
+    fd = _open_existing(path, os.O_RDONLY)
+    if fd is not None:
+        with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
+            lock(fd, path, shared=True)
+            recovery.read_leads(fd, path)
+    fd = _open_existing(errors_path, os.O_RDONLY)
+    if fd is not None:
+        with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
+            recovery.read_errors(fd, errors_path)
+    return recovery
+
+
+def _require_nothing_there(path: str, errors_path: str) -> None:
+    if os.path.lexists(path):
+        raise CommandError(
+            f"{path} exists already; add --resume to go on with it, or choose another name."
+        )
+    if os.path.lexists(errors_path):
+        raise CommandError(
+            f"{errors_path} is left from an earlier run; add --resume to go on with it, or remove "
+            "it."
+        )
+
+
+def _open_existing(path: str, flags: int) -> int | None:
+    """Open a regular file; ``None`` when there is none."""
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its reader
     except FileNotFoundError:
-        raise CommandError(f"There is no folder for {path}; make it, or choose another.") from None
+        return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{path} cannot be made: {reason}; choose another name.") from None
+        raise CommandError(f"{path} cannot be opened: {reason}; choose another name.") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise CommandError(f"{path} is no regular file; choose another name.")
+    return fd
+
+
+def _require_same(fd: int, path: str) -> None:
+    """Check that the file was not replaced or removed before it was locked."""
+    try:
+        same = os.path.samestat(os.fstat(fd), Path(path).stat())
+    except OSError:
+        same = False
+    if not same:
+        raise CommandError(f"{path} was changed by another run; start again.")

@@ -59,6 +59,17 @@ class Connection:
     log_level: ShownLogLevel = "warning"
     """Log debug, info, warning or error."""
 
+    def rate_limit(self) -> RateLimit:
+        """Return the limit that is kept.
+
+        Raises:
+            CommandError: there is no such share.
+        """
+        try:
+            return RateLimit(share=self.rate_share)
+        except ConfigurationError as error:
+            raise CommandError(_name_option(str(error))) from None
+
     def client(self) -> InstantlyClient[Lead]:
         """Make the client that these options and the environment describe.
 
@@ -80,7 +91,7 @@ class Connection:
                 key,
                 base_url=base_url,
                 workspace=self.workspace,
-                rate_limit=RateLimit(share=self.rate_share),
+                rate_limit=self.rate_limit(),
                 retry=RetryPolicy(breaker_patience_s=self.patience),
                 concurrency=self.concurrency,
             )

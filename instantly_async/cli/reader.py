@@ -1,11 +1,10 @@
-"""``IdReader``: chunks of bytes to lines to ids, each valid id once. No I/O."""
+"""``IdReader``: chunks of bytes to lines to ids, each one that is to be fetched. No I/O."""
 
 from collections.abc import Iterator
 
-from instantly_async.protocol import wire_id
-
 from .exits import InputError
 from .inputs import CsvFormat, Format, InputFormat, JsonLinesFormat, LineId, TextFormat
+from .known import KnownIds, Verdict
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """Longest line that is read (*choice*): a lead has at most 1 MiB."""
@@ -17,21 +16,25 @@ class IdReader:
     """Splits chunks into lines, and lines into ids; leaves duplicates out and counts them.
 
     Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs,
-    whatever their case; what is no UUID is never a duplicate, so that each such line is
-    reported. Memory: about 120 bytes per different id, and one line.
+    whatever their case. ``known`` says which are done already; it may be passed from reader
+    to reader, each of which begins the input anew. Memory: that of ``known``, and one line.
 
     Raises, from both methods:
         InputError: a line is not UTF-8, too long, or not of the format.
     """
 
-    def __init__(self, form: InputFormat, name: str, column: str | None = None) -> None:
+    def __init__(
+        self, form: InputFormat, name: str, column: str | None = None, known: KnownIds | None = None
+    ) -> None:
         self._name = name
         self._format = _make_format(form, name, column)
         self._rest = b""
-        self._seen: set[int] = set()
+        self._known = known or KnownIds()
+        self._known.begin()
         self.lines = 0
         self.yielded = 0
         self.duplicates = 0
+        self.done = 0
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids of the lines that this chunk completes."""
@@ -57,11 +60,14 @@ class IdReader:
         lead_id = self._format.feed(self._decode(line), self.lines)
         if lead_id is None:
             return
-        if self._is_duplicate(lead_id):
-            self.duplicates += 1
-            return
-        self.yielded += 1
-        yield lead_id
+        match self._known.judge(lead_id):
+            case Verdict.NEW:
+                self.yielded += 1
+                yield lead_id
+            case Verdict.DUPLICATE:
+                self.duplicates += 1
+            case Verdict.DONE:
+                self.done += 1
 
     def _decode(self, line: bytes) -> str:
         if self.lines == 1:
@@ -72,16 +78,6 @@ class IdReader:
             raise InputError(
                 f"Line {self.lines} of {self._name} is not UTF-8; save the file as UTF-8."
             ) from None
-
-    def _is_duplicate(self, lead_id: LineId) -> bool:
-        wire = wire_id(lead_id)
-        if wire is None:
-            return False
-        number = int(wire.replace("-", ""), 16)
-        if number in self._seen:
-            return True
-        self._seen.add(number)
-        return False
 
 
 def _make_format(form: InputFormat, name: str, column: str | None) -> Format:

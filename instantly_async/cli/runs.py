@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 from instantly_async.client import InstantlyClient
-from instantly_async.errors import InstantlyError
+from instantly_async.errors import InstantlyError, TransientError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound, Outcome
 from instantly_async.stats import Stats
@@ -19,27 +20,39 @@ from instantly_async.stream import LeadStream, Strategy
 from . import exits
 from .exits import CommandError, OutputClosedError
 from .inputs import LineId
-from .journal import Journal, line_of
+from .lines import Output, line_of
 from .progress import Display, Tally, summary
 from .sources import IdSource
 from .terminal import Terminal
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F{}-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+DRAIN_S = 5.0
+"""How long a stopped run may take to finish what is in flight, in seconds (*choice*)."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Run:
     """What ``fetch`` needs.
 
-    ``journal=None``: leads go nowhere. ``quiet``: neither progress nor summary.
+    ``line_of`` makes a line of the server's JSON. ``quiet``:
+    neither progress nor summary. ``names_invalid``: ids that are none have not been named yet.
+    ``again`` is the command that goes on with what is unfinished, ``None`` when there is none.
     """
 
     client: InstantlyClient[Lead]
     source: IdSource
-    journal: Journal | None
+    output: Output
     terminal: Terminal
+    line_of: Callable[[bytes], bytes] = line_of
     strategy: Strategy = "get"
     quiet: bool = False
+    names_invalid: bool = True
+    again: str | None = None
+    stopped: bool = field(default=False, init=False)
+    transient: int = field(default=0, init=False)
 
     async def fetch(self) -> int:
         """Fetch every id of the source; return the exit code of a run that came to its end.
@@ -49,44 +62,64 @@ class Run:
             OutputClosedError: nobody reads the output any more.
             RunError: nothing more can be fetched.
         """
-        with self.journal or contextlib.nullcontext():
-            stats = await self._stream()
-            if self.source.error is not None:
-                raise self.source.error
-        return exits.ALL_FOUND if stats.found == stats.requested else exits.INCOMPLETE
-
-    async def _stream(self) -> Stats:
+        if self.output.remark is not None and not self.quiet:
+            self.terminal.say(self.output.remark)
         tally = Tally(time.monotonic)
-        async with self.client:
-            stream = self.client.stream_leads(
-                self.source.ids(), strategy=self.strategy, keep_raw=True
+        stream = self.client.stream_leads(self.source.ids(), strategy=self.strategy, keep_raw=True)
+        ended = False
+        try:
+            async with self.output.recording(), self.client, stream, self._display(stream):
+                async for outcome in stream:
+                    await self._record(outcome)
+                    tally.add(outcome)
+            ended = self.source.error is None and not self.stopped
+        finally:
+            self.output.finished = ended
+            self._report(stream.stats, tally, ended=ended)
+        if self.source.error is not None:
+            raise self.source.error
+        all_found = stream.stats.found == stream.stats.requested and not self.output.failures
+        return exits.ALL_FOUND if all_found else exits.INCOMPLETE
+
+    def stop(self) -> None:
+        """Ask for no more leads, and finish those in flight."""
+        self.stopped = True
+        self.source.stop()
+        if not self.quiet:
+            self.terminal.say(
+                f"Stopping: leads in flight get {DRAIN_S:.0f} s; a second signal ends at once."
             )
-            try:
-                async with stream, self._display(stream):
-                    async for outcome in stream:
-                        await self._record(outcome)
-                        tally.add(outcome)
-            finally:
-                if not self.quiet:
-                    text = summary(stream.stats, tally, self.source.duplicates)
-                    self.terminal.say(text)
-        return stream.stats
+
+    def leave(self) -> None:
+        """Leave the output and the terminal in order, because the process is about to end."""
+        self.output.make_whole()
+        self.terminal.restore()
 
     @contextlib.asynccontextmanager
     async def _display(self, stream: LeadStream[Lead]) -> AsyncIterator[None]:
         if self.quiet or not self.terminal.is_live:
             yield
             return
-        self.source.count()
         display = Display(self.terminal, lambda: stream.stats, lambda: self.source.total)
         async with display.live():
             yield
 
     async def _record(self, outcome: Outcome[Lead]) -> None:
-        if not isinstance(outcome, Found):
+        if isinstance(outcome, Found):
+            await self.output.write_lead(outcome, self.line_of(outcome.raw or b""))  # keep_raw
+            return
+        if isinstance(outcome, Failed) and isinstance(outcome.error, TransientError):
+            self.transient += 1
+        if self.names_invalid or outcome.attempts:
             self.terminal.say(trouble(outcome))
-        elif self.journal is not None:
-            await self.journal.write(line_of(outcome.raw or b""))  # there: keep_raw
+        await self.output.write_failure(outcome)
+
+    def _report(self, stats: Stats, tally: Tally, *, ended: bool) -> None:
+        if self.quiet:
+            return
+        self.terminal.say(summary(stats, tally, self.source.duplicates))
+        if self.again is not None and not (ended and not self.transient):
+            self.terminal.say(f"Go on with: {self.again}")
 
 
 def trouble(outcome: NotFound | Failed) -> str:
@@ -95,20 +128,40 @@ def trouble(outcome: NotFound | Failed) -> str:
     if isinstance(outcome, NotFound):
         return f"not found: {lead_id}"
     if not outcome.attempts and isinstance(lead_id, LineId):
-        # What is no id could be an email or a key: only what looks like an id is shown.
-        shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
-        return f"invalid: {shown}in line {lead_id.line} (a lead id is a UUID)"
+        return invalid(lead_id)
     reason = outcome.error.args[0]
     return f"failed: {lead_id}: {reason} (attempts: {outcome.attempts})"
 
 
-def run(main: Coroutine[Any, Any, int], terminal: Terminal) -> int:
+def invalid(lead_id: LineId) -> str:
+    """Name the line of an id that is none; its text only if it looks like one.
+
+    It could be an email or a key.
+    """
+    shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
+    return f"invalid: {shown}in line {lead_id.line} (a lead id is a UUID)"
+
+
+def run_job(job: Run) -> int:
+    """Run ``fetch`` of a job; a signal lets it come to its end."""
+    return run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+
+
+def run(
+    main: Coroutine[Any, Any, int],
+    terminal: Terminal,
+    *,
+    stop: Callable[[], None] | None = None,
+    leave: Callable[[], None] | None = None,
+) -> int:
     """Run a command's coroutine; return its exit code, or that of what ended it.
 
-    The first SIGINT or SIGTERM cancels it (128 + number); the second one is not held up.
+    The first SIGINT or SIGTERM calls ``stop``, so that it can come to its end, and cancels it
+    after ``DRAIN_S``; without ``stop`` at once. The second one calls ``leave`` and ends the
+    process. Either way the code is 128 + number.
     """
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        return runner.run(_until_signal(guarded(main, terminal)))
+        return runner.run(_until_signal(guarded(main, terminal), stop, leave))
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
@@ -130,25 +183,44 @@ async def guarded(main: Coroutine[Any, Any, int], terminal: Terminal) -> int:
         return exits.code_of(error)
 
 
-async def _until_signal(main: Coroutine[Any, Any, int]) -> int:
+async def _until_signal(
+    main: Coroutine[Any, Any, int],
+    stop: Callable[[], None] | None,
+    leave: Callable[[], None] | None,
+) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
     caught: list[int] = []
 
-    def stop(number: int) -> None:
+    def on_first(number: int) -> None:
         caught.append(number)
-        remove()
-        task.cancel()
+        remove_handlers()
+        for each in _SIGNALS:
+            signal.signal(each, on_second)
+        if stop is None:
+            task.cancel()
+        else:
+            stop()
+            loop.call_later(DRAIN_S, task.cancel)
 
-    def remove() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+    def on_second(number: int, _frame: object) -> None:
+        # Between two bytecodes of the main thread, whatever the loop is busy with.
+        if leave is not None:
+            leave()
+        os._exit(exits.SIGNAL_BASE + number)
+
+    def remove_handlers() -> None:
+        for number in _SIGNALS:
             loop.remove_signal_handler(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on_first, number)
     code = exits.GAVE_UP
     try:
         with contextlib.suppress(asyncio.CancelledError):
             code = await task
     finally:
-        remove()
+        remove_handlers()
+        for each, handler in previous.items():
+            signal.signal(each, handler)
     return exits.SIGNAL_BASE + caught[0] if caught else code

@@ -4,14 +4,20 @@ Regular files are read in place, whatever else has to be waited for is polled. K
 nothing about lines.
 """
 
+import asyncio
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Collection
-from typing import Protocol, Self
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
+
+from instantly_async.protocol import wire_id
 
 from .exits import InputError
 from .inputs import InputFormat, LineId, format_of
+from .known import KnownIds, Verdict
 from .polling import until_readable
 from .reader import IdReader
 
@@ -26,97 +32,163 @@ class IdSource(Protocol):
     """Where the ids of a run come from.
 
     ``ids()`` is passed to ``stream_leads``. ``error`` is what ended it early, so that leads
-    already asked for are finished before it is reported.
+    already asked for are finished before it is reported. ``total`` is how many ids it will
+    yield, ``None`` when nobody knows.
     """
 
     error: InputError | None
+    total: int | None
 
     def ids(self) -> AsyncIterator[str]:
         """Yield the ids as they are needed."""
 
-    def count(self) -> None:
-        """Make ``total`` known, if that is cheap."""
-
-    @property
-    def total(self) -> int | None:
-        """How many ids there will be at most, exact at the end; ``None``: nobody knows."""
+    def stop(self) -> None:
+        """Yield no more."""
 
     @property
     def duplicates(self) -> int:
         """Ids left out because they came before."""
 
+    @property
+    def done(self) -> int:
+        """Ids left out because they are done."""
+
 
 class GivenIds:
-    """Ids that are known already."""
+    """Ids that are known already; those that are ``known`` to be done are left out."""
 
     error: InputError | None = None
     duplicates = 0
 
-    def __init__(self, ids: Collection[str]) -> None:
+    def __init__(self, ids: Collection[str], known: KnownIds | None = None) -> None:
         self._ids = ids
-        self.total = len(ids)
+        self._known = known or KnownIds()
+        self._stopped = False
+        self.done = 0
+        self.total: int | None = len(ids)
 
     async def ids(self) -> AsyncIterator[str]:
         """Yield them."""
-        for lead_id in self._ids:
+        self._known.begin()
+        to_fetch = [each for each in self._ids if self._known.judge(each) is not Verdict.DONE]
+        self.total = len(to_fetch)
+        self.done = len(self._ids) - self.total
+        for lead_id in to_fetch:
+            if self._stopped:
+                return
             yield lead_id
 
-    def count(self) -> None:
-        """Do nothing: ``total`` is known."""
+    def stop(self) -> None:
+        """Yield no more."""
+        self._stopped = True
+
+
+class Survey(NamedTuple):
+    """What an input holds: ids ``to_fetch``, those that are ``invalid``, and those left out."""
+
+    to_fetch: int
+    invalid: int
+    duplicates: int
+    done: int
 
 
 class FileOfIds:
     """The ids of a file, a pipe or a terminal. Implements ``IdSource``."""
 
-    def __init__(self, fd: int, reader: IdReader, name: str) -> None:
+    total: int | None = None
+
+    def __init__(self, fd: int, make_reader: Callable[[], IdReader], name: str) -> None:
         self._fd = fd
         self._name = name
-        self._is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        self._line_count: int | None = None
-        self._reader = reader
+        self._make_reader = make_reader
+        self._reader = make_reader()
+        self._reading: asyncio.Future[None] | None = None
+        self._stopped = False
+        self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
         self.error: InputError | None = None
 
     async def ids(self) -> AsyncIterator[LineId]:
         """Yield the ids as they are needed; read one chunk ahead at most."""
+        self._reader = self._make_reader()
         try:
             while chunk := await self._read():
                 for lead_id in self._reader.feed(chunk):
+                    if self._stopped:
+                        return
                     yield lead_id
-            for lead_id in self._reader.finish():
+            for lead_id in () if self._stopped else self._reader.finish():
                 yield lead_id
         except InputError as error:
             self.error = error
 
     async def _read(self) -> bytes:
+        if not self.is_regular:
+            self._reading = asyncio.ensure_future(until_readable(self._fd))
+            try:
+                await self._reading
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+            except OSError as error:
+                raise self._unreadable(error) from None
+        return b"" if self._stopped else self._read_now()
+
+    def _read_now(self) -> bytes:
         try:
-            if not self._is_regular:
-                await until_readable(self._fd)
             return os.read(self._fd, CHUNK_BYTES)
         except OSError as error:
-            raise InputError(f"{self._name} cannot be read on: {error.strerror}.") from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"{self._name} cannot be read on: {error.strerror}.")
+
+    def stop(self) -> None:
+        """Yield no more, and wait no longer for what a pipe may bring."""
+        self._stopped = True
+        if self._reading is not None:
+            self._reading.cancel()
 
     @property
     def duplicates(self) -> int:
         """Ids left out because they came before."""
         return self._reader.duplicates
 
-    def count(self) -> None:
-        """Count the lines of a regular file, so that ``total`` is known."""
-        if not self._is_regular:
-            return
-        count, offset, last = 0, os.lseek(self._fd, 0, os.SEEK_CUR), b"\n"
-        while chunk := os.pread(self._fd, 16 * CHUNK_BYTES, offset):
-            count += chunk.count(b"\n")
-            offset += len(chunk)
-            last = chunk
-        self._line_count = count + (not last.endswith(b"\n"))
-
     @property
-    def total(self) -> int | None:
-        """As in ``IdSource``."""
-        if self._line_count is None:
-            return None
-        return max(0, self._line_count - self._reader.lines) + self._reader.yielded
+    def done(self) -> int:
+        """Ids left out because they are done."""
+        return self._reader.done
+
+    def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
+        """Read the whole input beforehand; ``on_invalid`` gets each id that is no UUID.
+
+        A regular file is read from its beginning again afterwards, and ``total`` is known;
+        from a pipe nothing is left.
+
+        Raises:
+            InputError: something in it is wrong.
+        """
+        reader, invalid = self._make_reader(), 0
+        offset = os.lseek(self._fd, 0, os.SEEK_CUR) if self.is_regular else 0
+        for lead_id in self._all_of(reader):
+            if wire_id(lead_id) is None:
+                invalid += 1
+                on_invalid(lead_id)
+        if self.is_regular:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+        self.total = reader.yielded
+        return Survey(reader.yielded - invalid, invalid, reader.duplicates, reader.done)
+
+    def _all_of(self, reader: IdReader) -> Iterator[LineId]:
+        while chunk := self._read_now():
+            yield from reader.feed(chunk)
+        yield from reader.finish()
+
+    def is_file(self, path: str) -> bool:
+        """Whether this is the file at that path."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), Path(path).stat())
+        except (OSError, ValueError):
+            return False
 
     def __enter__(self) -> Self:
         return self
@@ -126,21 +198,23 @@ class FileOfIds:
             os.close(self._fd)
 
 
-def open_source(path: str, form: InputFormat | None, column: str | None) -> FileOfIds:
+def open_source(
+    path: str, form: InputFormat | None, column: str | None, known: KnownIds | None = None
+) -> FileOfIds:
     """Open the file of ids, ``-`` for stdin.
 
     Raises:
         InputError: it cannot be opened, or the options do not fit together.
     """
     name = "stdin" if path == STDIO else path
-    reader = IdReader(
-        form or ("csv" if column and path == STDIO else format_of(path)), name, column
-    )
+    form = form or ("csv" if column and path == STDIO else format_of(path))
+    make_reader = partial(IdReader, form, name, column, known or KnownIds())
+    make_reader()  # complains about options
     if path == STDIO:
         if sys.stdin is None:
             raise InputError("stdin is closed; name a file with ids.")
-        return FileOfIds(0, reader, name)
-    return FileOfIds(_open(path), reader, name)
+        return FileOfIds(0, make_reader, name)
+    return FileOfIds(_open(path), make_reader, name)
 
 
 def _open(path: str) -> int:

@@ -40,6 +40,11 @@ class Terminal:
         """Print one line; control characters, which could come from a file, are masked."""
         self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
+    def restore(self) -> None:
+        """Show the cursor again, which a progress line hides."""
+        if self.is_live:
+            self.console.show_cursor()
+
 
 class _TerminalHandler(logging.Handler):
     def __init__(self, terminal: Terminal) -> None:

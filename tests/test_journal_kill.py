@@ -1,0 +1,45 @@
+"""Killed at any instant and run again, the command gets every lead exactly once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, lead_ids, lead_json
+
+INPUTS = {"get": list(lead_ids(150)), "list": list(lead_ids(1200))}
+UNKNOWN = set(INPUTS["list"][::100])
+KILLS = 210
+
+pytestmark = pytest.mark.fake_instantly(rate_limit=None)
+
+
+def test_row_31_kill_9_at_any_time_and_torn_lines(
+    fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    fake_instantly.unknown = UNKNOWN
+    for strategy, ids in INPUTS.items():
+        (tmp_path / strategy).write_text("\n".join([*ids, "no id", "no id", ""]))
+    command = [sys.executable, str(Path(__file__).with_name("killer.py")), str(tmp_path)]
+    result = subprocess.run([*command, str(KILLS)], check=True, capture_output=True, text=True)
+    happened = json.loads(result.stdout.splitlines()[-1])
+    assert happened["kills"] >= 200
+    assert happened["torn"] >= 50
+    assert set(happened["codes"]) == {3}
+    for strategy, output in happened["outputs"]:
+        check(INPUTS[strategy], Path(output))
+
+
+def check(ids: list[str], output: Path) -> None:
+    leads = [json.loads(line) for line in output.read_bytes().splitlines()]
+    assert sorted(lead["id"] for lead in leads) == sorted(set(ids) - UNKNOWN)
+    for lead in leads:  # by list some names within the payload differ
+        lead["payload"] = None
+        assert lead == json.loads(lead_json(lead["id"])) | {"payload": None}
+    lines = output.with_name(f"{output.name}.errors.jsonl").read_bytes().splitlines()
+    failed = sorted(json.loads(line)["id"] for line in lines)
+    assert failed == sorted([*UNKNOWN.intersection(ids), "no id", "no id"])
