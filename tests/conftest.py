@@ -1,3 +1,3 @@
 """Load the package's own pytest plugin (its entry point is off, see pyproject.toml)."""
 
-pytest_plugins = ["instantly_async.testing.plugin"]
+pytest_plugins = ["instantly_async.testing.plugin", "commands"]

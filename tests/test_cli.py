@@ -5,8 +5,6 @@ Pipes, signals, terminals and missing packages need a process of their own.
 
 import asyncio
 import errno
-import json
-import logging
 import os
 import pty
 import re
@@ -14,13 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
+from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
 from instantly_async.cli.fake import fake_process
@@ -34,85 +31,10 @@ from instantly_async.outcomes import Failed, NotFound
 from instantly_async.stats import Recorder, Stats
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids, lead_json
 
-IDS = list(lead_ids(6))
-MODULE = [sys.executable, "-m", "instantly_async.cli"]
-
-pytestmark = pytest.mark.fake_instantly(rate_limit=None)
-
-
-class Result(NamedTuple):
-    code: int
-    out: bytes
-    err: str
-
-    @property
-    def found(self) -> list[str]:
-        """The ids on stdout, sorted."""
-        return ids_in(self.out)
-
-
-Command = Callable[..., Result]
-
-
-def ids_in(lines: bytes) -> list[str]:
-    assert not lines or lines.endswith(b"\n")
-    return sorted(json.loads(line)["id"] for line in lines.splitlines())
-
-
-@pytest.fixture(autouse=True)
-def _environment(fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
-    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
-    logger = logging.getLogger("instantly_async")
-    yield
-    logger.handlers.clear()
-    logger.setLevel(logging.NOTSET)
-    logger.propagate = True
-
-
-@pytest.fixture
-def command(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run the command in this process; the real stdin and stdout are files and pipes."""
-
-    def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
-        monkeypatch.setattr(sys, "argv", ["instantly-async", *map(str, arguments)])
-        if stdin is None:
-            code = main()
-        else:
-            with piped_stdin(stdin):
-                code = main()
-        out, err = capfdbinary.readouterr()
-        assert DEFAULT_API_KEY not in err.decode()
-        assert "Traceback" not in err.decode()
-        return Result(code, out, err.decode())
-
-    return run
-
-
-class piped_stdin:  # noqa: N801 - reads as the context manager it is
-    """Feed bytes through a pipe to file descriptor 0."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __enter__(self) -> None:
-        self._saved = os.dup(0)
-        reader, writer = os.pipe()
-        os.dup2(reader, 0)
-        os.close(reader)
-        os.write(writer, self._data)
-        os.close(writer)
-
-    def __exit__(self, *exc_info: object) -> None:
-        os.dup2(self._saved, 0)
-        os.close(self._saved)
-
-
-@pytest.fixture
-def ids_file(tmp_path: Path) -> Path:
-    path = tmp_path / "ids.txt"
-    path.write_text("\n".join(IDS))
-    return path
+pytestmark = [
+    pytest.mark.fake_instantly(rate_limit=None),
+    pytest.mark.usefixtures("environment"),
+]
 
 
 # --- get ---------------------------------------------------------------------------------
@@ -577,13 +499,6 @@ def read_terminal(fd: int) -> bytes:
         return os.read(fd, 65536)
     except OSError:  # EIO: nobody has the other side open any more
         return b""
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_extra_is_missing() -> None:

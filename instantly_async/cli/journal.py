@@ -16,7 +16,6 @@ import msgspec
 
 from instantly_async.errors import TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
-from instantly_async.settings import API_KEY_VARIABLE
 
 from .exits import CommandError
 from .files import create, lock, sync_folder
@@ -46,10 +45,8 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
     else:
         error, message = type(outcome.error).__name__, str(outcome.error.args[0])
     lead_id = outcome.lead_id
-    text = storable(str(lead_id))
-    key = os.environ.get(API_KEY_VARIABLE, "").strip()
     line = ErrorLine(
-        id="" if key and key in text else text,
+        id=storable(str(lead_id)),
         error=error,
         message=message,
         attempts=outcome.attempts,

@@ -1,9 +1,11 @@
 """``KnownIds``: which ids are done already, and which came before in this input."""
 
+import os
 from collections import Counter
 from enum import Enum
 
 from instantly_async.protocol import wire_id
+from instantly_async.settings import API_KEY_VARIABLE
 
 
 class Verdict(Enum):
@@ -80,5 +82,9 @@ class KnownIds:
 
 
 def storable(text: str) -> str:
-    """Return the text as JSON can hold it: without half a surrogate pair."""
-    return text.encode(errors="replace").decode()
+    """Return the text of an id as a file may hold it.
+
+    Without half a surrogate pair, and not at all if somebody has pasted the API key into it.
+    """
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
+    return "" if key and key in text else text.encode(errors="replace").decode()

@@ -1,0 +1,102 @@
+"""Fixtures that run the command in this process, against a fake server; and their like."""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from instantly_async.cli import main
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, lead_ids
+
+IDS = list(lead_ids(6))
+MODULE = [sys.executable, "-m", "instantly_async.cli"]
+
+
+class Result(NamedTuple):
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def found(self) -> list[str]:
+        """The ids on stdout, sorted."""
+        return ids_in(self.out)
+
+
+Command = Callable[..., Result]
+
+
+def ids_in(lines: bytes) -> list[str]:
+    assert not lines or lines.endswith(b"\n")
+    return sorted(json.loads(line)["id"] for line in lines.splitlines())
+
+
+@pytest.fixture
+def environment(fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    logger = logging.getLogger("instantly_async")
+    yield
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
+@pytest.fixture
+def command(
+    environment: None, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Run the command in this process; the real stdin and stdout are files and pipes."""
+
+    def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+        monkeypatch.setattr(sys, "argv", ["instantly-async", *map(str, arguments)])
+        if stdin is None:
+            code = main()
+        else:
+            with piped_stdin(stdin):
+                code = main()
+        out, err = capfdbinary.readouterr()
+        assert DEFAULT_API_KEY not in err.decode()
+        assert "Traceback" not in err.decode()
+        return Result(code, out, err.decode())
+
+    return run
+
+
+class piped_stdin:  # noqa: N801 - reads as the context manager it is
+    """Feed bytes through a pipe to file descriptor 0."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __enter__(self) -> None:
+        self._saved = os.dup(0)
+        reader, writer = os.pipe()
+        os.dup2(reader, 0)
+        os.close(reader)
+        os.write(writer, self._data)
+        os.close(writer)
+
+    def __exit__(self, *exc_info: object) -> None:
+        os.dup2(self._saved, 0)
+        os.close(self._saved)
+
+
+@pytest.fixture
+def ids_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(IDS))
+    return path
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,603 @@
+"""What stands in the output is done, what does not is fetched, and nothing else is touched."""
+
+import asyncio
+import errno
+import fcntl
+import json
+import os
+import resource
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from commands import IDS, MODULE, Command, ids_in
+from hypothesis import given
+from hypothesis import strategies as st
+from virtual_loop import run_virtual
+
+from instantly_async.cli import files, journal
+from instantly_async.cli.exits import CommandError, InputError, OutputError
+from instantly_async.cli.journal import error_line, open_journal
+from instantly_async.cli.known import KnownIds, Verdict, number_of
+from instantly_async.cli.reader import MAX_LINE_BYTES
+from instantly_async.cli.recovery import Resume
+from instantly_async.cli.syncer import SYNC_LINES, SYNC_S, Syncer
+from instantly_async.errors import DecodeError, ServerError
+from instantly_async.outcomes import Failed, NotFound
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_json
+
+LINES = [lead_json(lead_id) + b"\n" for lead_id in IDS]
+
+pytestmark = pytest.mark.fake_instantly(rate_limit=None)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "leads.jsonl"
+
+
+@pytest.fixture
+def errors(output: Path) -> Path:
+    return output.with_name("leads.jsonl.errors.jsonl")
+
+
+def asked(fake: FakeInstantly) -> list[str]:
+    return sorted(str(request.lead_id) for request in fake.requests)
+
+
+def failed_in(errors: Path) -> list[tuple[str, str]]:
+    lines = [json.loads(line) for line in errors.read_bytes().splitlines()]
+    return sorted((line["id"], line["error"]) for line in lines)
+
+
+# --- going on ----------------------------------------------------------------------------
+
+
+def test_only_what_is_missing_is_fetched(
+    command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
+) -> None:
+    output.write_bytes(b"".join(LINES[:4]))
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert result.code == 0
+    assert asked(fake_instantly) == IDS[4:]
+    assert output.read_bytes().startswith(b"".join(LINES[:4]))
+    assert ids_in(output.read_bytes()) == IDS
+    assert "Going on after 4 leads and 0 failed ids.\n" in result.err
+
+
+@pytest.mark.parametrize("before", [None, b""])
+def test_resume_may_be_the_beginning(
+    command: Command, ids_file: Path, output: Path, before: bytes | None
+) -> None:
+    """So that a nightly job can always say it."""
+    if before is not None:
+        output.write_bytes(before)
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert (result.code, ids_in(output.read_bytes())) == (0, IDS)
+    assert "Going on" not in result.err
+
+
+def test_when_all_is_done_nothing_is_asked(
+    command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
+) -> None:
+    output.write_bytes(b"".join(LINES))
+    assert command("fetch", ids_file, "-o", output, "--resume", "--quiet") == (0, b"", "")
+    assert not fake_instantly.requests
+
+
+def test_demo_can_go_on(command: Command, output: Path) -> None:
+    output.write_bytes(LINES[0])
+    assert command("demo", "--count", "5", "-o", output, "--resume", "--quiet").code == 0
+    assert ids_in(output.read_bytes()) == IDS[:5]
+
+
+def test_row_31_a_torn_line_is_cut_off_and_fetched_again(
+    command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
+) -> None:
+    output.write_bytes(LINES[0] + LINES[1][:-1])
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert (result.code, ids_in(output.read_bytes())) == (0, IDS)
+    assert asked(fake_instantly) == IDS[1:]
+    torn = f"{output} ended within a line; its {len(LINES[1]) - 1} bytes are cut off"
+    assert result.err.startswith(torn)
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b"{", LINES[1][:100]])
+def test_what_a_lost_write_leaves_is_no_other_file(output: Path, tail: bytes) -> None:
+    """Power loss may leave zeros in place of what was to be written."""
+    output.write_bytes(tail)
+    with open_journal(str(output), f"{output}.errors", KnownIds(), Resume()):
+        assert output.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"some text", b"some text\n", b"id,email\n1,2\n", b"{}\n", b'{"id": 7}\n', b"x" * 9_000_000],
+)
+@pytest.mark.parametrize("option", ["--resume", "--repair"])
+def test_a_file_that_is_no_journal_is_not_touched(
+    command: Command, ids_file: Path, output: Path, content: bytes, option: str
+) -> None:
+    output.write_bytes(content)
+    result = command("fetch", ids_file, "-o", output, option)
+    assert result.code == 2
+    assert "so it is not touched; choose another name." in result.err
+    assert output.read_bytes() == content
+
+
+BAD = [b"\0\0\0\n", b'{"id": "x"}\n', b"{\n", b"[1]\n", b"x" * (MAX_LINE_BYTES + 9) + b"\n"]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[f"{line[:9]!r}" for line in BAD])
+def test_a_bad_line_is_refused_by_its_offset_and_repaired_on_demand(
+    command: Command, ids_file: Path, output: Path, bad: bytes, fake_instantly: FakeInstantly
+) -> None:
+    content = LINES[0] + bad + b"\n" + LINES[1] + bad + LINES[2][:7]
+    output.write_bytes(content)
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    where = f"The line of {output} that begins at byte {len(LINES[0])} is no lead (and 1 more)"
+    assert result == (2, b"", f"{where}; mend it, or add --repair to drop it.\n")
+    assert output.read_bytes() == content
+    result = command("fetch", ids_file, "-o", output, "--repair")
+    assert result.code == 0
+    assert f"{output}: lines dropped that were no leads: 2.\n" in result.err
+    assert output.read_bytes().startswith(LINES[0] + b"\n" + LINES[1])
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert sorted(output.read_bytes().split(b"\n")) == sorted(
+        [b"", b"", *(line[:-1] for line in LINES)]
+    )
+    assert asked(fake_instantly) == IDS[2:]
+
+
+def test_odd_but_whole_lines_are_leads(
+    command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
+) -> None:
+    """Half a surrogate pair, a byte order mark, an id in capitals; and a blank line is nothing."""
+    odd = b'\xef\xbb\xbf{"a": "\\ud83d", "id": "%s"}\n\r\n' % IDS[0].upper().encode()
+    output.write_bytes(odd)
+    assert command("fetch", ids_file, "-o", output, "--resume").code == 0
+    assert asked(fake_instantly) == IDS[1:]
+    assert output.read_bytes().startswith(odd)
+
+
+# --- failed ids --------------------------------------------------------------------------
+
+
+def test_final_failures_are_recorded_and_valid_input(
+    command: Command, output: Path, errors: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """Transient ones are not recorded, so they are asked for again, and the command is named."""
+    fake_instantly.unknown = {IDS[0]}
+    fake_instantly.script(IDS[1], Fault.status(400))
+    fake_instantly.script(IDS[2], *[Fault.body(b"{")] * 9)
+    fake_instantly.script(IDS[3], *[Fault.status(404, b"no route")] * 9)
+    ids = tmp_path / "my ids.txt"
+    ids.write_text("\n".join([*IDS, "no id"]))
+    result = command("fetch", ids, "-o", output)
+    assert result.code == 3
+    expected = [
+        (IDS[0], "NotFoundError"),
+        (IDS[1], "RequestRejectedError"),
+        (IDS[2], "DecodeError"),
+        ("no id", "InvalidLeadIdError"),
+    ]
+    assert failed_in(errors) == expected
+    assert errors.stat().st_mode & 0o777 == 0o600
+    assert f"Go on with: instantly-async fetch '{ids}' -o {output} --resume\n" in result.err
+    assert json.loads(errors.read_bytes().splitlines()[0])["line"] == 7  # needs no answer
+
+    fake_instantly.reset()
+    result = command("fetch", ids, "-o", output, "--resume")
+    assert result.code == 3
+    assert asked(fake_instantly) == [IDS[3]]
+    assert "Going on after 2 leads and 4 failed ids." in result.err
+    assert "Go on with" not in result.err
+    assert failed_in(errors) == expected
+
+    fake_instantly.reset()
+    assert command("fetch", errors, "-o", tmp_path / "again").code == 3
+    assert asked(fake_instantly) == IDS[:3]
+
+
+def test_failed_ids_can_be_asked_for_again(
+    command: Command, output: Path, errors: Path, ids_file: Path, fake_instantly: FakeInstantly
+) -> None:
+    """Who is found then is no failure any more; who is not stands there once, as of now."""
+    fake_instantly.unknown = {IDS[0], IDS[1]}
+    assert command("fetch", ids_file, "-o", output).code == 3
+    fake_instantly.unknown = set()
+    fake_instantly.reset()
+    fake_instantly.script(IDS[1], Fault.status(400))
+    assert command("fetch", ids_file, "-o", output, "--retry-errors").code == 3
+    assert asked(fake_instantly) == IDS[:2]
+    assert failed_in(errors) == [(IDS[1], "RequestRejectedError")]
+    assert ids_in(output.read_bytes()) == [IDS[0], *IDS[2:]]
+    assert command("fetch", ids_file, "-o", output, "--retry-errors").code == 0
+    assert errors.read_bytes() == b""
+    assert ids_in(output.read_bytes()) == IDS
+
+
+def test_errors_that_a_killed_retry_has_left_are_settled(
+    command: Command, output: Path, errors: Path, ids_file: Path, fake_instantly: FakeInstantly
+) -> None:
+    """Found meanwhile, or recorded twice."""
+    output.write_bytes(b"".join(LINES[:4]))
+    lines = [
+        b'{"id":"%s","error":"%s"}\n' % (IDS[index].encode(), error)
+        for index, error in ((0, b"A"), (4, b"B"), (5, b"C"), (4, b"D"))
+    ]
+    errors.write_bytes(b"".join(lines) + b'{"id":')
+    assert command("fetch", ids_file, "-o", output, "--resume").code == 3
+    assert errors.read_bytes() == lines[2] + lines[3]
+    assert not fake_instantly.requests
+
+
+def test_a_bad_line_among_the_errors(
+    command: Command, output: Path, errors: Path, ids_file: Path
+) -> None:
+    line = b'{"id":"%s","error":"A"}\n' % IDS[0].encode()
+    output.write_bytes(LINES[1])
+    errors.write_bytes(line + b"{\n")
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert result.code == 2
+    assert f"The line of {errors} that begins at byte {len(line)} is no lead; mend it" in result.err
+    assert command("fetch", ids_file, "-o", output, "--repair").code == 3
+    assert errors.read_bytes() == line
+
+
+def test_errors_without_their_output_are_not_mixed_with_new_ones(
+    command: Command, output: Path, errors: Path, ids_file: Path
+) -> None:
+    errors.write_bytes(b'{"id":"%s","error":"A"}\n' % IDS[0].encode())
+    result = command("fetch", ids_file, "-o", output)
+    assert result.code == 2
+    assert f"{errors} is left from an earlier run; add --resume" in result.err
+    assert not output.exists()
+    assert command("fetch", ids_file, "-o", output, "--resume").code == 3
+    assert ids_in(output.read_bytes()) == IDS[1:]
+
+
+def test_the_key_does_not_get_into_the_errors(
+    command: Command, output: Path, errors: Path, tmp_path: Path
+) -> None:
+    """Somebody may have pasted it into the ids; and half a surrogate pair is no trouble."""
+    ids = tmp_path / "ids.jsonl"
+    ids.write_text(json.dumps({"id": f"key {DEFAULT_API_KEY}"}) + '\n{"id": "a\\ud83d"}\n')
+    for _ in range(2):
+        assert command("fetch", ids, "-o", output, "--resume").code == 3
+        assert failed_in(errors) == [("", "InvalidLeadIdError"), ("a?", "InvalidLeadIdError")]
+
+
+def test_what_is_recorded_of_a_failure() -> None:
+    decode = DecodeError("Does not fit", path="$.a", raw=b"secret@example.com")
+    line = error_line(Failed(lead_id=IDS[0], index=0, error=decode, attempts=3, elapsed_s=1))
+    assert line is not None
+    assert b"secret" not in line
+    assert json.loads(line)["attempts"] == 3
+    missing = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=1)
+    assert error_line(missing) == (
+        b'{"id":"%s","error":"NotFoundError","message":"not found","attempts":1}\n'
+        % IDS[0].encode()
+    )
+    transient = ServerError("HTTP 500")
+    outcome = Failed(lead_id=IDS[0], index=0, error=transient, attempts=5, elapsed_s=1)
+    assert error_line(outcome) is None
+
+
+# --- names, locks ------------------------------------------------------------------------
+
+
+def test_row_33_two_runs_on_one_output(
+    command: Command, ids_file: Path, output: Path, environment: None
+) -> None:
+    """The second refuses at once, whatever it was asked to do; the first is not disturbed."""
+    first = subprocess.Popen(
+        [*MODULE, "fetch", "-o", str(output)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with first:
+        assert first.stdin is not None
+        first.stdin.write(f"{IDS[0]}\n".encode())
+        first.stdin.flush()
+        while not (output.exists() and output.read_bytes().endswith(b"\n")):
+            assert first.poll() is None
+        for options in (["--resume"], ["--repair"], ["--resume", "--dry-run"]):
+            result = command("fetch", ids_file, "-o", output, *options)
+            assert (result.code, result.out) == (2, b"")
+            assert f"{output} is being written by another run; let it finish" in result.err
+        first.stdin.write("\n".join(IDS[1:]).encode())
+    assert first.returncode == 0
+    assert ids_in(output.read_bytes()) == IDS
+
+
+def test_a_file_that_was_replaced_before_it_was_locked(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output.write_bytes(LINES[0])
+
+    def replace_first(fd: int, path: str) -> None:
+        output.unlink()
+        files.lock(fd, path)
+
+    monkeypatch.setattr(journal, "lock", replace_first)
+    with pytest.raises(CommandError, match="was changed by another run; start again"):
+        open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+    assert not output.exists()
+
+
+def test_a_disk_without_locks(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(CommandError, match=r"cannot be locked: .*; choose a file on a local disk"):
+        open_journal(str(output), f"{output}.errors", KnownIds())
+    assert not output.exists()
+
+
+def test_outputs_that_cannot_be_gone_on_with(
+    command: Command, ids_file: Path, output: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(output)
+    for options in ([], ["--dry-run"]):
+        result = command("fetch", ids_file, "-o", output, "--resume", *options)
+        assert result == (2, b"", f"{output} is no regular file; choose another name.\n")
+    assert "cannot be opened" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
+    for options in ([], ["--dry-run"]):
+        result = command("fetch", ids_file, "--resume", *options)
+        assert result == (2, b"", "Only a file can be resumed; name it with -o.\n")
+
+
+def test_the_input_is_not_the_output(
+    command: Command, output: Path, errors: Path, fake_instantly: FakeInstantly
+) -> None:
+    output.write_bytes(LINES[0])
+    errors.write_bytes(b'{"id":"%s"}\n' % IDS[1].encode())
+    result = command("fetch", output, "-o", output, "--resume")
+    assert result == (2, b"", f"{output} is the input; choose another output.\n")
+    result = command("fetch", errors, "-o", output, "--retry-errors")
+    assert result.code == 2
+    assert "name the file with all ids and add --retry-errors" in result.err
+    assert not fake_instantly.requests
+
+
+def test_a_link_to_the_output_is_followed(command: Command, ids_file: Path, output: Path) -> None:
+    """Also when it is repaired: the link stays one."""
+    output.write_bytes(LINES[0] + b"{\n")
+    link = output.with_name("link")
+    link.symlink_to(output)
+    assert command("fetch", ids_file, "-o", link, "--repair").code == 0
+    assert link.is_symlink()
+    assert ids_in(output.read_bytes()) == IDS
+
+
+# --- beforehand --------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_there_is_to_do(  # noqa: PLR0917 - fixtures
+    command: Command,
+    output: Path,
+    errors: Path,
+    tmp_path: Path,
+    fake_instantly: FakeInstantly,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It needs no key, asks nothing, and changes nothing, not even a torn tail."""
+    monkeypatch.delenv("INSTANTLY_API_KEY")
+    ids = tmp_path / "ids"
+    ids.write_text("\n".join([*IDS, IDS[5], "no id"]))
+    output.write_bytes(LINES[0] + LINES[1][:9])
+    errors.write_bytes(b'{"id":"%s"}\n{"i' % IDS[2].encode())
+    arguments = ["-o", output, "--resume", "--dry-run", "--rate-share", "0.05"]
+    result = command("fetch", ids, *arguments)
+    assert result.code == 0
+    assert result.err == "invalid: in line 8 (a lead id is a UUID)\n"
+    facts = [
+        "ids read      8",
+        "invalid       1",
+        "duplicates    1",
+        "already done  2",
+        "to fetch      4",
+        "by get        4 requests, 0:02 at 3/s",
+        "by list       1 requests, 0:01 at 3/s, and one for each lead that is not found",
+    ]
+    assert result.out.decode().splitlines() == facts
+    assert command("fetch", *arguments, stdin=ids.read_bytes()).out == result.out
+    assert output.read_bytes() == LINES[0] + LINES[1][:9]
+    assert not fake_instantly.requests
+    assert command("fetch", ids, "--dry-run").out.startswith(b"ids read      8\n")
+    result = command("fetch", ids, "-o", output, "--dry-run")
+    assert (result.code, "add --resume" in result.err) == (2, True)
+    result = command("fetch", ids, "--dry-run", "--rate-share", "7")
+    assert (result.code, "--rate-share must be" in result.err) == (2, True)
+
+
+def test_a_file_is_checked_before_anything_is_asked(
+    command: Command, output: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    ids = tmp_path / "ids"
+    ids.write_bytes("\n".join([*IDS, "x", "\xff"]).encode("latin-1"))
+    result = command("fetch", ids, "-o", output)
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "invalid: in line 7 (a lead id is a UUID)",
+        f"Line 8 of {ids} is not UTF-8; save the file as UTF-8.",
+    ]
+    assert not fake_instantly.requests
+    assert not output.exists()
+
+
+def test_what_is_no_id_is_named_once(command: Command, tmp_path: Path) -> None:
+    ids = tmp_path / "ids"
+    ids.write_text(f"x\n{IDS[0]}\n")
+    with ids.open("rb") as file:
+        stdin = os.dup(0)
+        os.dup2(file.fileno(), 0)
+        try:
+            redirected = command("fetch")
+        finally:
+            os.dup2(stdin, 0)
+            os.close(stdin)
+    for result in (redirected, command("fetch", ids), command("fetch", stdin=ids.read_bytes())):
+        assert (result.code, result.found) == (3, IDS[:1])
+        assert result.err.count("in line 1") == 1
+
+
+# --- disks -------------------------------------------------------------------------------
+
+
+def test_row_32_a_disk_that_fills_up(command: Command, ids_file: Path, output: Path) -> None:
+    """The file ends with a whole line; with more room the same command comes to its end."""
+    room = len(LINES[0]) * 7 // 2
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        result = command("fetch", ids_file, "-o", output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.code == 5
+    sentence = f"Writing to {output} failed: {os.strerror(errno.EFBIG)}; it ends with the last"
+    assert sentence in result.err
+    assert len(ids_in(output.read_bytes())) == 3
+    command_line = f"instantly-async fetch {ids_file} -o {output} --resume"
+    assert f"Go on with: {command_line}\n" in result.err
+    assert command(*command_line.split()[1:]).code == 0
+    assert ids_in(output.read_bytes()) == IDS
+
+
+def test_row_32_a_failed_fsync_stops_the_run_and_is_not_repeated(
+    command: Command, ids_file: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fdatasync(fd: int) -> None:
+        calls.append(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    result = command("fetch", ids_file, "-o", output)
+    assert result.code == 5
+    sentence = f"{output} could not be made durable: {os.strerror(errno.EIO)}; look after the disk"
+    assert sentence in result.err
+    assert len(calls) == 1
+
+
+async def test_a_failed_fsync_is_told_to_the_next_line() -> None:
+    def sync() -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    syncer = Syncer(sync, "out")
+    with pytest.raises(OutputError, match="could not be made durable"):
+        async with syncer.running():
+            for _ in range(SYNC_LINES):
+                syncer.on_line()
+            while True:
+                await asyncio.sleep(0)
+                syncer.on_line()
+
+
+@pytest.mark.parametrize(("code", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_folder_that_cannot_be_synced(
+    output: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, passes: bool
+) -> None:
+    """Some file systems have no such thing; a disk that fails is something else."""
+
+    def fsync(fd: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if passes:
+        files.sync_folder(output)
+    else:
+        with pytest.raises(OSError, match=os.strerror(code)):
+            files.sync_folder(output)
+
+
+def test_lines_are_synced_after_a_second_or_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def in_thread(function: object) -> None:
+            await asyncio.sleep(0.25)  # a slow disk
+            times.append(round(loop.time(), 3))
+
+        monkeypatch.setattr(asyncio, "to_thread", in_thread)
+        syncer = Syncer(lambda: None, "out")
+        async with syncer.running():
+            syncer.on_line()
+            await asyncio.sleep(5)  # nothing more: one call, after a second
+            for _ in range(SYNC_LINES):
+                syncer.on_line()
+            await asyncio.sleep(0.1)
+            syncer.on_line()  # while the disk is busy
+            await asyncio.sleep(5)
+            syncer.on_line()
+        assert loop.time() == pytest.approx(10.35, abs=0.01)  # the end waits for the disk only
+
+    run_virtual(main())
+    assert times == pytest.approx([SYNC_S + 0.25, 5.25, 6.5, 10.35], abs=0.01)
+
+
+def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = LINES[0] + b"{\n"
+    output.write_bytes(content)
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OutputError, match=r"failed: .*; nothing is changed"):
+            open_journal(str(output), f"{output}.errors", KnownIds(), Resume(repair=True))
+    assert output.read_bytes() == content
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_a_bad_errors_file_leaves_no_new_output(output: Path, errors: Path) -> None:
+    errors.write_bytes(b"mine\n")
+    with pytest.raises(InputError, match="holds no leads, so it is not touched"):
+        open_journal(str(output), str(errors), KnownIds(), Resume())
+    assert list(output.parent.iterdir()) == [errors]
+
+
+# --- what is known -----------------------------------------------------------------------
+
+ids = st.sampled_from([*IDS[:3], IDS[0].upper(), "x", "y\ud83d"])
+
+
+@given(done=st.lists(ids), given_ids=st.lists(ids), passes=st.integers(1, 3))
+def test_known_ids_are_what_sets_would_say(
+    done: list[str], given_ids: list[str], passes: int
+) -> None:
+    known, invalid = KnownIds(), Counter[str]()
+    for lead_id in done:
+        number = number_of(lead_id)
+        if number is None:
+            known.add_invalid(lead_id.replace("\ud83d", "?"))
+            invalid[lead_id] += 1
+        else:
+            known.add_done(number)
+    is_done = {each.lower() for each in done}
+    for _ in range(passes):
+        known.begin()
+        seen = set[str]()
+        left = invalid.copy()
+        for lead_id in given_ids:
+            verdict = known.judge(lead_id)
+            wire = lead_id.lower()
+            if number_of(lead_id) is None:
+                assert (verdict is Verdict.DONE) == (left[lead_id] > 0)
+                left[lead_id] -= 1
+                continue
+            expected = Verdict.DONE if wire in is_done else Verdict.NEW
+            assert verdict is (Verdict.DUPLICATE if wire in seen else expected)
+            seen.add(wire)
+
+
+def test_invalid_ids_from_a_pipe(command: Command, output: Path, errors: Path) -> None:
+    for _ in range(2):
+        result = command("fetch", "-o", output, "--resume", stdin=b"x\ny\nx\n")
+        assert result.code == 3
+    assert [each for each, _ in failed_in(errors)] == ["x", "x", "y"]
