@@ -22,7 +22,7 @@ from .files import create, lock, sync_folder
 from .inputs import LineId
 from .known import KnownIds, number_of, storable
 from .lines import LineWriter, Output
-from .recovery import Recovery, Resume, mend
+from .recovery import Recovery, Resume, cut_torn_line, mend
 from .syncer import Syncer
 
 
@@ -144,9 +144,9 @@ class Journal(Output):
 
     def make_whole(self) -> None:
         """Take back an unfinished line, because the process is about to end."""
-        self._leads.cut_off()
-        if self._errors is not None:
-            self._errors.cut_off()
+        for writer in (self._leads, self._errors):
+            if writer is not None:
+                cut_torn_line(writer.fd)
 
     def _sync(self) -> None:
         """Make everything durable. Runs in a thread."""

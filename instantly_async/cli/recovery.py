@@ -189,6 +189,17 @@ def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
     return span
 
 
+def cut_torn_line(fd: int) -> None:
+    """Cut off what stands behind the last line end of a file that is being written.
+
+    By what is there, and not by what was counted: a signal may come between the two.
+    """
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, MAX_LINE_BYTES, max(0, size - MAX_LINE_BYTES))
+    if not tail.endswith(b"\n"):
+        os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
+
+
 def mend(path: str, fd: int, found: Readback) -> int:
     """Cut off the torn tail, drop bad and settled lines; return the descriptor to go on with.
 

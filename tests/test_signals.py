@@ -1,0 +1,163 @@
+"""A first signal lets a run come to its end, a second one does not wait; the file stays valid."""
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import Command, ids_in
+
+from instantly_async.testing import FakeInstantly, Fault, lead_ids
+
+IDS = list(lead_ids(60))
+
+START = """
+import sys
+{uvloop}
+from instantly_async.cli import main, runs
+runs.DRAIN_S = {drain_s}
+sys.exit(main())
+"""
+
+pytestmark = [
+    pytest.mark.fake_instantly(rate_limit=None),
+    pytest.mark.usefixtures("environment"),
+]
+
+
+@pytest.fixture
+def ids_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(IDS))
+    return path
+
+
+@contextmanager
+def fetching(
+    ids_file: Path, output: Path, *, drain_s: float, uvloop: bool = True
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run ``fetch`` in a process of its own; end with it."""
+    start = START.format(drain_s=drain_s, uvloop="" if uvloop else "sys.modules['uvloop'] = None")
+    command = [sys.executable, "-c", start, "fetch", str(ids_file), "-o", str(output)]
+    command += ["--concurrency", "4"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def until_asked(fake: FakeInstantly, count: int, process: "subprocess.Popen[str]") -> None:
+    while len(fake.requests) < count:
+        assert process.poll() is None
+
+
+def whole_leads(output: Path) -> list[str]:
+    return ids_in(output.read_bytes())
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917 - fixtures
+    command: Command,
+    ids_file: Path,
+    tmp_path: Path,
+    fake_instantly: FakeInstantly,
+    number: signal.Signals,
+    code: int,
+    *,
+    uvloop: bool,
+) -> None:
+    """Each request that was sent brings its lead; and the command it prints does the rest."""
+    fake_instantly.latency_s = 0.2
+    output = tmp_path / "leads.jsonl"
+    with fetching(ids_file, output, drain_s=60, uvloop=uvloop) as process:
+        until_asked(fake_instantly, 3, process)
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == code
+    written = whole_leads(output)
+    assert 3 <= len(written) < len(IDS)
+    assert written == sorted(str(request.lead_id) for request in fake_instantly.requests)
+    assert "Stopping: leads in flight get 60 s; a second signal ends at once.\n" in err
+    assert f"found       {len(written)}\n" in err
+    command_line = err.rpartition("Go on with: ")[2]
+    program, *arguments = shlex.split(command_line)
+    assert program == "instantly-async"
+    fake_instantly.latency_s = 0
+    fake_instantly.reset()
+    assert command(*arguments).code == 0
+    assert whole_leads(output) == IDS
+    assert len(fake_instantly.requests) == len(IDS) - len(written)
+
+
+def test_row_30_what_takes_too_long_is_given_up(
+    ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    fake_instantly.script(IDS[0], Fault.stall(60))
+    output = tmp_path / "leads.jsonl"
+    with fetching(ids_file, output, drain_s=0.3) as process:
+        until_asked(fake_instantly, 2, process)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+    assert process.returncode == 143
+    written = whole_leads(output)
+    assert IDS[0] not in written
+    assert f"found       {len(written)}\n" in err
+    assert "unfinished" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("uvloop", [True, False])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_row_30_the_second_signal_ends_at_once(
+    ids_file: Path,
+    tmp_path: Path,
+    fake_instantly: FakeInstantly,
+    second: signal.Signals,
+    *,
+    uvloop: bool,
+) -> None:
+    """Nothing but the second signal ends this run within ten minutes."""
+    fake_instantly.script(IDS[0], Fault.stall(600))
+    output = tmp_path / "leads.jsonl"
+    with fetching(ids_file, output, drain_s=600, uvloop=uvloop) as process:
+        until_asked(fake_instantly, 2, process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Stopping")
+        process.send_signal(second)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + second
+    assert err == ""
+    assert IDS[0] not in whole_leads(output)
+
+
+def test_row_30_a_line_that_is_half_written_is_taken_back(
+    ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """The second signal comes between two parts of a line, which a short write has made."""
+    start = START.format(drain_s=600, uvloop="")
+    patch = """
+import os, signal
+real_write = os.write
+def write(fd, data):
+    if fd > 2 and len(data) > 1000:
+        written = real_write(fd, data[:500])
+        os.kill(os.getpid(), signal.SIGINT)  # the first one is for the loop
+        if signal.getsignal(signal.SIGINT).__name__ == "on_second":
+            os.kill(os.getpid(), signal.SIGINT)
+        return written
+    return real_write(fd, data)
+os.write = write
+"""
+    output = tmp_path / "leads.jsonl"
+    command = [sys.executable, "-c", patch + start, "fetch", str(ids_file), "-o", str(output)]
+    result = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    assert result.returncode == 130
+    assert len(whole_leads(output)) < len(IDS)
