@@ -8,13 +8,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cost, limit, loader, memory, pages, server, start
+from benchmarks import cost, journal, limit, loader, memory, pages, server, start
 from instantly_async import Strategy
 from instantly_async.testing import lead_ids, make_lead
 
 
 def test_cost() -> None:
     assert cost.main(count=70, rounds=2) > 0
+
+
+def test_journal() -> None:
+    assert journal.measure_cost(30, rounds=2) > 0
+    assert min(journal.measure_resume(50)) > 0
 
 
 def test_limit() -> None:

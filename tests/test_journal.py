@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import queue
 import resource
 import subprocess
 from collections import Counter
@@ -14,7 +15,6 @@ import pytest
 from commands import IDS, MODULE, Command, ids_in
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_loop import run_virtual
 
 from instantly_async.cli import files, journal
 from instantly_async.cli.exits import CommandError, InputError, OutputError
@@ -22,7 +22,7 @@ from instantly_async.cli.journal import error_line, open_journal
 from instantly_async.cli.known import KnownIds, Verdict, number_of
 from instantly_async.cli.reader import MAX_LINE_BYTES
 from instantly_async.cli.recovery import Resume
-from instantly_async.cli.syncer import SYNC_LINES, SYNC_S, Syncer
+from instantly_async.cli.syncer import SYNC_LINES, Syncer
 from instantly_async.errors import DecodeError, ServerError
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_json
@@ -513,31 +513,28 @@ def test_a_folder_that_cannot_be_synced(
             files.sync_folder(output)
 
 
-def test_lines_are_synced_after_a_second_or_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-
-        async def in_thread(function: object) -> None:
-            await asyncio.sleep(0.25)  # a slow disk
-            times.append(round(loop.time(), 3))
-
-        monkeypatch.setattr(asyncio, "to_thread", in_thread)
-        syncer = Syncer(lambda: None, "out")
-        async with syncer.running():
-            syncer.on_line()
-            await asyncio.sleep(5)  # nothing more: one call, after a second
-            for _ in range(SYNC_LINES):
+@pytest.mark.parametrize(("seconds", "lines"), [(3600.0, SYNC_LINES), (0.01, 1)])
+async def test_lines_are_synced_after_a_while_or_a_hundred(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
+) -> None:
+    """And once more at the end, if more were written meanwhile."""
+    monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", seconds)
+    calls: queue.Queue[None] = queue.Queue()
+    syncer = Syncer(lambda: calls.put(None), "out")
+    async with syncer.running():
+        for _ in range(3):
+            for _ in range(lines):
                 syncer.on_line()
-            await asyncio.sleep(0.1)
-            syncer.on_line()  # while the disk is busy
-            await asyncio.sleep(5)
-            syncer.on_line()
-        assert loop.time() == pytest.approx(10.35, abs=0.01)  # the end waits for the disk only
+            await asyncio.to_thread(calls.get, timeout=30)
+        assert calls.empty()
+        monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", 3600.0)
+        syncer.on_line()
+    assert calls.qsize() == 1
 
-    run_virtual(main())
-    assert times == pytest.approx([SYNC_S + 0.25, 5.25, 6.5, 10.35], abs=0.01)
+
+async def test_nothing_written_is_not_synced() -> None:
+    async with Syncer(pytest.fail, "out").running():
+        pass
 
 
 def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,8 +120,8 @@ class Journal(Output):
         Raises:
             OutputError: it cannot be written, or an earlier one could not be made durable.
         """
-        self._syncer.on_line()
         await self._leads.write(line)
+        self._syncer.on_line()
         if self.recovery.retried:
             number = number_of(str(outcome.lead_id))
             if number is not None and number in self.recovery.retried:
@@ -139,8 +139,8 @@ class Journal(Output):
         if self._errors is None:
             self._errors = LineWriter(create(self._errors_path), self._errors_path)
             self._has_new_names = True
-        self._syncer.on_line()
         await self._errors.write(line)
+        self._syncer.on_line()
 
     def make_whole(self) -> None:
         """Take back an unfinished line, because the process is about to end."""

@@ -59,9 +59,10 @@ class KnownIds:
 
     def judge(self, lead_id: str) -> Verdict:
         """Say what is to happen with the next id of the input."""
-        number = number_of(lead_id)
-        if number is None:
+        wire = wire_id(str(lead_id))
+        if wire is None:
             return self._judge_invalid(lead_id)
+        number = int(wire.replace("-", ""), 16)
         seen_in = self._seen_in.get(number)
         if seen_in is None or 0 < seen_in < self._pass:
             self._seen_in[number] = self._pass

@@ -46,28 +46,30 @@ class IdReader:
                 f"{MAX_LINE_BYTES >> 20} MiB; is it a file with ids?"
             )
         for line in lines:
-            yield from self._take(line)
+            if (lead_id := self._take(line)) is not None:
+                yield lead_id
 
     def finish(self) -> Iterator[LineId]:
         """Yield the id of a last line without line end."""
         rest, self._rest = self._rest, b""
-        if rest:
-            yield from self._take(rest)
+        if rest and (lead_id := self._take(rest)) is not None:
+            yield lead_id
         self._format.finish()
 
-    def _take(self, line: bytes) -> Iterator[LineId]:
+    def _take(self, line: bytes) -> LineId | None:
         self.lines += 1
         lead_id = self._format.feed(self._decode(line), self.lines)
         if lead_id is None:
-            return
-        match self._known.judge(lead_id):
-            case Verdict.NEW:
-                self.yielded += 1
-                yield lead_id
-            case Verdict.DUPLICATE:
-                self.duplicates += 1
-            case Verdict.DONE:
-                self.done += 1
+            return None
+        verdict = self._known.judge(lead_id)
+        if verdict is Verdict.NEW:
+            self.yielded += 1
+            return lead_id
+        if verdict is Verdict.DUPLICATE:
+            self.duplicates += 1
+        else:
+            self.done += 1
+        return None
 
     def _decode(self, line: bytes) -> str:
         if self.lines == 1:

@@ -109,6 +109,8 @@ class FileOfIds:
 
     async def ids(self) -> AsyncIterator[LineId]:
         """Yield the ids as they are needed; read one chunk ahead at most."""
+        if self.total == 0:
+            return
         self._reader = self._make_reader()
         try:
             while chunk := await self._read():
@@ -167,7 +169,8 @@ class FileOfIds:
         Raises:
             InputError: something in it is wrong.
         """
-        reader, invalid = self._make_reader(), 0
+        reader = self._reader = self._make_reader()
+        invalid = 0
         offset = os.lseek(self._fd, 0, os.SEEK_CUR) if self.is_regular else 0
         for lead_id in self._all_of(reader):
             if wire_id(lead_id) is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 
 from .exits import OutputError
@@ -16,32 +17,34 @@ SYNC_S = 1.0
 class Syncer:
     """Calls ``sync`` a second after a line was written, or after 100 lines, and at the end.
 
-    A ``sync`` that fails is never repeated: the kernel tells once that it has lost something,
-    and the next call would succeed.
+    A thread of its own, because an executor's costs more per call than writing ten leads. Only
+    the caller counts ``_written``, only the thread ``_synced``. A ``sync`` that fails is never
+    repeated: the kernel tells once that it has lost something, and the next call would succeed.
     """
 
     def __init__(self, sync: Callable[[], None], name: str) -> None:
         self._sync = sync
         self._name = name
-        self._lines = 0
-        self._some = asyncio.Event()
-        self._many = asyncio.Event()
+        self._written = 0
+        self._synced = 0
+        self._some = threading.Event()
+        self._many = threading.Event()
         self._ending = False
         self._error: OutputError | None = None
 
     def on_line(self) -> None:
-        """Note that a line was written.
+        """Note that a line has been written.
 
         Raises:
             OutputError: lines before it may be lost.
         """
+        self._written += 1
+        if not self._some.is_set():
+            self._some.set()
+        if self._written - self._synced >= SYNC_LINES and not self._many.is_set():
+            self._many.set()
         if self._error is not None:
             raise self._error
-        self._lines += 1
-        if self._lines == 1:
-            self._some.set()
-        elif self._lines == SYNC_LINES:
-            self._many.set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -50,38 +53,36 @@ class Syncer:
         Raises:
             OutputError: it is not.
         """
-        syncing = asyncio.create_task(self._run())
+        thread = threading.Thread(target=self._work, name="sync", daemon=True)
+        thread.start()
         try:
             yield
         finally:
             self._ending = True
             self._some.set()
             self._many.set()
-            await syncing
+            await asyncio.to_thread(thread.join)
             if self._error is not None:
                 raise self._error
 
-    async def _run(self) -> None:
-        while not self._ending or self._lines:
-            await self._some.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SYNC_S):
-                    await self._many.wait()
-            await self._sync_once()
-            if self._error is not None:
-                return
+    def _work(self) -> None:
+        while self._error is None and not (self._ending and self._synced == self._written):
+            self._some.wait()
+            self._many.wait(SYNC_S)
+            if not self._ending:
+                self._some.clear()
+                self._many.clear()
+            self._sync_once()
 
-    async def _sync_once(self) -> None:
-        if not self._ending:
-            self._some.clear()
-            self._many.clear()
-        if not self._lines:
+    def _sync_once(self) -> None:
+        written = self._written  # after clearing: who comes later sets the events again
+        if written == self._synced:
             return
-        self._lines = 0
         try:
-            await asyncio.to_thread(self._sync)
+            self._sync()
         except OSError as error:
             self._error = OutputError(
                 f"{self._name} could not be made durable: {error.strerror}; look after the disk, "
                 "and fetch into another file."
             )
+        self._synced = written

@@ -1,0 +1,121 @@
+"""The journal: CPU per lead that is written, and reading it back to go on with it."""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from instantly_async import Found
+from instantly_async.cli.journal import open_journal
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.lines import line_of
+from instantly_async.testing import lead_ids, lead_json
+
+DISTINCT = 1_000
+
+
+def lines() -> Iterator[tuple[str, bytes]]:
+    """Yield ids without end, each with a lead's line; the bodies repeat."""
+    bodies = [lead_json(lead_id).partition(b'",')[2] for lead_id in lead_ids(DISTINCT)]
+    for index, lead_id in enumerate(lead_ids(10_000_000)):
+        yield lead_id, b'{"id":"%s",%s' % (lead_id.encode(), bodies[index % DISTINCT])
+
+
+async def write_journal(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> float:
+    """Record the leads; give CPU seconds, those of the syncing thread included."""
+    began = time.process_time()
+    with open_journal(str(path), f"{path}.errors.jsonl", KnownIds()) as journal:
+        async with journal.recording():
+            for outcome, raw in leads:
+                await journal.write_lead(outcome, line_of(raw))
+                await asyncio.sleep(0)  # leads come one by one, so the loop has its turn
+    return time.process_time() - began
+
+
+async def write_bare(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> float:
+    """Write the same bytes without any of that; give CPU seconds."""
+    began = time.process_time()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    for _, raw in leads:
+        os.write(fd, raw + b"\n")
+        await asyncio.sleep(0)
+    os.close(fd)
+    return time.process_time() - began
+
+
+async def turn(leads: Sequence[tuple[Found[None], bytes]]) -> float:
+    """Write nothing; give the CPU seconds of the loop's turns."""
+    began = time.process_time()
+    for _ in leads:
+        await asyncio.sleep(0)
+    return time.process_time() - began
+
+
+def measure_cost(count: int, rounds: int) -> float:
+    """Print and give the median of CPU µs a lead that the journal adds to the loop's turns."""
+    leads = [
+        (
+            Found(lead_id=lead_id, index=0, lead=None, raw=None, attempts=1, elapsed_s=0.1),
+            raw,
+        )
+        for lead_id, raw in islice(lines(), count)
+    ]
+    ours, bare = [], []
+    with TemporaryDirectory() as folder:
+        for number in range(rounds):
+            paths = Path(folder, f"ours-{number}"), Path(folder, f"bare-{number}")
+            idle = asyncio.run(turn(leads))
+            ours.append((asyncio.run(write_journal(paths[0], leads)) - idle) / count * 1e6)
+            bare.append((asyncio.run(write_bare(paths[1], leads)) - idle) / count * 1e6)
+            for path in paths:
+                path.unlink()
+    median = statistics.median(ours)
+    low, _, high = statistics.quantiles(ours, n=4)
+    print(
+        f"write {count} leads: {median:.1f} µs CPU a lead (quartiles {low:.1f} and {high:.1f}), "
+        f"{median / statistics.median(bare):.2f} × bare writes; target 10 or less"
+    )
+    return median
+
+
+def measure_resume(count: int) -> tuple[float, float]:
+    """Print and give seconds and peak MiB of a run that finds everything done."""
+    with TemporaryDirectory() as folder:
+        ids, journal = Path(folder, "ids.txt"), Path(folder, "leads.jsonl")
+        with ids.open("w") as id_file, journal.open("wb") as journal_file:
+            for lead_id, raw in islice(lines(), count):
+                id_file.write(f"{lead_id}\n")
+                journal_file.write(raw + b"\n")
+        command = ["fetch", str(ids), "-o", str(journal), "--resume", "--quiet"]
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "instantly_async.cli", *command],
+            env={**os.environ, "INSTANTLY_API_KEY": "key-for-benchmarks"},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        size_mb = journal.stat().st_size / 1e6
+    peak = usage.ru_maxrss / 1024
+    print(
+        f"resume a journal of {count} leads ({size_mb:.0f} MB), all done: {seconds:.1f} s and "
+        f"{peak:.0f} MiB, start and reading the ids included; target 10 and 250 or less"
+    )
+    return seconds, peak
+
+
+def main() -> None:
+    """Measure both; about two minutes, and 3 GB in the folder for temporary files."""
+    measure_cost(20_000, rounds=7)
+    measure_resume(1_000_000)
+
+
+if __name__ == "__main__":
+    main()
