@@ -182,6 +182,26 @@ class CircuitBreaker:
             return float("inf")
         return self._opened_at + self._patience_s
 
+    def next_probe_s(self, now: float) -> float | None:
+        """Seconds until the next probe, 0.0 while one is on its way; ``None``: nobody waits."""
+        if self._opened_at is None:
+            return None
+        return 0.0 if self.probing else max(0.0, self.next_probe_at - now)
+
+    def gives_up_s(self, now: float) -> float | None:
+        """Seconds until it ends the run; ``None``: nobody waits."""
+        return None if self._opened_at is None else max(0.0, self.gives_up_at - now)
+
+    def countdown(self, now: float) -> tuple[float, float] | None:
+        """Give the seconds to the next probe and to giving up; ``None``: closed, or nobody waits.
+
+        The first is 0 while a probe is on its way.
+        """
+        if not self.is_open or self._opened_at is None:
+            return None
+        next_probe_s = 0.0 if self.probing else max(0.0, self.next_probe_at - now)
+        return next_probe_s, max(0.0, self.gives_up_at - now)
+
     def probe_due(self, now: float) -> bool:
         """Whether a probe may be sent now."""
         return not self.probing and now >= self.next_probe_at

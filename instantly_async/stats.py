@@ -21,9 +21,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     limiter allows now (``None``: no limit). Latencies are seconds from a request's sending
     to its last byte, within 9 %; ``None`` before the first answer. ``paused_s`` is how long
     nothing will be sent because the server asked for a pause. ``breaker_open`` says whether
-    the circuit breaker holds everything back. By list, ``fallbacks`` counts the ids that had
-    to be asked for one by one, and ``list_distrusted`` says that the strategy was given up
-    because a page held a lead that was not asked for.
+    the circuit breaker holds everything back; then ``next_probe_s`` is how long until the next
+    attempt to get through (0.0: one is on its way), and ``gives_up_s`` how long until the run
+    ends if none does, in seconds; both ``None`` when it is closed or nobody waits. By list,
+    ``fallbacks`` counts the ids that had to be asked for one by one, and ``list_distrusted``
+    says that the strategy was given up because a page held a lead that was not asked for.
     """
 
     requested: int
@@ -43,6 +45,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     paused_s: float = 0.0
     breaker_open: bool = False
+    next_probe_s: float | None = None
+    gives_up_s: float | None = None
     fallbacks: int = 0
     list_distrusted: bool = False
 
@@ -177,6 +181,8 @@ class Recorder:
         allowed_rate: float | None,
         paused_s: float = 0.0,
         breaker_open: bool = False,
+        next_probe_s: float | None = None,
+        gives_up_s: float | None = None,
     ) -> Stats:
         """Freeze the counters as of ``now``, or as of ``stopped_at`` when the run is over."""
         until = now if self.stopped_at is None else self.stopped_at
@@ -199,6 +205,8 @@ class Recorder:
             elapsed_s=elapsed_s,
             paused_s=paused_s,
             breaker_open=breaker_open,
+            next_probe_s=next_probe_s,
+            gives_up_s=gives_up_s,
             fallbacks=self.fallbacks,
             list_distrusted=self.list_distrusted,
         )

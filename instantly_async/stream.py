@@ -218,12 +218,14 @@ class Activity(Generic[L]):
 
     def snapshot(self, recorder: Recorder) -> Stats:
         """Freeze one recorder's counters."""
-        now = _now()
+        now, breaker = _now(), self._workspace.admission.breaker
         return recorder.snapshot(
             now,
             allowed_rate=self._workspace.limiter.rate,
             paused_s=self._workspace.limiter.paused_s(now),
-            breaker_open=self._workspace.admission.breaker.is_open,
+            breaker_open=breaker.is_open,
+            next_probe_s=breaker.next_probe_s(now),
+            gives_up_s=breaker.gives_up_s(now),
         )
 
 

@@ -22,7 +22,7 @@ from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 from instantly_async.cli import main
 from instantly_async.cli.fake import fake_process
 from instantly_async.cli.inputs import LineId
-from instantly_async.cli.progress import Tally, progress_line, summary
+from instantly_async.cli.progress import progress_line
 from instantly_async.cli.runs import trouble
 from instantly_async.cli.sources import open_source
 from instantly_async.cli.terminal import Terminal

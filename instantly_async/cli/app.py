@@ -50,6 +50,7 @@ _Output = Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen
 _OptionalOutput = Annotated[
     str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
 ]
+_OptionalFile = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 _Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 _Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
@@ -105,6 +106,7 @@ def fetch(
     input_format: _Format | None = None,
     column: str | None = None,
     strategy: _Strategy = "get",
+    stats_json: _OptionalFile = None,
     quiet: _Flag = False,
     connection: Connection = _DEFAULT_CONNECTION,
     arguments: _Arguments = (),
@@ -121,6 +123,7 @@ def fetch(
         input_format: text, csv, tsv or jsonl. Default: by FILE's name.
         column: CSV column with the ids. Default: id or lead_id.
         strategy: get: one lead a request; list: 100.
+        stats_json: File for the summary as JSON, replaced.
         quiet: Neither progress nor summary.
         connection: Shared options.
         arguments: The command line.
@@ -138,6 +141,7 @@ def fetch(
     client = connection.client()
     with open_source(file, input_format, column, known) as source:
         target.require_other_than(source)
+        target.require_other_than_stats(stats_json and _path(stats_json), source)
         with target.open(known, how) as out:
             if source.is_regular:
                 survey(source, terminal)
@@ -147,6 +151,7 @@ def fetch(
                 output=out,
                 terminal=terminal,
                 strategy=strategy,
+                stats_json=stats_json,
                 quiet=quiet,
                 names_invalid=not source.is_regular,
                 again=target.command_to_resume(arguments, from_stdin=file == STDIO),
@@ -162,6 +167,7 @@ def demo(
     latency_ms: _Milliseconds = 50.0,
     output: _OptionalOutput = None,
     resume: _Flag = False,
+    stats_json: _OptionalFile = None,
     quiet: _Flag = False,
     log_level: ShownLogLevel = "warning",
     arguments: _Arguments = (),
@@ -176,12 +182,14 @@ def demo(
         latency_ms: How long each answer takes.
         output: New file for the leads; - is stdout. Default: nowhere.
         resume: Go on with an output that exists.
+        stats_json: File for the summary as JSON, replaced.
         quiet: Neither progress nor summary.
         log_level: Log debug, info, warning or error.
         arguments: The command line.
     """
     terminal = _start(log_level)
     target, known = Target(None if output is None else _path(output)), KnownIds()
+    target.require_other_than_stats(stats_json and _path(stats_json))
     with (
         target.open(known, Resume() if resume else None) as out,
         fake_process(latency_ms / 1000) as url,
@@ -192,6 +200,7 @@ def demo(
             output=out,
             terminal=terminal,
             strategy=strategy,
+            stats_json=stats_json,
             quiet=quiet,
             again=target.command_to_resume(arguments, from_stdin=False),
         )

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 
 from instantly_async.protocol import MAX_IDS_PER_PAGE
 from instantly_async.settings import RateLimit
@@ -13,6 +14,7 @@ from .journal import open_journal, read_journal
 from .known import KnownIds
 from .lines import Output, Stdout
 from .recovery import Resume
+from .report import check_stats_path
 from .runs import invalid
 from .sources import STDIO, FileOfIds, Survey
 from .terminal import Terminal
@@ -55,6 +57,20 @@ class Target:
                 f"{self.errors} belongs to the output; name the file with all ids and add "
                 "--retry-errors, or choose another output."
             )
+
+    def require_other_than_stats(self, path: str | None, source: FileOfIds | None = None) -> None:
+        """Check that statistics can be written to ``path``, and that it is nothing else.
+
+        Raises:
+            CommandError: they cannot, or it is.
+        """
+        if path is None:
+            return
+        check_stats_path(path)
+        ours = () if self.journal is None else (self.journal, self.errors)
+        taken = any(Path(path).resolve() == Path(each).resolve() for each in ours)
+        if taken or (source is not None and source.is_file(path)):
+            raise CommandError(f"{path} is the input or the output; choose another --stats-json.")
 
     def open(self, known: KnownIds, resume: Resume | None) -> Output:
         """Make the output, or go on with it; ``known`` learns what is done.

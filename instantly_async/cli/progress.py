@@ -1,89 +1,49 @@
-"""The progress line on a terminal, and the summary at the end."""
+"""The progress line on a terminal: one line, as long as the terminal is wide."""
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from itertools import product
+from math import ceil
 
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from instantly_async.outcomes import Failed, Found, Outcome
 from instantly_async.stats import Stats
 
+from .report import NOTHING
+from .sources import IdSource
 from .terminal import Terminal
 
 REFRESH_S = 0.2
 """Between two drawings of the progress line (*choice*)."""
 
+BAR_COLUMNS = (8, 40)
+"""The shortest bar that is worth drawing, and the longest (*choice*)."""
+
 _WINDOW = 25  # drawings that leads/s and ETA look back on: 5 s
-_NOTHING = "-"
-
-
-class Tally:
-    """What has been written or named, and when: from the first answer to the last.
-
-    Differs from ``Stats`` when a run is stopped: leads that had arrived, but were not yet
-    written, are not found as far as the user can see. ``clock`` gives monotonic seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._first_at = 0.0
-        self._last_at = 0.0
-        self._answers = 0
-        self.found = 0
-        self.not_found = 0
-        self.failed: Counter[str] = Counter()
-
-    def add(self, outcome: Outcome[Any]) -> None:
-        """Count an outcome; for the rate only if a request was made."""
-        if isinstance(outcome, Found):
-            self.found += 1
-        elif isinstance(outcome, Failed):
-            self.failed[type(outcome.error).__name__] += 1
-        else:
-            self.not_found += 1
-        if not outcome.attempts:
-            return
-        self._last_at = self._clock()
-        if not self._answers:
-            self._first_at = self._last_at
-        self._answers += 1
-
-    @property
-    def total(self) -> int:
-        """Outcomes counted."""
-        return self.found + self.not_found + self.failed.total()
-
-    @property
-    def rate(self) -> float | None:
-        """Answers per second after the first one; ``None``: fewer than two."""
-        elapsed_s = self._last_at - self._first_at
-        return (self._answers - 1) / elapsed_s if elapsed_s > 0 else None
+_GAP = "  "
 
 
 class Display:
-    """Draws one line from ``stats`` a few times a second, while entered."""
+    """Draws one line a few times a second, while entered, whatever the run is waiting for."""
 
-    def __init__(
-        self, terminal: Terminal, stats: Callable[[], Stats], total: Callable[[], int | None]
-    ) -> None:
+    def __init__(self, terminal: Terminal, stats: Callable[[], Stats], source: IdSource) -> None:
+        self._console = terminal.console
         self._stats = stats
-        self._total = total
+        self._source = source
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
-        self._progress = Progress(
-            BarColumn(20),
-            TextColumn("{task.fields[line]}", markup=False),
-            console=terminal.console,
-            auto_refresh=False,  # from the loop's own thread, which is the one that counts
-        )
-        self._task = self._progress.add_task("", total=None, line="")
+        # Drawn from the loop's own thread, which is the one that counts.
+        self._live = Live(console=terminal.console, auto_refresh=False)
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Draw until the end of the block."""
-        with self._progress:
+        with self._live:
             drawing = asyncio.create_task(self._draw_again_and_again())
             try:
                 yield
@@ -97,84 +57,91 @@ class Display:
             await asyncio.sleep(REFRESH_S)
 
     def _draw(self) -> None:
-        stats, total = self._stats(), self._total()
+        stats, to_fetch, before = self._stats(), self._source.total, self._source.done
         self._samples.append((stats.elapsed_s, stats.done))
-        line = progress_line(stats, total, self._rate())
-        self._progress.update(self._task, completed=stats.done, total=total, line=line)
-        self._progress.refresh()
+        done, total = before + stats.done, None if to_fetch is None else before + to_fetch
+        width = self._console.width - 1  # some terminals wrap at the very last column
+        line = progress_line(stats, done, total, self._rate(), width)
+        self._live.update(_with_bar(line, done, total, width), refresh=True)
 
     def _rate(self) -> float:
         (since, before), (now, done) = self._samples[0], self._samples[-1]
         return (done - before) / (now - since) if now > since else 0.0
 
 
-def progress_line(stats: Stats, total: int | None, rate: float) -> str:
-    """Return the text beside the bar; ``rate`` is leads per second."""
-    return "  ".join(
-        (
-            f"{stats.done}/{'?' if total is None else total}",
-            f"{rate:.1f} leads/s",
-            f"allowed {_allowed(stats)}",
-            f"429s {stats.throttled}",
-            f"retries {stats.retries}",
-            f"ETA {_eta(stats.done, total, rate)}",
+def _with_bar(line: str, done: int, total: int | None, width: int) -> RenderableType:
+    text = Text(line, no_wrap=True, overflow="crop", end="")
+    shortest, longest = BAR_COLUMNS
+    columns = min(longest, width - len(line) - len(_GAP))
+    if columns < shortest:
+        return text
+    bar = ProgressBar(total, done, width=columns, pulse=total is None)
+    row = Table.grid(padding=(0, len(_GAP), 0, 0))
+    row.add_row(text, bar)
+    return row
+
+
+def progress_line(stats: Stats, done: int, total: int | None, rate: float, width: int) -> str:
+    """Return the longest wording that fits into ``width``.
+
+    ``done`` of ``total`` ids, ``None``: nobody knows how many; those that were done before the
+    run count too. ``rate`` is leads per second.
+    """
+    wordings = _wordings(stats, done, total, rate)
+    return next((text for text in wordings if len(text) <= width), "")
+
+
+def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[str]:
+    """Give the line from its longest wording to its shortest."""
+    count = f"{done}/{'?' if total is None else total}"
+    troubles = (f"429s {stats.throttled}", f"retries {stats.retries}")
+    states = _states(stats)
+    if states:
+        return [
+            *(_GAP.join((count, state, *troubles)) for state in states),
+            *(_GAP.join((count, state)) for state in states),
+            states[-1],
+            count,
+        ]
+    speeds = (f"{rate:.1f} leads/s", f"{rate:.0f}/s")
+    limits = (f"allowed {_allowed(stats, '.1f')}", f"max {_allowed(stats, '.0f')}")
+    eta = f"ETA {_eta(done, total, rate)}"
+    return [
+        *(_GAP.join((count, *both, *troubles, eta)) for both in product(speeds, limits)),
+        _GAP.join((count, speeds[0], eta)),
+        _GAP.join((count, speeds[1], eta)),
+        _GAP.join((count, eta)),
+        count,
+    ]
+
+
+def _states(stats: Stats) -> tuple[str, ...]:
+    """Say what everything waits for, from long to short; empty when nothing does."""
+    if stats.next_probe_s is not None and stats.gives_up_s is not None:
+        wait_s, until = ceil(stats.next_probe_s), _clock(stats.gives_up_s)
+        trying = f"try in {wait_s} s" if wait_s else "trying"
+        return (
+            f"API is down, {'next ' if wait_s else ''}{trying}, giving up in {until}",
+            f"API is down, {trying}, end in {until}",
+            f"API down, end in {until}",
         )
-    )
-
-
-def _allowed(stats: Stats) -> str:
     if stats.breaker_open:
-        return "0/s (API is down)"
+        return ("API is down",)
     if stats.paused_s > 0:
-        return f"0/s for {stats.paused_s:.0f} s"
-    return "any" if stats.allowed_rate is None else f"{stats.allowed_rate:.1f}/s"
+        seconds = ceil(stats.paused_s)
+        return (f"paused by the API, {seconds} s", f"paused {seconds} s")
+    return ()
+
+
+def _allowed(stats: Stats, form: str) -> str:
+    return "any" if stats.allowed_rate is None else f"{stats.allowed_rate:{form}}/s"
 
 
 def _eta(done: int, total: int | None, rate: float) -> str:
-    if total is None or rate <= 0:
-        return _NOTHING
-    minutes, seconds = divmod(round(max(0, total - done) / rate), 60)
+    return NOTHING if total is None or rate <= 0 else _clock(max(0, total - done) / rate)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def summary(stats: Stats, tally: Tally, duplicates: int) -> str:
-    """Return what a run did, one fact a line."""
-    facts = {
-        "found": str(tally.found),
-        "not found": str(tally.not_found),
-        "failed": _failures(tally.failed),
-        "duplicates": str(duplicates),
-        "requests": f"{stats.requests} ({stats.retries} retries, {stats.throttled} × 429)",
-        "received": f"{stats.bytes_received / 1e6:.1f} MB",
-        "latency": _latency(stats),
-        "time": f"{stats.elapsed_s:.1f} s",
-        "rate": _NOTHING
-        if tally.rate is None
-        else f"{tally.rate:.1f} leads/s, first to last answer",
-    }
-    if stats.fallbacks:
-        facts["one by one"] = f"{stats.fallbacks}, which pages did not settle"
-    unfinished = stats.requested - tally.total
-    if unfinished:
-        facts["unfinished"] = str(unfinished)
-    return "\n".join(f"{name:<11} {value}" for name, value in facts.items())
-
-
-def _failures(failed: Counter[str]) -> str:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(failed.items()))
-    return f"{failed.total()} ({kinds})" if failed else "0"
-
-
-def _latency(stats: Stats) -> str:
-    quantiles = {
-        "p50": stats.latency_p50_s,
-        "p95": stats.latency_p95_s,
-        "p99": stats.latency_p99_s,
-    }
-    shown = ", ".join(
-        f"{name} {seconds * 1000:.1f} ms"
-        for name, seconds in quantiles.items()
-        if seconds is not None
-    )
-    return shown or _NOTHING

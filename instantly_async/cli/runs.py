@@ -8,20 +8,22 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from instantly_async.client import InstantlyClient
 from instantly_async.errors import InstantlyError, TransientError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound, Outcome
-from instantly_async.stats import Stats
 from instantly_async.stream import LeadStream, Strategy
 
 from . import exits
+from .chart import charts
 from .exits import CommandError, OutputClosedError
 from .inputs import LineId
 from .lines import Output, line_of
-from .progress import Display, Tally, summary
+from .progress import Display
+from .report import Report, Tally, summary, write_stats
 from .sources import IdSource
 from .terminal import Terminal
 
@@ -40,6 +42,8 @@ class Run:
     ``line_of`` makes a line of the server's JSON. ``quiet``:
     neither progress nor summary. ``names_invalid``: ids that are none have not been named yet.
     ``again`` is the command that goes on with what is unfinished, ``None`` when there is none.
+    ``stats_json`` is the file that gets the run's statistics, ``None``: none does. ``report``
+    is there when ``fetch`` has ended, however it did.
     """
 
     client: InstantlyClient[Lead]
@@ -51,6 +55,8 @@ class Run:
     quiet: bool = False
     names_invalid: bool = True
     again: str | None = None
+    stats_json: str | None = None
+    report: Report | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     transient: int = field(default=0, init=False)
 
@@ -64,7 +70,7 @@ class Run:
         """
         if self.output.remark is not None and not self.quiet:
             self.terminal.say(self.output.remark)
-        tally = Tally(time.monotonic)
+        tally, started_at = Tally(time.monotonic), datetime.now(UTC)
         stream = self.client.stream_leads(self.source.ids(), strategy=self.strategy, keep_raw=True)
         ended = False
         try:
@@ -75,7 +81,15 @@ class Run:
             ended = self.source.error is None and not self.stopped
         finally:
             self.output.finished = ended
-            self._report(stream.stats, tally, ended=ended)
+            self.report = Report(
+                stats=stream.stats,
+                tally=tally,
+                duplicates=self.source.duplicates,
+                already_done=self.source.done,
+                started_at=started_at,
+                ended_at=datetime.now(UTC),
+            )
+            self._sum_up(self.report, ended=ended)
         if self.source.error is not None:
             raise self.source.error
         all_found = stream.stats.found == stream.stats.requested and not self.output.failures
@@ -100,7 +114,7 @@ class Run:
         if self.quiet or not self.terminal.is_live:
             yield
             return
-        display = Display(self.terminal, lambda: stream.stats, lambda: self.source.total)
+        display = Display(self.terminal, lambda: stream.stats, self.source)
         async with display.live():
             yield
 
@@ -114,10 +128,13 @@ class Run:
             self.terminal.say(trouble(outcome))
         await self.output.write_failure(outcome)
 
-    def _report(self, stats: Stats, tally: Tally, *, ended: bool) -> None:
+    def _sum_up(self, report: Report, *, ended: bool) -> None:
         if self.quiet:
             return
-        self.terminal.say(summary(stats, tally, self.source.duplicates))
+        self.terminal.say(summary(report))
+        if self.terminal.is_terminal and report.tally.found:
+            width, block = self.terminal.console.width, self.terminal.block
+            self.terminal.say(charts(report.tally, width, block))
         if self.again is not None and not (ended and not self.transient):
             self.terminal.say(f"Go on with: {self.again}")
 
@@ -143,8 +160,16 @@ def invalid(lead_id: LineId) -> str:
 
 
 def run_job(job: Run) -> int:
-    """Run ``fetch`` of a job; a signal lets it come to its end."""
-    return run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+    """Run ``fetch`` of a job; a signal lets it come to its end. Then write its statistics."""
+    code = run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+    if job.stats_json is None or job.report is None:
+        return code
+    try:
+        write_stats(job.stats_json, job.report, code)
+    except CommandError as error:
+        job.terminal.say(str(error))
+        return code or error.code
+    return code
 
 
 def run(

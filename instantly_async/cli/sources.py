@@ -51,7 +51,7 @@ class IdSource(Protocol):
 
     @property
     def done(self) -> int:
-        """Ids left out because they are done."""
+        """Ids left out because they are done, so far; all of them if ``total`` is known."""
 
 
 class GivenIds:
@@ -104,6 +104,7 @@ class FileOfIds:
         self._reader = make_reader()
         self._reading: asyncio.Future[None] | None = None
         self._stopped = False
+        self._surveyed_done = 0
         self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
         self.error: InputError | None = None
 
@@ -158,7 +159,7 @@ class FileOfIds:
     @property
     def done(self) -> int:
         """Ids left out because they are done."""
-        return self._reader.done
+        return max(self._surveyed_done, self._reader.done)
 
     def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
         """Read the whole input beforehand; ``on_invalid`` gets each id that is no UUID.
@@ -178,7 +179,7 @@ class FileOfIds:
                 on_invalid(lead_id)
         if self.is_regular:
             os.lseek(self._fd, offset, os.SEEK_SET)
-        self.total = reader.yielded
+        self.total, self._surveyed_done = reader.yielded, reader.done
         return Survey(reader.yielded - invalid, invalid, reader.duplicates, reader.done)
 
     def _all_of(self, reader: IdReader) -> Iterator[LineId]:

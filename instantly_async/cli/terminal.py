@@ -29,16 +29,26 @@ def discard(fd: int) -> None:
 class Terminal:
     """Stderr. Everything is printed as it is: no markup, no wrapping, no colours of words.
 
-    ``is_live``: a progress line can be drawn.
+    ``is_terminal``: a person looks at it. ``is_live``: a progress line can be drawn there.
     """
 
     def __init__(self) -> None:
         self.console = QuietConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
-        self.is_live = sys.stderr.isatty() and not self.console.is_dumb_terminal
+        self.is_terminal = sys.stderr.isatty()
+        self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
     def say(self, text: str) -> None:
         """Print one line; control characters, which could come from a file, are masked."""
         self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+
+    @property
+    def block(self) -> str:
+        """What bars are made of."""
+        try:
+            "█".encode(self.console.encoding)
+        except (UnicodeEncodeError, LookupError):
+            return "#"
+        return "█"
 
     def restore(self) -> None:
         """Show the cursor again, which a progress line hides."""

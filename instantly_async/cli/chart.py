@@ -1,0 +1,53 @@
+"""Bar charts of the leads by their statuses: plain text of the terminal's width."""
+
+from collections import Counter
+
+from instantly_async.models import InterestStatus, LeadStatus, OpenIntEnum
+
+from .report import Tally
+
+MOST_ROWS = 8
+"""Values shown by name; what is left is summed up (*choice*)."""
+
+MOST_COLUMNS = 40
+"""Length of the longest bar (*choice*)."""
+
+
+def charts(tally: Tally, width: int, block: str) -> str:
+    """Return both charts, in lines shorter than ``width``. There has to be a lead."""
+    return "\n".join(
+        (
+            chart("status", tally.statuses, LeadStatus, width, block),
+            chart("lt_interest_status", tally.interests, InterestStatus, width, block),
+        )
+    )
+
+
+def chart(
+    title: str, counts: Counter[int | None], kind: type[OpenIntEnum], width: int, block: str
+) -> str:
+    """Return a title and a bar for each value, the largest first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, item[0] or 0))
+    rows = [(_label(value, kind), count) for value, count in ranked[:MOST_ROWS]]
+    if others := sum(count for _, count in ranked[MOST_ROWS:]):
+        rows.append(("others", others))
+    names = max(len(label) for label, _ in rows)
+    digits = max(len(str(count)) for _, count in rows)
+    columns = min(MOST_COLUMNS, width - names - digits - 5)  # two, one and one between, one free
+    most = max(count for _, count in rows)
+    lines = [
+        f"  {label:<{names}} {count:>{digits}} {block * _length(count, most, columns)}".rstrip()
+        for label, count in rows
+    ]
+    return "\n".join([title, *lines])
+
+
+def _length(count: int, most: int, columns: int) -> int:
+    return max(1, round(count / most * columns)) if columns > 0 else 0
+
+
+def _label(value: int | None, kind: type[OpenIntEnum]) -> str:
+    if value is None:
+        return "none"
+    member = kind(int(value))
+    return str(int(value)) if member.name.startswith("UNKNOWN_") else member.label
