@@ -41,7 +41,7 @@ from .models import (
     UploadMethod,
     VerificationStatus,
 )
-from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
+from .outcomes import Failed, Found, KeyCheck, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Timeouts
 from .stats import Stats
 from .stream import LeadStream, Strategy
@@ -63,6 +63,7 @@ __all__ = [
     "InstantlyError",
     "InterestStatus",
     "InvalidLeadIdError",
+    "KeyCheck",
     "LastStep",
     "Lead",
     "LeadBatch",

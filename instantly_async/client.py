@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from weakref import WeakSet
 
 from .admission import Admission
+from .check import check_key
 from .endpoints import Endpoints
 from .errors import ConfigurationError
 from .intake import Source
@@ -18,7 +19,7 @@ from .limiter import AdaptiveLimiter
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
 from .lookup import GetLookup, ListLookup
 from .models import Lead
-from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
+from .outcomes import KeyCheck, LeadBatch, LeadId, Outcome, lead_or_raise
 from .protocol import base_url_problem, proxy_problem, read_api_key, workspace_headers
 from .requester import Workspace
 from .session import SessionPool
@@ -206,6 +207,17 @@ class InstantlyClient(Generic[L]):
     def stats(self) -> Stats:
         """What this client has done since it was made, open streams included."""
         return self._activity.total()
+
+    async def check(self) -> KeyCheck:
+        """Ask for any one lead, to see whether the key works. Does not wait out an outage.
+
+        Raises:
+            RunError: it does not (the key, the plan, the scope), or the service is down.
+            LeadError: no answer, or one that is no page of leads.
+            ClosedError: as ``get_lead``.
+        """
+        self._activity.begin(self._activity.recorder)
+        return await check_key(self._endpoints, self._workspace, self._activity.recorder)
 
     async def get_lead(self, lead_id: LeadId) -> L:
         """Fetch one lead.

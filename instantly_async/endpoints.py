@@ -1,18 +1,20 @@
-"""The two endpoints: what a request for one lead or for a page looks like, and its answer.
+"""The endpoints: what a request for one lead, a page or a check looks like, and its answer.
 
 Makes exchanges and reads bodies; sends nothing and repeats nothing. ``requester.py`` says
 what an endpoint is.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from .decoding import LeadDecoder, LeadItem, PageDecoder
 from .errors import DecodeError
 from .exchange import Exchange, Pacer, Response
-from .protocol import LEADS_PATH, LIST_PATH, list_body, wire_id
+from .outcomes import KeyCheck
+from .protocol import CHECK_BODY, LEADS_PATH, LIST_PATH, list_body, wire_id
 from .settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
 
 L = TypeVar("L")
@@ -131,8 +133,50 @@ class ListEndpoint(Generic[L]):
         return f"Page of {len(query)} leads"
 
 
+class CheckEndpoint:
+    """``POST /api/v2/leads/list`` for any one lead. Nobody waits longer than for an outage."""
+
+    divisible = False
+
+    def __init__(self, decoder: PageDecoder[Any], timeouts: Timeouts, retry: RetryPolicy) -> None:
+        self._decoder = decoder
+        self._read_s = timeouts.list_read_s
+        self.max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
+        self.total_s = min(timeouts.list_total_s, self.max_elapsed_s)
+
+    def exchange(
+        self, _: None, headers: Mapping[str, str], pacer: Pacer | None, total_s: float
+    ) -> Exchange:
+        """Make the request."""
+        return Exchange(
+            "POST",
+            LIST_PATH,
+            pacer=pacer,
+            read_s=self._read_s,
+            total_s=total_s,
+            max_bytes=MAX_PAGE_BYTES,
+            headers=headers,
+            body=CHECK_BODY,
+        )
+
+    def read(self, _: None, response: Response, exchange: Exchange) -> KeyCheck:
+        """See whether there is a lead.
+
+        Raises:
+            DecodeError: it is no page.
+        """
+        has_leads = bool(self._decoder.decode(response.body))
+        assert exchange.sent_at is not None
+        round_trip_s = asyncio.get_running_loop().time() - exchange.sent_at
+        return KeyCheck(has_leads=has_leads, round_trip_s=round_trip_s)
+
+    def describe(self, _: None) -> str:
+        """Say what is asked for."""
+        return "Check of the key"
+
+
 class Endpoints(Generic[L]):
-    """Both, for one type of lead.
+    """All of them, for one type of lead.
 
     Raises:
         ConfigurationError: the API's leads would not fit the type.
@@ -142,6 +186,7 @@ class Endpoints(Generic[L]):
         decoder = LeadDecoder(lead_type)
         pages = PageDecoder(decoder)
         self.get = GetEndpoint(decoder, timeouts, retry)
+        self.check = CheckEndpoint(pages, timeouts, retry)
         self._lists = {
             keep_raw: ListEndpoint(pages, timeouts, retry, keep_raw=keep_raw)
             for keep_raw in (False, True)

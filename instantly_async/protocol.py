@@ -184,6 +184,10 @@ def list_body(wire_ids: Sequence[str]) -> bytes:
     return msgspec.json.encode({"ids": wire_ids, "limit": MAX_IDS_PER_PAGE})
 
 
+CHECK_BODY = msgspec.json.encode({"limit": 1})
+"""What asks *List leads* for any one lead: the cheapest request that needs a scope for leads."""
+
+
 class ApiErrorBody(msgspec.Struct, gc=False):
     """The body of every error of the API."""
 

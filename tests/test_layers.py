@@ -16,7 +16,7 @@ LAYERS = {
     "exchange": 1, "testing": 1,
     "session": 2, "admission": 2, "endpoints": 2,
     "requester": 3,
-    "lookup": 4,
+    "lookup": 4, "check": 4,
     "stream": 5, "loader": 5,
     "client": 6,
     "cli": 7, "__init__": 7,

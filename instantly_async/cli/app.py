@@ -22,12 +22,13 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits
 from .bulk import Target, plan, survey
+from .check import check_key
 from .exits import CommandError
 from .fake import fake_process, serve_fake
 from .inputs import InputFormat
 from .known import KnownIds
 from .lines import Stdout
-from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel
+from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel, base_url
 from .recovery import Resume
 from .runs import Run, run, run_job
 from .sources import STDIO, GivenIds, open_source
@@ -91,6 +92,25 @@ def get(
         quiet=True,
     )
     return run_job(job)
+
+
+@app.command
+def check(
+    *,
+    workspace: str | None = None,
+    patience: float = 10.0,
+    log_level: ShownLogLevel = "warning",
+) -> int:
+    """Say whether the API key works, by one request.
+
+    Args:
+        workspace: Sub-workspace that an admin key acts on.
+        patience: Seconds to try for.
+        log_level: Log debug, info, warning or error.
+    """
+    terminal, stdout = _start(log_level), _require_stdout()
+    client = Connection(workspace=workspace, patience=patience).client()
+    return run(check_key(client, base_url(), stdout), terminal)
 
 
 @app.command

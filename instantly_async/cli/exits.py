@@ -42,6 +42,12 @@ class OutputError(CommandError):
     code = GAVE_UP
 
 
+class CheckError(CommandError):
+    """Whether the key works could not be found out."""
+
+    code = GAVE_UP
+
+
 class OutputClosedError(Exception):
     """Nobody reads the output any more (``| head``), which is no failure."""
 

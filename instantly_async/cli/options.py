@@ -39,6 +39,11 @@ _OPTION_OF_SETTING = {
 }
 
 
+def base_url() -> str:
+    """Return the server's address."""
+    return os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Connection:
@@ -81,8 +86,7 @@ class Connection:
                 f"Set {API_KEY_VARIABLE} to the workspace's API key; it is never taken from "
                 "an argument."
             )
-        base_url = os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
-        return self.client_of(None, base_url)
+        return self.client_of(None, base_url())
 
     def client_of(self, key: str | None, base_url: str) -> InstantlyClient[Lead]:
         """Make the client of this server; ``key=None``: that of the environment."""
