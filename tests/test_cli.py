@@ -6,7 +6,6 @@ Pipes, signals, terminals and missing packages need a process of their own.
 import asyncio
 import errno
 import os
-import pty
 import re
 import signal
 import socket
@@ -15,20 +14,17 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
 from instantly_async.cli.fake import fake_process
 from instantly_async.cli.inputs import LineId
-from instantly_async.cli.progress import progress_line
 from instantly_async.cli.runs import trouble
 from instantly_async.cli.sources import open_source
 from instantly_async.cli.terminal import Terminal
 from instantly_async.errors import InvalidLeadIdError
-from instantly_async.outcomes import Failed, NotFound
-from instantly_async.stats import Recorder, Stats
+from instantly_async.outcomes import Failed
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids, lead_json
 
 pytestmark = [
@@ -76,7 +72,7 @@ def test_fetch_by_list(
     assert result.code == 0
     assert ids_in(output.read_bytes()) == sorted(IDS)
     assert [request.method for request in fake_instantly.requests] == ["POST", "GET"]
-    assert "\none by one  1, which pages did not settle\n" in result.err
+    assert "\none by one   1, which pages did not settle\n" in result.err
 
 
 def test_demo_by_list(command: Command) -> None:
@@ -84,17 +80,6 @@ def test_demo_by_list(command: Command) -> None:
     assert result.code == 0
     assert re.search(r"found +250\n", result.err)
     assert re.search(r"requests +3 ", result.err)
-
-
-def test_the_summary_has_every_fact(command: Command, ids_file: Path) -> None:
-    err = command("fetch", ids_file).err
-    names = "found|not found|failed|duplicates|requests|received|latency|time|rate"
-    assert re.findall(rf"(?m)^({names}) ", err) == names.split("|")
-    assert re.search(r"^found +6$", err, re.MULTILINE)
-    assert re.search(r"^requests +6 \(0 retries, 0 . 429\)$", err, re.MULTILINE)
-    assert re.search(r"^latency +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$", err, re.MULTILINE)
-    assert re.search(r"^rate +[\d.]+ leads/s, first to last answer$", err, re.MULTILINE)
-    assert "unfinished" not in err
 
 
 @pytest.mark.parametrize("arguments", [(), ("-",)])
@@ -465,42 +450,6 @@ def test_an_interrupt_before_the_run(command: Command, monkeypatch: pytest.Monke
     assert command("get") == (130, b"", "")
 
 
-@pytest.mark.parametrize("colour", [True, False])
-def test_progress_on_a_terminal(
-    ids_file: Path, fake_instantly: FakeInstantly, *, colour: bool
-) -> None:
-    """The line, and colours unless NO_COLOR; one not-found line stands above it."""
-    fake_instantly.unknown = {IDS[0]}
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150"}
-    environment |= {} if colour else {"NO_COLOR": "1"}
-    code, screen = run_on_terminal([*MODULE, "fetch", str(ids_file)], environment)
-    assert code == 3
-    line = r"6/6  [\d.]+ leads/s  allowed 95\.0/s  429s 0  retries 0  ETA [\d:-]+"
-    assert re.search(line, screen)
-    assert f"not found: {IDS[0]}" in screen
-    assert re.search(r"found +5\r\n", screen)
-    assert bool(re.search(r"\x1b\[[\d;]*3\dm|\x1b\[38;", screen)) == colour
-
-
-def run_on_terminal(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
-    """Run with stderr on a pseudo-terminal; give the exit code and what was drawn."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
-    os.close(theirs)
-    screen = b""
-    while chunk := read_terminal(ours):
-        screen += chunk
-    os.close(ours)
-    return process.wait(), screen.decode()
-
-
-def read_terminal(fd: int) -> bytes:
-    try:
-        return os.read(fd, 65536)
-    except OSError:  # EIO: nobody has the other side open any more
-        return b""
-
-
 def test_the_extra_is_missing() -> None:
     """One sentence with what to type."""
     program = (
@@ -609,47 +558,6 @@ def test_the_fakes_process_is_killed_when_it_hangs(
 
 
 # --- what is shown -----------------------------------------------------------------------
-
-
-def stats(**changes: object) -> Stats:
-    base = Recorder().snapshot(0.0, allowed_rate=95.0)
-    return msgspec.structs.replace(base, **changes)
-
-
-@pytest.mark.parametrize(
-    ("snapshot", "total", "rate", "shown"),
-    [
-        (stats(found=5), 10, 2.0, "5/10  2.0 leads/s  allowed 95.0/s  429s 0  retries 0  ETA 0:02"),
-        (stats(throttled=3, retries=4), None, 1.0, "0/?  1.0 leads/s  allowed 95.0/s  429s 3"),
-        (stats(), 1_000_000, 95.0, "ETA 2:55:26"),
-        (stats(), 10, 0.0, "ETA -"),
-        (stats(paused_s=1.6), 10, 0.0, "allowed 0/s for 2 s"),
-        (stats(breaker_open=True), 10, 0.0, "allowed 0/s (API is down)"),
-        (stats(allowed_rate=None), 10, 0.0, "allowed any"),
-    ],
-)
-def test_the_progress_line(snapshot: Stats, total: int | None, rate: float, shown: str) -> None:
-    assert shown in progress_line(snapshot, total, rate)
-
-
-def test_the_rate_is_from_the_first_to_the_last_answer() -> None:
-    """Ids that no request was made for do not count."""
-    times = iter([10.0, 11.0, 12.0])
-    tally = Tally(lambda: next(times))
-    answered = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=0)
-    tally.add(msgspec.structs.replace(answered, attempts=0))
-    tally.add(answered)
-    assert tally.rate is None
-    tally.add(answered)
-    tally.add(answered)
-    assert tally.rate == 1.0
-
-
-def test_leads_that_were_not_written_are_unfinished() -> None:
-    """A stopped run may have more leads in memory than in the output."""
-    text = summary(stats(requested=5, found=3), Tally(lambda: 0.0), 0)
-    assert text.startswith("found       0\n")
-    assert text.endswith("unfinished  5")
 
 
 def test_an_id_from_elsewhere_than_a_file_is_named() -> None:

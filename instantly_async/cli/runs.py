@@ -168,7 +168,7 @@ def run_job(job: Run) -> int:
         write_stats(job.stats_json, job.report, code)
     except CommandError as error:
         job.terminal.say(str(error))
-        return code or error.code
+        return code or exits.GAVE_UP
     return code
 
 

@@ -1,0 +1,98 @@
+"""A command on a pseudo-terminal, as a person would see it."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from commands import MODULE
+
+DEADLINE_S = 30.0
+
+_SEQUENCE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+
+
+class OnTerminal:
+    """The command with stderr on a terminal of so many columns; it is killed at the deadline.
+
+    ``screen`` is all that was drawn so far. stdout and stdin are nowhere.
+    """
+
+    def __init__(
+        self, *arguments: object, columns: int = 80, environment: Mapping[str, str] = {}
+    ) -> None:
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"}
+        }
+        self._fd, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self._process = subprocess.Popen(
+            [*MODULE, *map(str, arguments)],
+            env=inherited | {"TERM": "xterm-256color"} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self._deadline = time.monotonic() + DEADLINE_S
+        self._drawn = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+        if error is not None:
+            self._process.kill()
+        self._process.wait(DEADLINE_S)
+
+    @property
+    def screen(self) -> str:
+        return self._drawn.decode(errors="replace")
+
+    @property
+    def lines(self) -> list[str]:
+        """What was drawn, line by line, redrawn ones again; without colours and the like."""
+        return re.split(r"[\r\n]+", _SEQUENCE.sub("", self.screen))
+
+    def read_until(self, pattern: str, times: int = 1) -> list[str]:
+        """Read until the pattern has matched so many different texts; give them in order."""
+        while True:
+            found = list(dict.fromkeys(re.findall(pattern, self.screen)))
+            if len(found) >= times:
+                return found
+            assert self._read(), f"ended without {pattern}: {self.screen!r}"
+
+    def wait(self) -> int:
+        """Read to the end; give the exit code."""
+        while self._read():
+            pass
+        return self._process.wait(DEADLINE_S)
+
+    def _read(self) -> bool:
+        remaining_s = self._deadline - time.monotonic()
+        readable, _, _ = select.select([self._fd], [], [], max(0.0, remaining_s))
+        if not readable:
+            self._process.kill()
+            raise AssertionError(f"not within {DEADLINE_S} s: {self.screen!r}")
+        try:
+            chunk = os.read(self._fd, 65536)
+        except OSError:  # EIO: nobody has the other side open any more
+            return False
+        self._drawn += chunk
+        return bool(chunk)

@@ -1,0 +1,173 @@
+"""What stands on a terminal while a run goes on; with real terminals where that matters."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from commands import IDS, Command
+from terminals import OnTerminal
+
+from instantly_async.cli.progress import progress_line
+from instantly_async.stats import Recorder, Stats
+from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
+
+pytestmark = [
+    pytest.mark.fake_instantly(rate_limit=None),
+    pytest.mark.usefixtures("environment"),
+]
+
+
+def stats(**changes: object) -> Stats:
+    base = Recorder().snapshot(0.0, allowed_rate=95.0)
+    return msgspec.structs.replace(base, **changes)
+
+
+DOWN = stats(breaker_open=True, next_probe_s=3.2, gives_up_s=112.0, retries=25)
+PROBING = stats(breaker_open=True, next_probe_s=0.0, gives_up_s=112.0)
+PAUSED = stats(paused_s=11.2, throttled=3, retries=3)
+BUSY = stats(throttled=12_345, retries=12_345)
+FAST = "95.0 leads/s  allowed 95.0/s  429s"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "width", "shown"),
+    [
+        (stats(), 200, f"1200/5000  {FAST} 0  retries 0  ETA 0:40"),
+        (stats(), 79, f"1200/5000  {FAST} 0  retries 0  ETA 0:40"),
+        (BUSY, 79, f"1200/5000  {FAST} 12345  retries 12345  ETA 0:40"),
+        (stats(), 39, "1200/5000  95.0 leads/s  ETA 0:40"),
+        (stats(), 28, "1200/5000  95/s  ETA 0:40"),
+        (stats(), 20, "1200/5000  ETA 0:40"),
+        (stats(), 9, "1200/5000"),
+        (stats(), 8, ""),
+        (PAUSED, 79, "1200/5000  paused by the API, 12 s  429s 3  retries 3"),
+        (PAUSED, 39, "1200/5000  paused by the API, 12 s"),
+        (PAUSED, 30, "1200/5000  paused 12 s"),
+        (PAUSED, 12, "paused 12 s"),
+        (
+            DOWN,
+            79,
+            "1200/5000  API is down, next try in 4 s, giving up in 1:52  429s 0  retries 25",
+        ),
+        (DOWN, 75, "1200/5000  API is down, try in 4 s, end in 1:52  429s 0  retries 25"),
+        (DOWN, 39, "1200/5000  API down, end in 1:52"),
+        (PROBING, 79, "1200/5000  API is down, trying, giving up in 1:52  429s 0  retries 0"),
+        (stats(breaker_open=True), 39, "1200/5000  API is down"),
+        (
+            stats(allowed_rate=None),
+            68,
+            "1200/5000  95.0 leads/s  allowed any  429s 0  retries 0  ETA 0:40",
+        ),
+    ],
+)
+def test_the_line_is_worded_by_width(snapshot: Stats, width: int, shown: str) -> None:
+    assert progress_line(snapshot, 1200, 5000, 95.0, width) == shown
+
+
+@pytest.mark.parametrize("width", [39, 79, 199])
+@pytest.mark.parametrize("snapshot", [stats(), BUSY, PAUSED, DOWN])
+@pytest.mark.parametrize("total", [10, 1_000_000, None])
+def test_the_line_fits(snapshot: Stats, width: int, total: int | None) -> None:
+    """And says how far the run is; from 80 columns on it leaves nothing out."""
+    done = min(total or 123_456_789, 999_999)
+    line = progress_line(snapshot, done, total, 95.0, width)
+    assert len(line) <= width
+    assert f"{done}/" in line
+    if width > 39:
+        assert re.search(r"429s \d+  retries \d+", line)
+        assert ("ETA" in line) == (snapshot in (stats(), BUSY))
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "rate", "eta"),
+    [
+        (0, 1_000_000, 95.0, "2:55:26"),
+        (0, 10, 0.0, "-"),
+        (0, None, 5.0, "-"),
+        (12, 10, 1.0, "0:00"),
+    ],
+)
+def test_the_time_left(done: int, total: int | None, rate: float, eta: str) -> None:
+    assert progress_line(stats(), done, total, rate, 200).endswith(f"ETA {eta}")
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_terminal_of_80_columns(
+    ids_file: Path, fake_instantly: FakeInstantly, *, colour: bool
+) -> None:
+    """The line does not wrap, colours unless NO_COLOR, a line for the lead that is missing."""
+    fake_instantly.unknown = {IDS[0]}
+    environment = {} if colour else {"NO_COLOR": "1"}
+    with OnTerminal("fetch", ids_file, environment=environment) as terminal:
+        assert terminal.wait() == 3
+    assert max(len(line) for line in terminal.lines) < 80
+    last = [line for line in terminal.lines if line.startswith("6/6")][-1]
+    assert re.search(r"6/6  [\d.]+ leads/s  allowed 95\.0/s  429s 0  retries 0  ETA [\d:-]+", last)
+    assert "━" in last
+    assert f"not found: {IDS[0]}" in terminal.lines
+    assert re.search(r"found +5\r\n", terminal.screen)
+    assert bool(re.search(r"\x1b\[[\d;]*3\dm|\x1b\[38;", terminal.screen)) == colour
+    assert terminal.screen.rindex("\x1b[?25h") > terminal.screen.rindex("\x1b[?25l")
+
+
+def test_a_narrow_terminal(ids_file: Path) -> None:
+    with OnTerminal("fetch", ids_file, columns=30) as terminal:
+        assert terminal.wait() == 0
+    drawn = [line for line in terminal.lines if line.startswith("6/6")]
+    assert drawn
+    assert max(len(line) for line in drawn) < 30
+
+
+def test_a_pause_is_counted_down(ids_file: Path, fake_instantly: FakeInstantly) -> None:
+    fake_instantly.script_all(Fault.throttle(3))
+    with OnTerminal("fetch", ids_file, "--concurrency", "1") as terminal:
+        seen = terminal.read_until(r"paused by the API, (\d+) s", times=3)
+        assert terminal.wait() == 0
+    assert [int(each) for each in seen] == sorted(map(int, seen), reverse=True)
+
+
+def test_an_outage_is_counted_down(tmp_path: Path, fake_instantly: FakeInstantly) -> None:
+    """Until the next try and until the end; then it goes on as if nothing had been."""
+    path = tmp_path / "ids"
+    path.write_text("\n".join(lead_ids(40)))
+    fake_instantly.down = True
+    with OnTerminal("fetch", path) as terminal:
+        seen = terminal.read_until(r"API is down, [\w ]+, giving up in (\d:\d\d)", times=3)
+        terminal.read_until(r"next try in \d+ s", times=2)
+        fake_instantly.down = False
+        assert terminal.wait() == 0
+    assert seen == sorted(seen, reverse=True)
+    assert any(line.startswith("40/40") for line in terminal.lines)
+
+
+def test_what_was_done_before_counts_too(ids_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "leads.jsonl"
+    output.write_bytes(b"".join(lead_json(each) + b"\n" for each in IDS[:4]))
+    with OnTerminal("fetch", ids_file, "-o", output, "--resume") as terminal:
+        assert terminal.wait() == 0
+    drawn = [line.split()[0] for line in terminal.lines if re.match(r"\d+/", line)]
+    assert set(drawn) <= {"4/6", "5/6", "6/6"}
+    assert drawn[-1] == "6/6"
+    assert "already done 4" in terminal.lines
+
+
+def test_a_dumb_terminal_gets_no_line(ids_file: Path) -> None:
+    with OnTerminal("fetch", ids_file, environment={"TERM": "dumb"}) as terminal:
+        assert terminal.wait() == 0
+    assert "leads/s  " not in terminal.screen
+    assert "\x1b" not in terminal.screen
+    assert terminal.lines[0].split() == ["found", "6"]
+
+
+def test_quiet_is_quiet_on_a_terminal(ids_file: Path) -> None:
+    with OnTerminal("fetch", ids_file, "--quiet") as terminal:
+        assert terminal.wait() == 0
+    assert terminal.screen == ""
+
+
+def test_without_a_terminal_nothing_is_drawn(command: Command, ids_file: Path) -> None:
+    err = command("fetch", ids_file).err
+    assert err.startswith("found ")
+    assert "\x1b" not in err
+    assert "status" not in err
