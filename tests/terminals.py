@@ -38,7 +38,7 @@ class OnTerminal:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._process = subprocess.Popen(
             [*MODULE, *map(str, arguments)],
-            env=inherited | {"TERM": "xterm-256color"} | environment,
+            env=inherited | {"TERM": "xterm-256color", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=theirs,

@@ -139,17 +139,17 @@ def test_the_statistics_are_one_object_of_documented_keys(
 
 
 @pytest.mark.parametrize(
-    ("settings", "code"), [({"api_key": "another"}, 4), ({"down": True}, 5), ({}, 0)]
+    "case", [({"api_key": "another"}, 4), ({"down": True}, 5), ({}, 0)], ids=["401", "503", "ok"]
 )
 def test_every_end_has_its_statistics(
     command: Command,
     fake_instantly: FakeInstantly,
     ids_file: Path,
     tmp_path: Path,
-    settings: dict[str, object],
-    code: int,
+    case: tuple[dict[str, object], int],
 ) -> None:
     """Though ``--quiet`` says nothing else."""
+    settings, code = case
     for name, value in settings.items():
         setattr(fake_instantly, name, value)
     path = tmp_path / "stats.json"
@@ -187,7 +187,7 @@ def test_demo_writes_them_too(command: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    "case",
     [
         ("-", "--stats-json takes the name of a file"),
         ("missing/stats.json", "No file can be made in the folder of"),
@@ -206,10 +206,10 @@ def test_where_statistics_cannot_stand(
     fake_instantly: FakeInstantly,
     ids_file: Path,
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    message: str,
+    case: tuple[str, str],
 ) -> None:
     """One sentence before the run, and nothing is changed."""
+    name, message = case
     monkeypatch.chdir(ids_file.parent)
     result = command("fetch", "ids.txt", "-o", "leads.jsonl", "--stats-json", name)
     assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
@@ -256,8 +256,7 @@ def test_a_chart_of_labels_and_numbers() -> None:
 
 
 def test_a_chart_has_at_most_eight_values_and_others() -> None:
-    counts: Counter[int | None] = Counter({value: 100 - value for value in range(100, 120)})
-    counts = Counter({value: 200 - value for value in counts if value is not None})
+    counts: Counter[int | None] = Counter({value: 200 - value for value in range(100, 120)})
     rows = chart("x", counts, InterestStatus, 80, "#").splitlines()[1:]
     assert [row.split()[0] for row in rows] == [*map(str, range(100, 108)), "others"]
     assert int(rows[-1].split()[1]) == sum(200 - value for value in range(108, 120))
@@ -265,7 +264,7 @@ def test_a_chart_has_at_most_eight_values_and_others() -> None:
 
 @pytest.mark.parametrize("width", [10, 24, 40, 80, 200])
 def test_bars_fit_the_terminal(width: int) -> None:
-    """The longest bar is not longer than the terminal; every value has some, where there is room."""
+    """No line is longer; every value has a bar, where there is room for one."""
     counts: Counter[int | None] = Counter({3: 1_000_000, 2: 1, None: 500_000})
     rows = chart("x", counts, InterestStatus, width, "█").splitlines()[1:]
     room = width - len("  Meeting Completed 1000000 ")

@@ -300,6 +300,25 @@ def test_it_gives_up_after_its_patience_until_someone_comes_again() -> None:
     assert breaker.probe_due(100.0)
 
 
+def test_it_says_how_long_there_is_to_wait() -> None:
+    """For the next probe and for the end; nothing when it is closed or nobody waits."""
+    breaker = CircuitBreaker(RetryPolicy(breaker_patience_s=30))
+    breaker.start_probe()
+    assert (breaker.next_probe_s(0.0), breaker.gives_up_s(0.0)) == (None, None)
+    breaker = opened(breaker_patience_s=30)
+    assert (breaker.next_probe_s(0.25), breaker.gives_up_s(0.25)) == (0.75, 29.75)
+    assert (breaker.next_probe_s(40.0), breaker.gives_up_s(40.0)) == (0.0, 0.0)
+    breaker.start_probe()
+    assert breaker.next_probe_s(0.25) == 0.0
+    breaker.end_probe(2.0)
+    assert breaker.next_probe_s(2.5) == 1.5
+    breaker.give_up()
+    assert (breaker.next_probe_s(2.5), breaker.gives_up_s(2.5)) == (None, None)
+    breaker.resume_waiting(3.0)
+    breaker.on_success()
+    assert (breaker.next_probe_s(3.0), breaker.gives_up_s(3.0)) == (None, None)
+
+
 def test_nobody_waits_for_a_closed_breaker() -> None:
     breaker = CircuitBreaker(RetryPolicy())
     breaker.resume_waiting(5.0)

@@ -165,13 +165,16 @@ def test_a_recorder_takes_over_all_counts_of_another() -> None:
 def test_a_snapshot_holds_every_counter() -> None:
     recorder = busy_recorder(1)
     recorder.started_at = 7.5
-    stats = recorder.snapshot(10.0, allowed_rate=66.5, paused_s=1.5, breaker_open=True)
+    stats = recorder.snapshot(
+        10.0, allowed_rate=66.5, paused_s=1.5, breaker_open=True, next_probe_s=4.0, gives_up_s=112.0
+    )
     assert (stats.requested, stats.found, stats.not_found, stats.in_flight) == (10, 5, 2, 1)
     assert stats.failed == {"ServerError": 1, "DecodeError": 1}
     assert (stats.requests, stats.retries, stats.throttled) == (12, 3, 1)
     assert stats.bytes_received == 1000
     assert stats.done == 9
     assert (stats.allowed_rate, stats.paused_s, stats.breaker_open) == (66.5, 1.5, True)
+    assert (stats.next_probe_s, stats.gives_up_s) == (4.0, 112.0)
     assert stats.elapsed_s == 2.5
     assert stats.rate == pytest.approx(0.4)
     for quantile in (stats.latency_p50_s, stats.latency_p95_s, stats.latency_p99_s):
@@ -183,6 +186,7 @@ def test_an_idle_recorder_has_a_snapshot() -> None:
     assert (stats.elapsed_s, stats.rate, stats.done) == (0.0, 0.0, 0)
     assert stats.latency_p50_s is None
     assert stats.allowed_rate is None
+    assert (stats.next_probe_s, stats.gives_up_s) == (None, None)
 
 
 def test_time_stops_with_the_run() -> None:
