@@ -85,7 +85,7 @@ def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917
     assert 3 <= len(written) < len(IDS)
     assert written == sorted(str(request.lead_id) for request in fake_instantly.requests)
     assert "Stopping: leads in flight get 60 s; a second signal ends at once.\n" in err
-    assert f"found       {len(written)}\n" in err
+    assert f"found        {len(written)}\n" in err
     command_line = err.rpartition("Go on with: ")[2]
     program, *arguments = shlex.split(command_line)
     assert program == "instantly-async"
@@ -108,7 +108,7 @@ def test_row_30_what_takes_too_long_is_given_up(
     assert process.returncode == 143
     written = whole_leads(output)
     assert IDS[0] not in written
-    assert f"found       {len(written)}\n" in err
+    assert f"found        {len(written)}\n" in err
     assert "unfinished" in err
     assert "Traceback" not in err
 
