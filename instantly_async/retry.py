@@ -192,16 +192,6 @@ class CircuitBreaker:
         """Seconds until it ends the run; ``None``: nobody waits."""
         return None if self._opened_at is None else max(0.0, self.gives_up_at - now)
 
-    def countdown(self, now: float) -> tuple[float, float] | None:
-        """Give the seconds to the next probe and to giving up; ``None``: closed, or nobody waits.
-
-        The first is 0 while a probe is on its way.
-        """
-        if not self.is_open or self._opened_at is None:
-            return None
-        next_probe_s = 0.0 if self.probing else max(0.0, self.next_probe_at - now)
-        return next_probe_s, max(0.0, self.gives_up_at - now)
-
     def probe_due(self, now: float) -> bool:
         """Whether a probe may be sent now."""
         return not self.probing and now >= self.next_probe_at
