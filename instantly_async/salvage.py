@@ -52,6 +52,26 @@ def split_items(body: bytes) -> list[bytes] | None:
     return [text[span].encode("utf-8", "surrogateescape") for span in spans]
 
 
+def split_members(body: bytes) -> dict[str, bytes] | None:
+    """Give the bytes of each value of an object; ``None`` when it is none.
+
+    They are as they came, whatever their strings hold.
+    """
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    members = {}
+    try:
+        at = _expect(text, "{", 0)
+        while text[at] != "}":
+            key, at = _scanner.raw_decode(text, at)
+            at = _expect(text, ":", at)
+            _, end = _scanner.raw_decode(text, at)
+            members[key] = text[at:end].encode("utf-8", "surrogateescape")
+            at = _next_member(text, end, "}")
+    except (ValueError, IndexError, RecursionError):
+        return None
+    return members if _skip_space(text, at + 1) == len(text) else None
+
+
 def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
     """Read an object from behind its brace; give where the items are, and where it ends."""
     spans: list[slice] | None = None

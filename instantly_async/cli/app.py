@@ -23,8 +23,11 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from . import exits
 from .bulk import Target, plan, survey
 from .check import check_key
+from .convert import convert as convert_file
+from .convert import make_writer
 from .exits import CommandError
 from .fake import fake_process, serve_fake
+from .formats import OutputFormat
 from .inputs import InputFormat
 from .known import KnownIds
 from .lines import Stdout
@@ -32,7 +35,7 @@ from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel, base_url
 from .recovery import Resume
 from .runs import Run, run, run_job
 from .sources import STDIO, GivenIds, open_source
-from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
+from .terminal import LogLevel, QuietConsole, Terminal, counting, discard, log_to
 
 app = App(
     name="instantly-async",
@@ -57,6 +60,7 @@ _Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
 _Strategy = Annotated[Strategy, Parameter(show_choices=False)]
 _Format = Annotated[InputFormat, Parameter(show_choices=False)]
+_OutputFormat = Annotated[OutputFormat, Parameter(name="--format", show_choices=False)]
 _Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 _Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # what the command was called with
 
@@ -180,6 +184,41 @@ def fetch(
 
 
 @app.command
+def convert(
+    leads: _File,
+    output: _File,
+    /,
+    *,
+    output_format: _OutputFormat | None = None,
+    fields: str | None = None,
+    labels: _Flag = False,
+    csv_raw: _Flag = False,
+    force: _Flag = False,
+    quiet: _Flag = False,
+) -> int:
+    """Make CSV, Parquet or JSON Lines of leads, whole or not at all.
+
+    Args:
+        leads: What `fetch` wrote; - is stdin.
+        output: New file. Its name ends with .jsonl, .csv or .parquet.
+        output_format: jsonl, csv or parquet. Default: by OUTPUT's name.
+        fields: Columns in order, as id,email,payload.company. Default: all.
+        labels: Names in place of numbers, as Bounced for -1.
+        csv_raw: Leave cells alone that a spreadsheet takes for formulas.
+        force: Replace a file that exists.
+        quiet: No progress.
+    """
+    terminal = _start("warning")
+    leads, output = _path(leads), _path(output)
+    writer = make_writer(output, output_format, fields, labels=labels, csv_raw=csv_raw)
+    with counting(terminal, quiet=quiet) as on_progress:
+        tally = convert_file(leads, output, writer, force=force, on_progress=on_progress)
+    if remark := tally.describe():
+        terminal.say(remark)
+    return exits.ALL_FOUND
+
+
+@app.command
 def demo(
     *,
     count: _Count = 500,
@@ -275,7 +314,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except (CommandError, CycloptsError) as error:
         Terminal().say(_usage(error) if isinstance(error, CycloptsError) else str(error))
-        return exits.USAGE
+        return error.code if isinstance(error, CommandError) else exits.USAGE
     except BrokenPipeError:  # ``ids | head -1``
         discard(1)
         return exits.ALL_FOUND

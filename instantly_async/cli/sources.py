@@ -218,10 +218,15 @@ def open_source(
         if sys.stdin is None:
             raise InputError("stdin is closed; name a file with ids.")
         return FileOfIds(0, make_reader, name)
-    return FileOfIds(_open(path), make_reader, name)
+    return FileOfIds(open_file(path), make_reader, name)
 
 
-def _open(path: str) -> int:
+def open_file(path: str, holding: str = "ids") -> int:
+    """Open a file to read, and say what is wrong with it if that fails.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -231,5 +236,5 @@ def _open(path: str) -> int:
         raise InputError(f"{path} cannot be opened: {reason}; choose another file.") from None
     if stat.S_ISDIR(os.fstat(fd).st_mode):
         os.close(fd)
-        raise InputError(f"{path} is a folder; name a file with ids.")
+        raise InputError(f"{path} is a folder; name a file with {holding}.")
     return fd

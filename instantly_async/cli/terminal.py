@@ -1,8 +1,10 @@
 """What goes to stderr: sentences, log lines, and whether a terminal is there to draw on."""
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from rich.console import Console
@@ -54,6 +56,16 @@ class Terminal:
         """Show the cursor again, which a progress line hides."""
         if self.is_live:
             self.console.show_cursor()
+
+
+@contextlib.contextmanager
+def counting(terminal: Terminal, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Give what shows how many leads are converted, on a terminal; elsewhere it does nothing."""
+    if quiet or not terminal.is_live:
+        yield lambda _: None
+        return
+    with terminal.console.status("Converting") as status:
+        yield lambda leads: status.update(f"Converting: {leads} leads")
 
 
 class _TerminalHandler(logging.Handler):

@@ -1,0 +1,437 @@
+"""The formats themselves, without files: columns, cells, selections, and any lead into each."""
+
+import csv
+import io
+import json
+import re
+import tracemalloc
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instantly_async.cli import writers
+from instantly_async.cli.convert import make_writer, read_leads
+from instantly_async.cli.exits import CommandError
+from instantly_async.cli.formats import columns_of, guard_cell, parse_fields
+from instantly_async.cli.selection import Selection, keys_of
+from instantly_async.cli.writers import arrow_schema
+from instantly_async.decoding import LeadDecoder
+from instantly_async.models import Lead
+from instantly_async.testing import lead_ids, lead_json, make_lead
+
+IDS = list(lead_ids(7))
+DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+NAMES = Lead.__struct_fields__
+
+
+class Converted(NamedTuple):
+    data: bytes
+    problems: list[tuple[str, ...]]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Of CSV, with the names."""
+        return list(csv.reader(io.StringIO(self.data.decode(), newline="")))
+
+    @property
+    def table(self) -> pa.Table:
+        """Of Parquet."""
+        return pq.read_table(io.BytesIO(self.data))
+
+
+def convert(
+    lines: Iterable[bytes | dict[str, Any]],
+    form: str,
+    fields: str | None = None,
+    *,
+    labels: bool = False,
+    csv_raw: bool = False,
+) -> Converted:
+    encoded = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
+    writer = make_writer(f"out.{form}", None, fields, labels=labels, csv_raw=csv_raw)
+    file, problems = io.BytesIO(), []
+    with writer.writing(file) as add:
+        source = io.BytesIO(b"".join(each + b"\n" for each in encoded))
+        for _, item in read_leads(source, "leads", writer.lead_type):
+            problems.append(item.problems + item.lead.settle())
+            add(item)
+    return Converted(file.getvalue(), problems)
+
+
+# --- any lead ----------------------------------------------------------------------------
+
+TEXTS = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(
+    ["\ud83d", "=1+1", "a,b", '"', "\r\n", "\0", "5", "-5", "true", "2026-01-02T03:04:05Z",
+     "2026-01-02", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.9999999-12:00",
+     "2016-12-31T23:59:60Z", "10000-01-01T00:00:00Z", "2026-01-02T03:04:05.123456789+23:59"],
+)  # fmt: skip
+
+
+def encode_text(text: str) -> str:
+    """Encode it as the server might: escapes for what is half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)
+
+
+TOKENS = st.one_of(
+    TEXTS.map(encode_text),
+    st.integers().map(str),
+    st.sampled_from([str(2**63), str(-(2**63)), str(2**64), "9" * 4100, "1e999", "-0", "1.50"]),
+    st.floats().map(json.dumps),  # with NaN and Infinity
+    st.sampled_from(["null", "true", "false", "[]", "{}", "[" * 60 + "]" * 60]),
+)
+VALUES = st.recursive(
+    TOKENS,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]")
+        | st.lists(st.tuples(TEXTS.map(encode_text), inner), max_size=3).map(
+            lambda pairs: f"{{{','.join(f'{key} : {value}' for key, value in pairs)}}}"
+        )
+    ),
+    max_leaves=6,
+)
+KEYS = st.sampled_from([f'"{name}"' for name in NAMES if name != "id"]) | TEXTS.map(encode_text)
+
+
+@st.composite
+def hostile_lines(draw: st.DrawFn) -> bytes:
+    """Draw a lead of the fake API in which any fields hold anything."""
+    lead_id = draw(st.sampled_from(IDS))
+    members = [f"{json.dumps(k)}:{json.dumps(v)}" for k, v in make_lead(lead_id).items()]
+    pairs = draw(st.lists(st.tuples(KEYS, VALUES), max_size=6))
+    # Of two members with the same key the last one counts.
+    hostile = [f"{key}:{value}" for key, value in pairs if json.loads(key) != "id"]
+    return f"{{{','.join([*members, *hostile])}}}".encode()
+
+
+LINES = st.lists(hostile_lines(), max_size=4)
+FIELDS = "id,email,status,payload,timestamp_created,is_website_visitor,payload.location,payload.é"
+OPTIONS: list[dict[str, Any]] = [
+    {"fields": fields, "labels": labels} for fields in (None, FIELDS) for labels in (False, True)
+]
+
+
+def ids_of(lines: list[bytes]) -> list[str]:
+    return [json.loads(line)["id"] for line in lines]
+
+
+@given(LINES, st.sampled_from(OPTIONS))
+def test_any_lead_becomes_a_row_of_parquet(lines: list[bytes], options: dict[str, Any]) -> None:
+    """In order, under the same schema; what reads as JSON text is some."""
+    table = convert(lines, "parquet", **options).table
+    fields, labels = options["fields"], options["labels"]
+    names = None if fields is None else parse_fields(fields)
+    assert table.schema == arrow_schema(columns_of(names, labels=labels))
+    assert table["id"].to_pylist() == ids_of(lines)
+    for row in table.to_pylist():  # also: each time is one that Python knows
+        assert row["payload"] is None or json.loads(row["payload"]) is not None
+
+
+@given(LINES, st.sampled_from(OPTIONS))
+def test_any_lead_becomes_a_row_of_csv(lines: list[bytes], options: dict[str, Any]) -> None:
+    header, *rows = convert(lines, "csv", **options).rows
+    index = header.index("id")
+    assert [row[index] for row in rows] == ids_of(lines)
+    assert all(len(row) == len(header) for row in rows)
+    for row in rows:
+        for name, cell in zip(header, row, strict=True):
+            kept = "payload" in name or name.startswith("status")  # numbers may begin so
+            assert not cell.startswith(FORMULA) or kept or cell.lstrip("-").isdigit()
+
+
+@given(LINES)
+def test_any_line_passes_through_json_lines(lines: list[bytes]) -> None:
+    """Whole ones as they are; selections with the very bytes of the values."""
+    assert convert(lines, "jsonl").data.splitlines() == lines
+    fields = "email,payload,payload.location"
+    cut = convert(lines, "jsonl", fields).data.splitlines()
+    assert [keys_of(line) for line in cut] == [("id", *fields.split(","))] * len(lines)
+    for line, whole in zip(cut, map(json.loads, lines), strict=True):
+        some = json.loads(line)
+        for name in ("id", "email", "payload"):
+            assert same(some[name], whole[name])
+        payload = whole["payload"]
+        inner = payload.get("location") if isinstance(payload, dict) else None
+        assert same(some["payload.location"], inner)
+
+
+def same(left: Any, right: Any) -> bool:
+    return repr(left) == repr(right)  # NaN is NaN, -0.0 is not 0
+
+
+@given(st.lists(st.sampled_from(IDS)), st.sampled_from(["csv", "parquet", "jsonl"]))
+def test_what_the_fake_api_serves_needs_no_mending(ids: list[str], form: str) -> None:
+    assert convert(map(lead_json, ids), form).problems == [()] * len(ids)
+
+
+# --- values ------------------------------------------------------------------------------
+
+ODD = f'{{"a": 1.50, "big":{10**30}}}'
+T1 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "value", "cell", "counted"),
+    [
+        ("email", '"a\\ud83d"', "a\ufffd", "a\ufffd", True),
+        ("email", '"a\\u0000"', "a\0", "a\0", False),
+        ("email", "5", None, "", True),
+        ("status", "-1", -1, "-1", False),
+        ("status", "77", 77, "77", False),
+        ("status", '"3"', 3, "3", True),
+        ("status", "1.0", 1, "1", True),
+        ("status", "1.5", None, "", True),
+        ("status", "NaN", None, "", True),
+        ("status", "1e999", None, "", True),
+        ("status", str(2**63 - 1), 2**63 - 1, str(2**63 - 1), False),
+        ("status", str(2**63), None, "", True),
+        ("status", str(-(2**63) - 1), None, "", True),
+        ("email_open_count", "9" * 4100, None, "", True),
+        ("is_website_visitor", '"yes"', None, "", True),
+        ("timestamp_created", '"2026-01-02T03:04:05Z"', T1, "2026-01-02T03:04:05.000000Z", False),
+        ("timestamp_created", '"2026-01-02T05:04:05+02:00"', T1,
+         "2026-01-02T03:04:05.000000Z", False),
+        ("timestamp_created", '"2026-01-02T03:04:05"', T1, "2026-01-02T03:04:05.000000Z", True),
+        ("timestamp_created", '"0001-01-01T00:00:00+14:00"', None, "", True),
+        ("timestamp_created", '"9999-12-31T23:59:59-01:00"', None, "", True),
+        ("timestamp_created", '"10000-01-01T00:00:00Z"', None, "", True),
+        ("timestamp_created", "1767322800", None, "", True),
+        ("payload", ODD, ODD, ODD, False),
+        ("payload", '"text"', '"text"', '"text"', False),
+        ("payload", "null", None, "", False),
+        ("payload", '{"a":"\\ud83d"}', '{"a":"\ufffd"}', '{"a":"\ufffd"}', True),
+        ("status_summary", "{}", "{}", "{}", False),
+        ("payload.k", '{"k":"=x"}', "=x", "'=x", False),
+        ("payload.k", '{"k":"-5"}', "-5", "'-5", False),
+        ("payload.k", '{"k":-5}', "-5", "-5", False),
+        ("payload.k", '{"k":[1, "é"]}', '[1, "é"]', '[1, "é"]', False),
+        ("payload.k", '{"k":null}', None, "", False),
+        ("payload.k", "{}", None, "", False),
+        ("payload.k", "null", None, "", False),
+        ("payload.k", '"text"', None, "", True),
+        ("payload.k", "[]", None, "", True),
+    ],
+)  # fmt: skip
+def test_values(field: str, sent: str, value: Any, cell: str, *, counted: bool) -> None:
+    """What a column makes of what the server sent; what it changes or drops is counted."""
+    key = field.partition(".")[0]
+    line = b'{"id":"x","%s":%s}' % (key.encode(), sent.encode())
+    parquet = convert([line], "parquet", field)
+    assert parquet.table.to_pylist() == [{field: value}]
+    assert parquet.problems == [(key,) if counted else ()]
+    text = convert([line], "csv", f"id,{field}")
+    assert text.rows[1] == ["x", cell]
+    assert text.problems == parquet.problems
+
+
+def test_a_lead_keeps_all_its_values() -> None:
+    """Each value in Parquet is the one ``Lead`` has, objects apart, which are the sent ones."""
+    decoder = LeadDecoder(Lead)
+    for row in convert(map(lead_json, IDS), "parquet").table.to_pylist():
+        lead = decoder.decode(lead_json(row["id"]), row["id"])[0]
+        raw = make_lead(row["id"])
+        for name, value in row.items():
+            if name in {"payload", "status_summary", "status_summary_subseq"}:
+                assert value is None if raw.get(name) is None else json.loads(value) == raw[name]
+            else:
+                assert value == getattr(lead, name)
+
+
+@pytest.mark.parametrize("kind", ["get", "list"])
+def test_row_groups_keep_the_order(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "BATCH_ROWS", 2)
+    monkeypatch.setattr(writers, "GROUP_BYTES", 3 * 3000 if kind == "get" else 1)
+    converted = convert(map(lead_json, IDS), "parquet")
+    assert pq.ParquetFile(io.BytesIO(converted.data)).num_row_groups > 1
+    assert converted.table["id"].to_pylist() == IDS
+
+
+def test_labels() -> None:
+    """The vendor's own; also for what it does not document."""
+    lead = {"id": "x", "status": -1, "esp_code": 7, "upload_method": "api"}
+    fields = "status,esp_code,upload_method,esg_code"
+    (row,) = convert([lead], "parquet", fields, labels=True).table.to_pylist()
+    assert list(row.values()) == ["Bounced", "Unknown (7)", "API", None]
+    (row,) = convert([lead], "parquet", fields).table.to_pylist()
+    assert list(row.values()) == [-1, 7, "api", None]
+    assert convert([lead], "csv", fields, labels=True).rows[1] == [
+        "Bounced", "Unknown (7)", "API", "",
+    ]  # fmt: skip
+
+
+# --- CSV ---------------------------------------------------------------------------------
+
+
+def test_csv_looks_as_rfc_4180_wants_it() -> None:
+    lead = {"id": "x", "email": 'a,"b"\r\nc', "website": "a\rb", "is_website_visitor": False}
+    data = convert([lead], "csv", "id,email,website,is_website_visitor,phone").data
+    assert data == (
+        b"id,email,website,is_website_visitor,phone\r\n"
+        b'x,"a,""b""\r\nc","a\rb",false,\r\n'
+    )  # fmt: skip
+
+
+def test_a_lone_empty_cell_is_a_row() -> None:
+    """A blank line would be none to most readers."""
+    assert convert([{"id": "x"}, {"id": "y"}], "csv", "email").data == b'email\r\n""\r\n""\r\n'
+
+
+@given(st.text() | st.tuples(st.sampled_from(FORMULA), st.text()).map("".join))
+def test_no_text_begins_a_formula(text: str) -> None:
+    """And a reader gets the text back, less the quote; ``--csv-raw`` leaves it alone."""
+    cell = guard_cell(text)
+    assert not cell.startswith(FORMULA)
+    assert cell in {text, f"'{text}"}
+    lead = {"id": "x", "email": text, "payload": {"a": text}}
+    fields = "id,email,payload.a"
+    assert convert([lead], "csv", fields).rows[1] == ["x", cell, cell]
+    assert convert([lead], "csv", fields, csv_raw=True).rows[1] == ["x", text, text]
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False))
+def test_no_number_is_guarded(integer: int, number: float) -> None:
+    lead = {"id": "x", "status": integer, "payload": {"n": number}}
+    assert convert([lead], "csv", "status,payload.n").rows[1] == [str(integer), repr(number)]
+
+
+def test_no_name_begins_a_formula() -> None:
+    """That of a key of the payload has ``payload.`` in front, so it needs no quote."""
+    fields = 'payload.=1+1,status,"payload.a, ""b"""'
+    assert convert([], "csv", fields).rows == [["payload.=1+1", "status", 'payload.a, "b"']]
+    assert not any(name.startswith(FORMULA) for name in NAMES)
+
+
+# --- JSON Lines --------------------------------------------------------------------------
+
+
+def test_json_lines_keep_the_servers_own_bytes() -> None:
+    lines = [
+        b'\xef\xbb\xbf{ "id": "X", "status" : 1.50, "new":1, "payload":{"a": [1, 2.0],"b":7}}\r',
+        b'{"id":"y","payload":{"a":"\\ud83d"}, "k\\udc00":1, "status":"\\ud83d"}',
+        b'{"id":"z","payload":"text"}',
+    ]
+    assert convert(lines, "jsonl").data == b"\n".join(lines)[3:].replace(b"\r", b"") + b"\n"
+    assert convert(lines, "jsonl", "payload.a,status").data == (
+        b'{"id":"X","payload.a":[1, 2.0],"status":1.50}\n'
+        b'{"id":"y","payload.a":"\\ud83d","status":"\\ud83d"}\n'
+        b'{"id":"z","payload.a":null,"status":null}\n'
+    )
+    assert convert(lines[:1], "jsonl", "status,id").data == b'{"status":1.50,"id":"X"}\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        (b'{"id":"x","email":\r\n"e"}', b'{"id":"x","email":"e"}\n'),
+        (b'{"id":"x","email":"\xff\xed\xa0\xbd"}\n', b'{"id":"x","email":"\xff\xed\xa0\xbd"}\n'),
+        (b'{"id":"x","email":{"a":\n[1 ]}}', b'{"id":"x","email":{"a":[1 ]}}\n'),
+        (b'{"email":"e"}\n', b'{"email":"e"}\n'),
+        (b"[1]", b"[1]\n"),
+    ],
+)
+def test_a_selection_loses_nothing(line: bytes, cut: bytes) -> None:
+    """Odd bytes stay; a line that has no id to be kept stays whole."""
+    assert Selection(["email"]).cut(line) == cut
+
+
+def test_a_line_nested_too_deeply_stays_whole() -> None:
+    line = b'{"id":"x","payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    assert Selection(["email"]).cut(line) == line
+    assert keys_of(line) is None
+
+
+def test_keys_tell_with_which_fields_a_line_was_made() -> None:
+    selection = Selection(["payload.a.b", "email"])
+    assert selection.keys == ("id", "payload.a.b", "email")
+    line = selection.cut(b'{"email":"\\ud83d","id":"x","payload":{"a.b":{}}}')
+    assert line == b'{"id":"x","payload.a.b":{},"email":"\\ud83d"}\n'
+    assert keys_of(line) == selection.keys
+    assert keys_of(lead_json(IDS[0])) != selection.keys
+    assert keys_of(b"[1]\n") is None
+    assert keys_of(b"{}") == ()
+
+
+# --- options -----------------------------------------------------------------------------
+
+
+def as_fields(keys: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["id", *(f"payload.{key}" for key in keys)])
+    return line.getvalue()
+
+
+@given(st.text(st.characters(codec=None)) | st.lists(TEXTS).map(as_fields))
+def test_any_text_for_fields_is_names_or_a_sentence(text: str) -> None:
+    try:
+        names = parse_fields(text)
+    except CommandError as error:
+        assert str(error).endswith(".")  # noqa: PT017 - one of the two is the law
+    else:
+        assert names
+        assert all(name in NAMES or name.startswith("payload.") for name in names)
+        for form in ("csv", "parquet", "jsonl"):
+            convert([lead_json(IDS[0])], form, text)
+
+
+# --- the page ----------------------------------------------------------------------------
+
+IN_CSV = {
+    "string": "text",
+    "int64": "number",
+    "bool": "`true`, `false`",
+    "timestamp[us, tz=UTC]": "`2026-01-02T03:04:05.678000Z`",
+}
+
+
+def test_the_page_shows_the_columns() -> None:
+    """docs/formats.md: name, Arrow type and look in CSV of all columns, in their order."""
+    shown = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", DOCS.read_text())
+    columns = columns_of()
+    assert shown == [
+        (
+            column.name,
+            str(field.type),
+            "JSON" if column.kind == "JSON" else IN_CSV[str(field.type)],
+            "text" if column.type is not labels.type else "",
+        )
+        for column, labels, field in zip(
+            columns, columns_of(labels=True), arrow_schema(columns), strict=True
+        )
+    ]
+
+
+# --- memory ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_memory_does_not_grow(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's and Arrow's, between 200 leads and 2,000."""
+    monkeypatch.setattr(writers, "BATCH_ROWS", 20)
+    monkeypatch.setattr(writers, "GROUP_BYTES", 100 * 3000)
+    fields = "id,payload" if form == "jsonl" else None
+    writer = make_writer(f"out.{form}", None, fields, labels=False, csv_raw=False)
+    decoder = LeadDecoder(writer.lead_type)
+    peaks, arrow = {}, {}
+    tracemalloc.start()
+    with (tmp_path / "out").open("wb") as file, writer.writing(file) as add:
+        for count, lead_id in enumerate(lead_ids(2001)):
+            item = decoder.decode_item(lead_json(lead_id))[1]
+            assert item is not None
+            add(item)
+            if count in {200, 2000}:
+                peaks[count] = tracemalloc.get_traced_memory()[1]
+                arrow[count] = pa.default_memory_pool().bytes_allocated()
+    tracemalloc.stop()
+    assert peaks[2000] < peaks[200] + 512 * 1024
+    assert arrow[2000] < arrow[200] + 1024 * 1024
