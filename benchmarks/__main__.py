@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("cost", "journal", "limit", "loader", "memory", "pages", "start")
+NAMES = ("convert", "cost", "journal", "limit", "loader", "memory", "pages", "start")
 
 
 def main() -> None:

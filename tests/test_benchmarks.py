@@ -8,9 +8,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import cost, journal, limit, loader, memory, pages, server, start
+from benchmarks import convert, cost, journal, limit, loader, memory, pages, server, start
 from instantly_async import Strategy
 from instantly_async.testing import lead_ids, make_lead
+
+
+def test_convert() -> None:
+    """Each format comes out, of every lead."""
+    costs = convert.main(count=50)
+    assert [cost.result > 0 for cost in costs] == [True] * len(convert.OUTPUTS)
 
 
 def test_cost() -> None:

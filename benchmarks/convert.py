@@ -1,0 +1,75 @@
+"""Peak memory and speed of converting a journal to CSV, Parquet and selected JSON Lines.
+
+Each conversion runs in a fresh process, over one journal of leads of about 3 kB in a temporary
+folder; what counts is the process's peak, as the kernel accounts it.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from instantly_async.cli.convert import convert, make_writer
+from instantly_async.testing import lead_ids, lead_json
+
+TARGET_MIB = 200
+OUTPUTS = {"leads.csv": None, "leads.parquet": None, "some.jsonl": "email,payload.location"}
+
+
+class Cost(NamedTuple):
+    """What a conversion took: peak in MiB, seconds, bytes of the result."""
+
+    peak_mib: float
+    seconds: float
+    result: int
+
+
+def write_journal(path: Path, count: int) -> None:
+    """Write so many invented leads."""
+    with path.open("wb") as file:
+        file.writelines(lead_json(lead_id) + b"\n" for lead_id in lead_ids(count))
+
+
+def measure(journal: Path, output: str, count: int) -> Cost:
+    """Convert in a fresh process; print and give what it took."""
+    target = journal.with_name(output)
+    command = [sys.executable, "-m", "benchmarks.convert", str(journal), str(target)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    peak, seconds, leads = map(float, done.stdout.split())
+    assert leads == count
+    cost = Cost(peak, seconds, target.stat().st_size)
+    target.unlink()
+    print(
+        f"{output:14} {cost.peak_mib:6.1f} MiB peak; target {TARGET_MIB} or less; "
+        f"{count / seconds:7.0f} leads/s, {seconds / count * 1e6:5.1f} µs a lead; "
+        f"{cost.result / 1e6:.0f} MB"
+    )
+    return cost
+
+
+def main(count: int = 1_000_000) -> list[Cost]:
+    """Measure each; needs 6 GB in the temporary folder, and some minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder, "leads.jsonl")
+        write_journal(journal, count)
+        print(f"{count} leads, {journal.stat().st_size / count:.0f} bytes each")
+        return [measure(journal, output, count) for output in OUTPUTS]
+
+
+def convert_here(journal: Path, output: Path) -> None:
+    """Convert in this process; print peak, seconds and leads."""
+    began = time.perf_counter()
+    writer = make_writer(str(output), None, OUTPUTS[output.name], labels=False, csv_raw=False)
+    leads = convert(str(journal), str(output), writer).leads
+    seconds = time.perf_counter() - began
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds, leads)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        convert_here(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        main()
