@@ -173,6 +173,14 @@ def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
         assert asyncio.run(collect(source.ids())) == []
 
 
+def test_a_full_stderr_does_not_end_a_run(ids_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "leads"
+    with Path("/dev/full").open("w") as full:
+        command = [*MODULE, "fetch", str(ids_file), "-o", str(output)]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 0
+    assert ids_in(output.read_bytes()) == IDS
+
+
 async def collect(ids: AsyncIterator[str]) -> list[str]:
     return [lead_id async for lead_id in ids]
 

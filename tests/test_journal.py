@@ -7,16 +7,19 @@ import json
 import os
 import queue
 import resource
+import shlex
 import subprocess
+import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from commands import IDS, MODULE, Command, ids_in
+from commands import IDS, MODULE, Command, ids_in, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async.cli import files, journal
+from instantly_async.cli.bulk import Target
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.journal import error_line, open_journal
 from instantly_async.cli.known import KnownIds, Verdict, number_of
@@ -25,7 +28,7 @@ from instantly_async.cli.recovery import Resume
 from instantly_async.cli.syncer import SYNC_LINES, Syncer
 from instantly_async.errors import DecodeError, ServerError
 from instantly_async.outcomes import Failed, NotFound
-from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_json
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids, lead_json
 
 LINES = [lead_json(lead_id) + b"\n" for lead_id in IDS]
 
@@ -95,12 +98,27 @@ def test_demo_can_go_on(command: Command, output: Path) -> None:
 def test_row_31_a_torn_line_is_cut_off_and_fetched_again(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
 ) -> None:
-    output.write_bytes(LINES[0] + LINES[1][:-1])
+    output.write_bytes(LINES[0] + LINES[1][:-2])
     result = command("fetch", ids_file, "-o", output, "--resume")
     assert (result.code, ids_in(output.read_bytes())) == (0, IDS)
     assert asked(fake_instantly) == IDS[1:]
-    torn = f"{output} ended within a line; its {len(LINES[1]) - 1} bytes are cut off"
+    torn = f"{output} ended within a line; its {len(LINES[1]) - 2} bytes are cut off"
     assert result.err.startswith(torn)
+
+
+@pytest.mark.parametrize("option", ["--resume", "--repair"])
+def test_a_last_line_that_only_lacks_its_end_is_kept(
+    command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly, option: str
+) -> None:
+    """It may be the only place where that lead stands."""
+    other = lead_json(next(lead_ids(1, seed=9)))
+    bad = b"{\n" if option == "--repair" else b""
+    output.write_bytes(LINES[0] + bad + other)
+    assert command("fetch", ids_file, "-o", output, option).code == 0
+    assert output.read_bytes().startswith(LINES[0] + other + b"\n")
+    assert asked(fake_instantly) == IDS[1:]
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert "Going on after 7 leads" in result.err
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b"{", LINES[1][:100]])
@@ -113,7 +131,15 @@ def test_what_a_lost_write_leaves_is_no_other_file(output: Path, tail: bytes) ->
 
 @pytest.mark.parametrize(
     "content",
-    [b"some text", b"some text\n", b"id,email\n1,2\n", b"{}\n", b'{"id": 7}\n', b"x" * 9_000_000],
+    [
+        b"some text",
+        b"some text\n",
+        b'{"precious":"data","n":1}',
+        b"id,email\n1,2\n",
+        b"{}\n",
+        b'{"id": 7}\n',
+        b"x" * 9_000_000,
+    ],
 )
 @pytest.mark.parametrize("option", ["--resume", "--repair"])
 def test_a_file_that_is_no_journal_is_not_touched(
@@ -184,8 +210,9 @@ def test_final_failures_are_recorded_and_valid_input(
     ]
     assert failed_in(errors) == expected
     assert errors.stat().st_mode & 0o777 == 0o600
-    assert f"Go on with: instantly-async fetch '{ids}' -o {output} --resume\n" in result.err
-    assert json.loads(errors.read_bytes().splitlines()[0])["line"] == 7  # needs no answer
+    assert f"Go on with: instantly-async fetch --resume '{ids}' -o {output}\n" in result.err
+    lines = [json.loads(line) for line in errors.read_bytes().splitlines()]
+    assert [line.get("line") for line in lines if line["id"] == "no id"] == [7]
 
     fake_instantly.reset()
     result = command("fetch", ids, "-o", output, "--resume")
@@ -310,6 +337,71 @@ def test_row_33_two_runs_on_one_output(
     assert ids_in(output.read_bytes()) == IDS
 
 
+def test_an_output_that_another_run_locked_first_is_that_runs(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not removed, although it was made here a moment ago."""
+
+    def lock_second(fd: int, path: str) -> None:
+        with output.open("ab") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            files.lock(fd, path)
+
+    monkeypatch.setattr(journal, "lock", lock_second)
+    with pytest.raises(CommandError, match="is being written by another run"):
+        open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+    assert output.exists()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_output_that_is_moved_away_meanwhile(output: Path, *, is_new: bool) -> None:
+    """What stands at its name then is somebody else's; the run does not end as if all were well."""
+    if not is_new:
+        output.write_bytes(LINES[0])
+    moved = output.with_name("moved")
+
+    def move() -> None:
+        output.rename(moved)
+        output.write_text("mine")
+
+    async def write_and_move(opened: journal.Journal) -> None:
+        async with opened.recording():
+            move()
+
+    opened = open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+    with opened, pytest.raises(OutputError, match="was moved or removed while it was written"):
+        asyncio.run(write_and_move(opened))
+    assert output.read_text() == "mine"
+    assert moved.exists()
+
+
+def test_a_repaired_file_is_locked_like_the_old_one(output: Path) -> None:
+    output.write_bytes(LINES[0] + b"{\n")
+    with open_journal(str(output), f"{output}.errors", KnownIds(), Resume(repair=True)):
+        with output.open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with output.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_dry_runs_do_not_exclude_each_other(command: Command, ids_file: Path, output: Path) -> None:
+    output.write_bytes(LINES[0])
+    with output.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        result = command("fetch", ids_file, "-o", output, "--resume", "--dry-run")
+    assert result.code == 0
+
+
+def test_a_new_file_is_nobody_elses(output: Path) -> None:
+    link = output.with_name("link")
+    link.symlink_to(output)
+    output.with_name("there").touch()
+    for path in (link, output.with_name("there")):
+        with pytest.raises(CommandError, match="exists already"):
+            files.create(path)
+    assert not output.exists()
+
+
 def test_a_file_that_was_replaced_before_it_was_locked(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,7 +424,6 @@ def test_a_disk_without_locks(output: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(CommandError, match=r"cannot be locked: .*; choose a file on a local disk"):
         open_journal(str(output), f"{output}.errors", KnownIds())
-    assert not output.exists()
 
 
 def test_outputs_that_cannot_be_gone_on_with(
@@ -346,6 +437,26 @@ def test_outputs_that_cannot_be_gone_on_with(
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "--resume", *options)
         assert result == (2, b"", "Only a file can be resumed; name it with -o.\n")
+
+
+def test_errors_that_could_not_be_recorded_are_found_out_at_once(
+    command: Command, ids_file: Path, output: Path, errors: Path, fake_instantly: FakeInstantly
+) -> None:
+    errors.symlink_to(output.with_name("nowhere"))
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert (result.code, f"{errors} could not be made" in result.err) == (2, True)
+    assert not output.exists()
+    result = command("fetch", ids_file, "-o", errors)
+    assert (result.code, "is named like a file of errors" in result.err) == (2, True)
+    assert not fake_instantly.requests
+
+
+def test_an_errors_file_that_cannot_be_made_later_ends_the_run(output: Path, errors: Path) -> None:
+    missing = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=1)
+    with open_journal(str(output), str(errors), KnownIds()) as opened:
+        errors.mkdir()
+        with pytest.raises(OutputError, match="exists already"):
+            asyncio.run(opened.write_failure(missing))
 
 
 def test_the_input_is_not_the_output(
@@ -427,6 +538,62 @@ def test_a_file_is_checked_before_anything_is_asked(
     assert not output.exists()
 
 
+def test_a_file_that_shrinks_while_it_is_read(
+    command: Command, output: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """What was counted beforehand has not all been asked for, so this is no success."""
+    ids = tmp_path / "ids"
+    ids.write_text("".join(f"{lead_id:<64}\n" for lead_id in lead_ids(3000)))
+    fake_instantly.latency_s = 0.01
+
+    def cut() -> None:
+        wait_until(lambda: len(fake_instantly.requests) > 2)
+        os.truncate(ids, 0)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    result = command("fetch", ids, "-o", output, "--strategy", "list")
+    cutter.join()
+    assert result.code == 2
+    assert f"{ids} was changed while it was read; run the same command again" in result.err
+
+
+def test_an_empty_input_makes_an_empty_output(command: Command, output: Path) -> None:
+    assert command("fetch", "-o", output, "--quiet", stdin=b"") == (0, b"", "")
+    assert output.read_bytes() == b""
+
+
+def test_how_to_go_on(command: Command, output: Path, tmp_path: Path) -> None:
+    """The command works as it is printed, whatever the first one was; it never has the key."""
+    ids = tmp_path / "-odd ids"
+    ids.write_text(f"{IDS[0]}\n")
+    target = Target(str(output))
+    arguments = ["fetch", "-o", str(output), "--resume=true", "--", str(ids)]
+    sentence = target.how_to_resume(arguments, from_stdin=True)
+    assert sentence is not None
+    start, _, line = sentence.partition(" with: ")
+    assert start == "Go on, with the same ids on stdin,"
+    assert command(*shlex.split(line)[1:]).code == 0
+    with_key = ["fetch", "--workspace", DEFAULT_API_KEY]
+    assert target.how_to_resume(with_key, from_stdin=False) is None
+    assert Target("-").how_to_resume(["fetch"], from_stdin=False) is None
+
+
+def test_stdout_is_not_the_input(command: Command, tmp_path: Path) -> None:
+    ids = tmp_path / "ids"
+    ids.write_text(f"{IDS[0]}\n")
+    stdout = os.dup(1)
+    try:
+        with ids.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            result = command("fetch", ids)
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    assert (result.code, result.err) == (2, "stdout is the input; choose another output.\n")
+    assert ids.read_text() == f"{IDS[0]}\n"
+
+
 def test_what_is_no_id_is_named_once(command: Command, tmp_path: Path) -> None:
     ids = tmp_path / "ids"
     ids.write_text(f"x\n{IDS[0]}\n")
@@ -459,7 +626,7 @@ def test_row_32_a_disk_that_fills_up(command: Command, ids_file: Path, output: P
     sentence = f"Writing to {output} failed: {os.strerror(errno.EFBIG)}; it ends with the last"
     assert sentence in result.err
     assert len(ids_in(output.read_bytes())) == 3
-    command_line = f"instantly-async fetch {ids_file} -o {output} --resume"
+    command_line = f"instantly-async fetch --resume {ids_file} -o {output}"
     assert f"Go on with: {command_line}\n" in result.err
     assert command(*command_line.split()[1:]).code == 0
     assert ids_in(output.read_bytes()) == IDS
@@ -480,6 +647,7 @@ def test_row_32_a_failed_fsync_stops_the_run_and_is_not_repeated(
     sentence = f"{output} could not be made durable: {os.strerror(errno.EIO)}; look after the disk"
     assert sentence in result.err
     assert len(calls) == 1
+    assert "Go on" not in result.err  # what can be read may not be on the disk
 
 
 async def test_a_failed_fsync_is_told_to_the_next_line() -> None:
@@ -530,6 +698,102 @@ async def test_lines_are_synced_after_a_while_or_a_hundred(
         monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", 3600.0)
         syncer.on_line()
     assert calls.qsize() == 1
+
+
+async def test_lines_that_are_written_during_a_sync_are_synced_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", 0.0)
+    begun, go_on = threading.Event(), threading.Event()
+    calls = list[None]()
+
+    def sync() -> None:
+        calls.append(None)
+        begun.set()
+        assert go_on.wait(30)
+
+    syncer = Syncer(sync, "out")
+    async with syncer.running():
+        syncer.on_line()
+        await asyncio.to_thread(begun.wait, 30)
+        syncer.on_line()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+    assert len(calls) == 2
+
+
+async def test_a_cancelled_end_still_tells_what_was_lost() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def write() -> None:
+        syncer = Syncer(sync, "out")
+        async with syncer.running():
+            syncer.on_line()
+
+    writing = asyncio.create_task(write())
+    await asyncio.to_thread(begun.wait, 30)
+    writing.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(OutputError, match="could not be made durable"):
+        await writing
+
+
+async def test_a_cancelled_end_is_still_cancelled() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    async def write() -> None:
+        syncer = Syncer(sync, "out")
+        async with syncer.running():
+            syncer.on_line()
+
+    writing = asyncio.create_task(write())
+    await asyncio.to_thread(begun.wait, 30)
+    writing.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+
+def test_everything_is_made_durable(  # noqa: PLR0917 - fixtures
+    command: Command,
+    ids_file: Path,
+    output: Path,
+    errors: Path,
+    fake_instantly: FakeInstantly,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Leads, errors and their names; also what a killed run has left; a file before its name."""
+    synced: set[int] = set()
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda fd: synced.add(os.fstat(fd).st_ino))
+    fake_instantly.unknown = {IDS[0]}
+    assert command("fetch", ids_file, "-o", output).code == 3
+    assert synced == {path.stat().st_ino for path in (output, errors, output.parent)}
+    synced.clear()
+    assert command("fetch", ids_file, "-o", output, "--resume").code == 3
+    assert synced == {output.stat().st_ino}
+    synced.clear()
+    real_replace = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        assert self.stat().st_ino in synced
+        synced.clear()
+        return real_replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with files.replacement(str(output)) as file:
+        file.write(b"x")
+    assert synced == {output.parent.stat().st_ino}
 
 
 async def test_nothing_written_is_not_synced() -> None:

@@ -14,6 +14,7 @@ import pytest
 from commands import IDS, MODULE, Command, wait_until
 from terminals import OnTerminal
 
+from instantly_async.cli.bulk import Target, end
 from instantly_async.cli.chart import chart, charts
 from instantly_async.cli.lines import Output
 from instantly_async.cli.options import Connection
@@ -234,9 +235,9 @@ def test_statistics_that_cannot_be_written_are_no_success(
         output=Output(),
         terminal=Terminal(),
         quiet=True,
-        stats_json=str(tmp_path / "gone" / "stats.json"),
     )
-    assert run_job(job) == code
+    stats_json = str(tmp_path / "gone" / "stats.json")
+    assert end(job, Target(None), run_job(job), stats_json) == code
     assert "There is no folder for" in capsys.readouterr().err
 
 

@@ -138,6 +138,28 @@ def test_row_30_the_second_signal_ends_at_once(
     assert IDS[0] not in whole_leads(output)
 
 
+@pytest.mark.parametrize("uvloop", [True, False])
+def test_row_30_the_second_signal_ends_at_once_with_a_pipe_too(
+    ids_file: Path, fake_instantly: FakeInstantly, *, uvloop: bool
+) -> None:
+    fake_instantly.script(IDS[0], Fault.stall(600))
+    start = START.format(drain_s=600, uvloop="" if uvloop else "sys.modules['uvloop'] = None")
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, "fetch", str(ids_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        until_asked(fake_instantly, 2, process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Stopping")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (143, "")
+
+
 def test_row_30_a_line_that_is_half_written_is_taken_back(
     ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
@@ -150,7 +172,7 @@ def write(fd, data):
     if fd > 2 and len(data) > 1000:
         written = real_write(fd, data[:500])
         os.kill(os.getpid(), signal.SIGINT)  # the first one is for the loop
-        if signal.getsignal(signal.SIGINT).__name__ == "on_second":
+        if signal.getsignal(signal.SIGINT).__name__ == "leave_now":
             os.kill(os.getpid(), signal.SIGINT)
         return written
     return real_write(fd, data)

@@ -21,17 +21,23 @@ from instantly_async.stream import Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits
-from .bulk import Target, plan, survey
+from .bulk import Target, end, plan, survey, target_of, writer_of
 from .check import check_key
 from .convert import convert as convert_file
-from .convert import make_writer
 from .exits import CommandError
 from .fake import fake_process, serve_fake
-from .formats import OutputFormat
 from .inputs import InputFormat
 from .known import KnownIds
 from .lines import Stdout
-from .options import BASE_URL_VARIABLE, Connection, ShownLogLevel, base_url
+from .options import (
+    BASE_URL_VARIABLE,
+    Connection,
+    Flag,
+    Format,
+    GoingOn,
+    ShownLogLevel,
+    base_url,
+)
 from .recovery import Resume
 from .runs import Run, run, run_job
 from .sources import STDIO, GivenIds, open_source
@@ -59,12 +65,10 @@ _Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 _Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
 _Strategy = Annotated[Strategy, Parameter(show_choices=False)]
-_Format = Annotated[InputFormat, Parameter(show_choices=False)]
-_OutputFormat = Annotated[OutputFormat, Parameter(name="--format", show_choices=False)]
-_Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+_InputFormat = Annotated[InputFormat, Parameter(show_choices=False)]
 _Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # what the command was called with
 
-_DEFAULT_CONNECTION = Connection()
+_DEFAULT_CONNECTION, _DEFAULT_FORMAT, _DEFAULT_GOING_ON = Connection(), Format(), GoingOn()
 
 
 @app.command
@@ -123,26 +127,24 @@ def fetch(
     /,
     *,
     output: _Output = STDIO,
-    resume: _Flag = False,
-    repair: _Flag = False,
-    retry_errors: _Flag = False,
-    dry_run: _Flag = False,
-    input_format: _Format | None = None,
+    form: Format = _DEFAULT_FORMAT,
+    going_on: GoingOn = _DEFAULT_GOING_ON,
+    dry_run: Flag = False,
+    input_format: _InputFormat | None = None,
     column: str | None = None,
     strategy: _Strategy = "get",
     stats_json: _OptionalFile = None,
-    quiet: _Flag = False,
+    quiet: Flag = False,
     connection: Connection = _DEFAULT_CONNECTION,
     arguments: _Arguments = (),
 ) -> int:
-    """Fetch many leads, one line of JSON each, as they complete.
+    """Fetch many leads: JSON Lines as they complete, CSV or Parquet at the end.
 
     Args:
         file: File with lead ids; - is stdin.
         output: New file for the leads; - is stdout.
-        resume: Go on with an output that exists.
-        repair: Resume, and drop its lines that are no leads.
-        retry_errors: Resume, and ask again for ids that failed.
+        form: Shared options.
+        going_on: Shared options.
         dry_run: Only say what there is to do.
         input_format: text, csv, tsv or jsonl. Default: by FILE's name.
         column: CSV column with the ids. Default: id or lead_id.
@@ -153,20 +155,17 @@ def fetch(
         arguments: The command line.
     """
     terminal = _start(connection.log_level)
-    file, target, known = _path(file), Target(_path(output)), KnownIds()
-    again = resume or repair or retry_errors
-    how = Resume(repair=repair, retry_errors=retry_errors) if again else None
-    if dry_run:
-        with open_source(file, input_format, column, known) as source:
-            target.read(known, how)
-            text = plan(survey(source, terminal), connection.rate_limit())
-        _require_stdout().write(text + "\n")
-        return exits.ALL_FOUND
-    client = connection.client()
+    file, target, known = _path(file), target_of(_path(output), form), KnownIds()
+    client = None if dry_run else connection.client()
     with open_source(file, input_format, column, known) as source:
         target.require_other_than(source)
         target.require_other_than_stats(stats_json and _path(stats_json), source)
-        with target.open(known, how) as out:
+        if client is None:
+            target.read(known, going_on.how())
+            text = plan(survey(source, terminal), connection.rate_limit())
+            _require_stdout().write(text + "\n")
+            return exits.ALL_FOUND
+        with target.open(known, going_on.how()) as out:
             if source.is_regular:
                 survey(source, terminal)
             job = Run(
@@ -174,13 +173,13 @@ def fetch(
                 source=source,
                 output=out,
                 terminal=terminal,
+                line_of=target.line_of,
                 strategy=strategy,
-                stats_json=stats_json,
                 quiet=quiet,
-                names_invalid=not source.is_regular,
-                again=target.command_to_resume(arguments, from_stdin=file == STDIO),
+                again=target.how_to_resume(arguments, from_stdin=file == STDIO),
             )
-            return run_job(job)
+            code = run_job(job)
+    return end(job, target, code, stats_json)
 
 
 @app.command
@@ -189,28 +188,22 @@ def convert(
     output: _File,
     /,
     *,
-    output_format: _OutputFormat | None = None,
-    fields: str | None = None,
-    labels: _Flag = False,
-    csv_raw: _Flag = False,
-    force: _Flag = False,
-    quiet: _Flag = False,
+    form: Format = _DEFAULT_FORMAT,
+    force: Flag = False,
+    quiet: Flag = False,
 ) -> int:
     """Make CSV, Parquet or JSON Lines of leads, whole or not at all.
 
     Args:
         leads: What `fetch` wrote; - is stdin.
         output: New file. Its name ends with .jsonl, .csv or .parquet.
-        output_format: jsonl, csv or parquet. Default: by OUTPUT's name.
-        fields: Columns in order, as id,email,payload.company. Default: all.
-        labels: Names in place of numbers, as Bounced for -1.
-        csv_raw: Leave cells alone that a spreadsheet takes for formulas.
+        form: Shared options.
         force: Replace a file that exists.
         quiet: No progress.
     """
     terminal = _start("warning")
     leads, output = _path(leads), _path(output)
-    writer = make_writer(output, output_format, fields, labels=labels, csv_raw=csv_raw)
+    writer = writer_of(output, form)
     with counting(terminal, quiet=quiet) as on_progress:
         tally = convert_file(leads, output, writer, force=force, on_progress=on_progress)
     if remark := tally.describe():
@@ -225,9 +218,9 @@ def demo(
     strategy: _Strategy = "get",
     latency_ms: _Milliseconds = 50.0,
     output: _OptionalOutput = None,
-    resume: _Flag = False,
+    resume: Flag = False,
     stats_json: _OptionalFile = None,
-    quiet: _Flag = False,
+    quiet: Flag = False,
     log_level: ShownLogLevel = "warning",
     arguments: _Arguments = (),
 ) -> int:
@@ -259,11 +252,11 @@ def demo(
             output=out,
             terminal=terminal,
             strategy=strategy,
-            stats_json=stats_json,
             quiet=quiet,
-            again=target.command_to_resume(arguments, from_stdin=False),
+            again=target.how_to_resume(arguments, from_stdin=False),
         )
-        return run_job(job)
+        code = run_job(job)
+    return end(job, target, code, stats_json)
 
 
 @app.command

@@ -58,8 +58,11 @@ def lock(fd: int, path: str, *, shared: bool = False) -> None:
 
 
 def sync_folder(path: str | Path) -> None:
-    """Make the names in the folder of ``path`` durable, where the file system can."""
-    fd = os.open(Path(path).resolve().parent, os.O_RDONLY)
+    """Make the names in the folder of ``path`` durable, where that can be done."""
+    try:
+        fd = os.open(Path(path).resolve().parent, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(fd)
     except OSError as error:
@@ -89,13 +92,19 @@ def replacement(path: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(fd)
             temporary.replace(target)
-        sync_folder(target)
     except OSError as error:
         raise OutputError(
             f"Writing to {path} failed: {error.strerror or error}; nothing is changed."
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
+    try:
+        sync_folder(target)
+    except OSError as error:
+        raise OutputError(
+            f"{path} is written, but may not outlast a power failure: {error.strerror}; look "
+            "after the disk."
+        ) from None
 
 
 def _prefix(target: Path) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from instantly_async.errors import TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
-from .exits import CommandError
+from .exits import CommandError, OutputError
 from .files import create, lock, sync_folder
 from .inputs import LineId
 from .known import KnownIds, number_of, storable
@@ -86,7 +86,9 @@ class Journal(Output):
         """Close the files; drop errors that are settled by now."""
         try:
             if self.recovery.retried and self._errors is not None:
-                self._drop_settled(self._errors)
+                # If that fails, the next run does it.
+                with contextlib.suppress(OSError, CommandError):
+                    self._drop_settled(self._errors)
         finally:
             self._close()
 
@@ -98,8 +100,7 @@ class Journal(Output):
         is_empty = not self._leads.lines and self._errors is None
         if self._is_new and is_empty and not self.finished:
             # A run that came to nothing must not be in the way of the next one.
-            with contextlib.suppress(OSError):
-                Path(self.name).unlink()
+            _remove(self._leads.fd, self.name)
         os.close(self._leads.fd)
         if self._errors is not None:
             os.close(self._errors.fd)
@@ -113,6 +114,16 @@ class Journal(Output):
         """
         async with self._syncer.running():
             yield
+        if not _is_at(self._leads.fd, self.name):
+            raise OutputError(
+                f"{self.name} was moved or removed while it was written; look for it, or fetch "
+                "again."
+            )
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether what is in the file is on disk, as far as anybody knows."""
+        return not self._syncer.has_failed
 
     async def write_lead(self, outcome: Found[Any], line: bytes) -> None:
         """Write a lead's line.
@@ -137,10 +148,16 @@ class Journal(Output):
         if line is None:
             return
         if self._errors is None:
-            self._errors = LineWriter(create(self._errors_path), self._errors_path)
+            self._errors = LineWriter(self._create_errors(), self._errors_path)
             self._has_new_names = True
         await self._errors.write(line)
         self._syncer.on_line()
+
+    def _create_errors(self) -> int:
+        try:
+            return create(self._errors_path)
+        except CommandError as error:
+            raise OutputError(str(error)) from None
 
     def make_whole(self) -> None:
         """Take back an unfinished line, because the process is about to end."""
@@ -166,32 +183,63 @@ def open_journal(
     Raises:
         CommandError: it cannot be made, exists though ``resume`` is ``None``, is used by another
             run, or is no journal.
+        OutputError: it cannot be read back or mended.
     """
     if resume is None:
         _require_nothing_there(path, errors_path)
-    fd = None if resume is None else _open_existing(path, os.O_RDWR | os.O_APPEND)
-    is_new = fd is None
-    if fd is None:
-        fd = create(path)
+    fd, is_new = _open_locked(path, may_exist=resume is not None)
     errors_fd = None
     recovery = Recovery(known, resume or Resume())
     try:
-        lock(fd, path)
-        _require_same(fd, path)
         fd = mend(path, fd, recovery.read_leads(fd, path))
-        errors_fd = _open_existing(errors_path, os.O_RDWR | os.O_APPEND)
+        if not is_new:
+            os.fdatasync(fd)  # a run that was killed may not have come to it
+        errors_fd = _open_errors(errors_path)
         if errors_fd is not None:
             found = recovery.read_errors(errors_fd, errors_path)
             errors_fd = mend(errors_path, errors_fd, found)
-    except BaseException:
-        os.close(fd)
-        if errors_fd is not None:
-            os.close(errors_fd)
+    except BaseException as error:
         if is_new:
-            Path(path).unlink(missing_ok=True)
+            _remove(fd, path)
+        for each in (fd, errors_fd):
+            if each is not None:
+                os.close(each)
+        if isinstance(error, OSError):
+            raise _unreadable(path, error) from None
         raise
     errors = None if errors_fd is None else LineWriter(errors_fd, errors_path)
     return Journal(LineWriter(fd, path), errors, errors_path, recovery, is_new=is_new)
+
+
+def _open_locked(path: str, *, may_exist: bool) -> tuple[int, bool]:
+    """Open the output, or make it; say whether it is new.
+
+    What another run has locked in between is that run's, even if it was made here.
+    """
+    fd = _open_existing(path, os.O_RDWR | os.O_APPEND) if may_exist else None
+    is_new = fd is None
+    if fd is None:
+        fd = create(path)
+    try:
+        lock(fd, path)
+        _require_at(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, is_new
+
+
+def _open_errors(path: str) -> int | None:
+    fd = _open_existing(path, os.O_RDWR | os.O_APPEND)
+    if fd is None and (os.path.lexists(path) or not os.access(Path(path).parent, os.W_OK)):
+        raise CommandError(f"{path} could not be made when it is needed; choose another output.")
+    return fd
+
+
+def _unreadable(path: str, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path} cannot be read back and mended: {error.strerror}; choose another output."
+    )
 
 
 def read_journal(
@@ -205,15 +253,19 @@ def read_journal(
     if resume is None:
         _require_nothing_there(path, errors_path)
     recovery = Recovery(known, resume or Resume())
-    fd = _open_existing(path, os.O_RDONLY)
-    if fd is not None:
-        with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
-            lock(fd, path, shared=True)
-            recovery.read_leads(fd, path)
-    fd = _open_existing(errors_path, os.O_RDONLY)
-    if fd is not None:
-        with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
-            recovery.read_errors(fd, errors_path)
+    try:
+        for name, read, locked in (
+            (path, recovery.read_leads, True),
+            (errors_path, recovery.read_errors, False),
+        ):
+            fd = _open_existing(name, os.O_RDONLY)
+            if fd is not None:
+                with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
+                    if locked:
+                        lock(fd, name, shared=True)
+                    read(fd, name)
+    except OSError as error:
+        raise _unreadable(path, error) from None
     return recovery
 
 
@@ -244,11 +296,21 @@ def _open_existing(path: str, flags: int) -> int | None:
     return fd
 
 
-def _require_same(fd: int, path: str) -> None:
-    """Check that the file was not replaced or removed before it was locked."""
+def _is_at(fd: int, path: str) -> bool:
+    """Whether the open file still has its name."""
     try:
-        same = os.path.samestat(os.fstat(fd), Path(path).stat())
+        return os.path.samestat(os.fstat(fd), Path(path).stat())
     except OSError:
-        same = False
-    if not same:
+        return False
+
+
+def _require_at(fd: int, path: str) -> None:
+    if not _is_at(fd, path):
         raise CommandError(f"{path} was changed by another run; start again.")
+
+
+def _remove(fd: int, path: str) -> None:
+    """Remove an open, locked file, unless its name is somebody else's by now."""
+    if _is_at(fd, path):
+        with contextlib.suppress(OSError):
+            Path(path).unlink()

@@ -84,6 +84,8 @@ class LineWriter:
 
     def cut_off(self) -> None:
         """Take back what is there of an unfinished line, if nobody else has written after it."""
+        if not self._is_regular:
+            return
         written, self._written = self._written, 0
         end = os.lseek(self.fd, 0, os.SEEK_CUR)
         if written and os.fstat(self.fd).st_size == end:
@@ -116,6 +118,11 @@ class Output:
     finished = False
     failures = 0
     remark: str | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a later run may go on with what was written."""
+        return True
 
     def __enter__(self) -> Self:
         return self

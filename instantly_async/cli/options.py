@@ -19,6 +19,8 @@ from instantly_async.settings import (
 )
 
 from .exits import CommandError
+from .formats import OutputFormat
+from .recovery import Resume
 from .terminal import LogLevel
 
 BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
@@ -29,6 +31,9 @@ PATIENCE_S = 120.0
 
 ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False)]
 """A log level whose choices stand in the help text."""
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+"""An option without a value."""
 
 _OPTION_OF_SETTING = {
     "base_url": BASE_URL_VARIABLE,
@@ -42,6 +47,47 @@ _OPTION_OF_SETTING = {
 def base_url() -> str:
     """Return the server's address."""
     return os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """Options of every command that writes files with leads."""
+
+    output_format: Annotated[
+        OutputFormat | None, Parameter(name="--format", show_choices=False)
+    ] = None
+    """jsonl, csv or parquet. Default: by OUTPUT's name."""
+
+    fields: str | None = None
+    """Fields in order, as id,email,payload.company. Default: all."""
+
+    labels: Flag = False
+    """Names in place of numbers, as Bounced for -1."""
+
+    csv_raw: Flag = False
+    """Leave cells alone that a spreadsheet takes for formulas."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class GoingOn:
+    """Options of going on with an output that exists."""
+
+    resume: Flag = False
+    """Go on with an output that exists."""
+
+    repair: Flag = False
+    """Resume, and drop its lines that are no leads."""
+
+    retry_errors: Flag = False
+    """Resume, and ask again for ids that failed."""
+
+    def how(self) -> Resume | None:
+        """Return how to go on; ``None``: the output has to be new."""
+        if not (self.resume or self.repair or self.retry_errors):
+            return None
+        return Resume(repair=self.repair, retry_errors=self.retry_errors)
 
 
 @Parameter(name="*")

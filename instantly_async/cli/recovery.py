@@ -39,15 +39,17 @@ class Span(NamedTuple):
 
 
 class Readback(NamedTuple):
-    """What a file holds: ``good`` lines, ``bad`` ones, and the tail that has no line end.
+    """What a file holds: ``good`` lines, ``bad`` ones, and what is ``torn`` at its end.
 
-    ``settled`` are good lines that later ones have made obsolete.
+    ``settled`` are good lines that later ones have made obsolete. ``unended``: the last line is
+    whole, and only its end is missing.
     """
 
     good: int
     bad: list[Span]
     settled: list[Span]
     torn: Span | None
+    unended: bool
 
 
 class Recovery:
@@ -125,7 +127,7 @@ class Recovery:
             length = found.torn.end - found.torn.start
             self._remarks.append(
                 f"{name} ended within a line; its {length} bytes are cut off, and that id is "
-                "done again."
+                "asked for again if it is in the input."
             )
         if found.bad and not self._resume.repair:
             others = f" (and {len(found.bad) - 1} more)" if len(found.bad) > 1 else ""
@@ -144,17 +146,18 @@ def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback
     Raises:
         InputError: the file is something else, so nothing may be done with it.
     """
-    good, bad, torn = 0, list[Span](), None
+    good, bad, torn, line = 0, list[Span](), None, b"\n"
     for line, span in _lines(fd):
-        if not line.endswith(b"\n"):
-            torn = _require_torn(line, span, name, good)
-        elif _is_good(line, span, take):
+        if _is_good(line, span, take):
             good += 1
+        elif not (line.endswith(b"\n") or _is_object(line)):
+            torn = _require_torn(line, span, name, good)
         elif not line.isspace():
             bad.append(span)
     if bad and not good:
         raise InputError(f"{name} holds no leads, so it is not touched; choose another name.")
-    return Readback(good, bad, [], torn)
+    unended = not line.endswith(b"\n") and torn is None
+    return Readback(good, bad, [], torn, unended)
 
 
 def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
@@ -177,6 +180,14 @@ def _is_good(line: bytes, span: Span, take: Callable[[str, Span], bool]) -> bool
     except ValueError:
         return False
     return isinstance(lead_id, str) and take(lead_id, span)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        id_of_object(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
@@ -208,6 +219,8 @@ def mend(path: str, fd: int, found: Readback) -> int:
     """
     if found.torn is not None:
         os.ftruncate(fd, found.torn.start)
+    if found.unended:
+        os.write(fd, b"\n")  # at the end: the file was opened to append
     if not (found.bad or found.settled):
         return fd
     new = _rewrite_without(path, fd, found.bad + found.settled)

@@ -23,7 +23,7 @@ from .exits import CommandError, OutputClosedError
 from .inputs import LineId
 from .lines import Output, line_of
 from .progress import Display
-from .report import Report, Tally, summary, write_stats
+from .report import Report, Tally, summary
 from .sources import IdSource
 from .terminal import Terminal
 
@@ -40,10 +40,9 @@ class Run:
     """What ``fetch`` needs.
 
     ``line_of`` makes a line of the server's JSON. ``quiet``:
-    neither progress nor summary. ``names_invalid``: ids that are none have not been named yet.
-    ``again`` is the command that goes on with what is unfinished, ``None`` when there is none.
-    ``stats_json`` is the file that gets the run's statistics, ``None``: none does. ``report``
-    is there when ``fetch`` has ended, however it did.
+    neither progress nor summary. ``again`` says how to go on with what is unfinished, ``None``:
+    that cannot be.
+    ``report`` is there when ``fetch`` has ended, however it did.
     """
 
     client: InstantlyClient[Lead]
@@ -53,9 +52,7 @@ class Run:
     line_of: Callable[[bytes], bytes] = line_of
     strategy: Strategy = "get"
     quiet: bool = False
-    names_invalid: bool = True
     again: str | None = None
-    stats_json: str | None = None
     report: Report | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     transient: int = field(default=0, init=False)
@@ -124,7 +121,7 @@ class Run:
             return
         if isinstance(outcome, Failed) and isinstance(outcome.error, TransientError):
             self.transient += 1
-        if self.names_invalid or outcome.attempts:
+        if not self.source.has_named(outcome.lead_id):
             self.terminal.say(trouble(outcome))
         await self.output.write_failure(outcome)
 
@@ -135,8 +132,8 @@ class Run:
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
             self.terminal.say(charts(report.tally, width, block))
-        if self.again is not None and not (ended and not self.transient):
-            self.terminal.say(f"Go on with: {self.again}")
+        if self.again is not None and self.output.is_trusted and not (ended and not self.transient):
+            self.terminal.say(self.again)
 
 
 def trouble(outcome: NotFound | Failed) -> str:
@@ -160,16 +157,8 @@ def invalid(lead_id: LineId) -> str:
 
 
 def run_job(job: Run) -> int:
-    """Run ``fetch`` of a job; a signal lets it come to its end. Then write its statistics."""
-    code = run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
-    if job.stats_json is None or job.report is None:
-        return code
-    try:
-        write_stats(job.stats_json, job.report, code)
-    except CommandError as error:
-        job.terminal.say(str(error))
-        return code or exits.GAVE_UP
-    return code
+    """Run ``fetch`` of a job; a signal lets it come to its end."""
+    return run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
 
 
 def run(
@@ -214,24 +203,21 @@ async def _until_signal(
     leave: Callable[[], None] | None,
 ) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+    leave_now = _leaving(leave)
     caught: list[int] = []
 
     def on_first(number: int) -> None:
+        if caught:  # both came within one turn of the loop
+            leave_now(number, None)
         caught.append(number)
         remove_handlers()
         for each in _SIGNALS:
-            signal.signal(each, on_second)
+            signal.signal(each, leave_now)
         if stop is None:
             task.cancel()
         else:
             stop()
             loop.call_later(DRAIN_S, task.cancel)
-
-    def on_second(number: int, _frame: object) -> None:
-        # Between two bytecodes of the main thread, whatever the loop is busy with.
-        if leave is not None:
-            leave()
-        os._exit(exits.SIGNAL_BASE + number)
 
     def remove_handlers() -> None:
         for number in _SIGNALS:
@@ -249,3 +235,19 @@ async def _until_signal(
         for each, handler in previous.items():
             signal.signal(each, handler)
     return exits.SIGNAL_BASE + caught[0] if caught else code
+
+
+def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
+    """Give the handler of a second signal: it runs between two bytecodes of the main thread.
+
+    So whatever the loop is busy with, and however long that takes, does not hold it up.
+    """
+
+    def leave_now(number: int, _: object) -> None:
+        try:
+            if leave is not None:
+                leave()
+        finally:
+            os._exit(exits.SIGNAL_BASE + number)
+
+    return leave_now

@@ -45,6 +45,9 @@ class IdSource(Protocol):
     def stop(self) -> None:
         """Yield no more."""
 
+    def has_named(self, lead_id: object) -> bool:
+        """Whether it is no id, and the user has been told so."""
+
     @property
     def duplicates(self) -> int:
         """Ids left out because they came before."""
@@ -82,6 +85,10 @@ class GivenIds:
         """Yield no more."""
         self._stopped = True
 
+    def has_named(self, _: object) -> bool:
+        """Nobody looks at them before."""
+        return False
+
 
 class Survey(NamedTuple):
     """What an input holds: ids ``to_fetch``, those that are ``invalid``, and those left out."""
@@ -105,6 +112,7 @@ class FileOfIds:
         self._reading: asyncio.Future[None] | None = None
         self._stopped = False
         self._surveyed_done = 0
+        self._surveyed_lines = 0
         self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
         self.error: InputError | None = None
 
@@ -121,8 +129,16 @@ class FileOfIds:
                     yield lead_id
             for lead_id in () if self._stopped else self._reader.finish():
                 yield lead_id
+            self._require_all()
         except InputError as error:
             self.error = error
+
+    def _require_all(self) -> None:
+        if self.total is not None and self._reader.yielded < self.total and not self._stopped:
+            raise InputError(
+                f"{self._name} was changed while it was read; run the same command again with "
+                "--resume."
+            )
 
     async def _read(self) -> bytes:
         if not self.is_regular:
@@ -150,6 +166,12 @@ class FileOfIds:
         self._stopped = True
         if self._reading is not None:
             self._reading.cancel()
+
+    def has_named(self, lead_id: object) -> bool:
+        """Whether ``survey`` has come upon this id that is none."""
+        if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
+            return False
+        return wire_id(lead_id) is None
 
     @property
     def duplicates(self) -> int:
@@ -179,6 +201,7 @@ class FileOfIds:
                 on_invalid(lead_id)
         if self.is_regular:
             os.lseek(self._fd, offset, os.SEEK_SET)
+            self._surveyed_lines = reader.lines
         self.total, self._surveyed_done = reader.yielded, reader.done
         return Survey(reader.yielded - invalid, invalid, reader.duplicates, reader.done)
 
@@ -188,11 +211,12 @@ class FileOfIds:
         yield from reader.finish()
 
     def is_file(self, path: str) -> bool:
-        """Whether this is the file at that path."""
+        """Whether this is the regular file at that path."""
         try:
-            return os.path.samestat(os.fstat(self._fd), Path(path).stat())
+            same = os.path.samestat(os.fstat(self._fd), Path(path).stat())
         except (OSError, ValueError):
             return False
+        return same and self.is_regular
 
     def __enter__(self) -> Self:
         return self

@@ -61,9 +61,26 @@ class Syncer:
             self._ending = True
             self._some.set()
             self._many.set()
-            await asyncio.to_thread(thread.join)
-            if self._error is not None:
-                raise self._error
+            await self._await_end(thread)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something may be lost."""
+        return self._error is not None
+
+    async def _await_end(self, thread: threading.Thread) -> None:
+        """Wait for the thread even when cancelled: what it has to tell must not be lost."""
+        ending = asyncio.ensure_future(asyncio.to_thread(thread.join))
+        cancelled = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if self._error is not None:
+            raise self._error
+        if cancelled is not None:
+            raise cancelled
 
     def _work(self) -> None:
         while self._error is None and not (self._ending and self._synced == self._written):

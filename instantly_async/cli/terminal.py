@@ -40,8 +40,14 @@ class Terminal:
         self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
     def say(self, text: str) -> None:
-        """Print one line; control characters, which could come from a file, are masked."""
-        self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+        """Print one line; control characters, which could come from a file, are masked.
+
+        When stderr takes nothing more (a full disk), a run must not end of that.
+        """
+        try:
+            self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+        except OSError:
+            self.console.on_broken_pipe()
 
     @property
     def block(self) -> str:
