@@ -20,6 +20,8 @@ from instantly_async.testing import FakeInstantly, lead_ids
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = {"nightly-sync.md"}
+"""Needs more around it: test_nightly_sync.py."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
@@ -50,7 +52,9 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
         yield
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name not in ELSEWHERE], ids=lambda page: page.name
+)
 def test_page(page: Path) -> None:
     count = evaluate(markdown, page)
     assert count == page.read_text().count("```python")
