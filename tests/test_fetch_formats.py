@@ -70,12 +70,9 @@ def test_json_lines_with_fields(command: Command, ids_file: Path, tmp_path: Path
     output = tmp_path / "leads.jsonl"
     fields = ["--fields", "email,payload.firstName"]
     expected = [
-        {
-            "id": lead["id"],
-            "email": lead["email"],
-            "payload.firstName": lead["payload"]["firstName"],
-        }
+        {"id": lead["id"], "email": lead["email"], "payload.firstName": payload.get("firstName")}
         for lead in map(json.loads, map(lead_json, IDS))
+        for payload in [lead["payload"] or {}]
     ]
     result = command("fetch", ids_file, *fields, "--quiet")
     assert sorted(map(json.loads, result.out.splitlines()), key=lambda lead: lead["id"]) == expected
