@@ -20,7 +20,7 @@ from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
 from .lookup import GetLookup, ListLookup
 from .models import Lead
 from .outcomes import KeyCheck, LeadBatch, LeadId, Outcome, lead_or_raise
-from .protocol import base_url_problem, proxy_problem, read_api_key, workspace_headers
+from .protocol import base_url_problem, read_api_key, read_proxy, workspace_headers
 from .requester import Workspace
 from .session import SessionPool
 from .settings import (
@@ -51,7 +51,8 @@ class InstantlyClient(Generic[L]):
         limiter: shares one limiter between clients of one workspace, instead of
             ``rate_limit``.
         lead_type: the ``msgspec.Struct`` to decode into: only its fields are decoded.
-        proxy: URL of an HTTP proxy; ``None``: none, whatever the environment says.
+        proxy: URL of an HTTP proxy, with user and password if it wants them; ``None``: none,
+            whatever the environment says.
         ssl_context: ``None``: the system's certificates.
 
     Raises:
@@ -109,11 +110,16 @@ class InstantlyClient(Generic[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        key, api_key = read_api_key(api_key, os.environ), None  # tracebacks must not find it here
+        # Tracebacks must find no secret here: neither a key nor a password in a URL.
+        key, api_key = read_api_key(api_key, os.environ), None
+        relay, proxy = read_proxy(proxy), None
+        if problem := base_url_problem(base_url):
+            base_url = ""
+            raise ConfigurationError(problem)
         if isinstance(key, ConfigurationError):
             raise key
-        if problem := base_url_problem(base_url) or proxy_problem(proxy):
-            raise ConfigurationError(problem)
+        if isinstance(relay, ConfigurationError):
+            raise relay
         self._key = key
         self._retry = retry
         self._concurrency = check_concurrency(concurrency)
@@ -123,7 +129,7 @@ class InstantlyClient(Generic[L]):
             base_url.rstrip("/"),
             key,
             timeouts=timeouts,
-            proxy=proxy,
+            proxy=relay,
             ssl_context=ssl_context,
         )
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}

@@ -10,11 +10,12 @@ comment says otherwise.
 import ipaddress
 import math
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Never
-from urllib.parse import urlsplit
+from typing import NamedTuple, Never
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -131,8 +132,18 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def proxy_problem(proxy: str | None) -> str | None:
-    """Say in one sentence why this cannot be a proxy. Never quotes it: it can hold a password."""
+class Proxy(NamedTuple):
+    """An HTTP proxy: its ``url`` without user and password, and the ``headers`` that hold them."""
+
+    url: str
+    headers: Mapping[str, Authorization]
+
+
+def read_proxy(proxy: str | None) -> Proxy | errors.ConfigurationError | None:
+    """Take a proxy's URL apart, because URLs are printed; an error is a value, as for the key.
+
+    User and password go as *Basic* (RFC 7617).
+    """
     if proxy is None:
         return None
     try:
@@ -140,7 +151,13 @@ def proxy_problem(proxy: str | None) -> str | None:
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    return None if usable else "proxy must be a URL like http://proxy.example:8080."
+    if not usable:
+        return errors.ConfigurationError("proxy must be a URL like http://proxy.example:8080.")
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    pair = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    headers = {"Proxy-Authorization": Authorization(f"Basic {pair}")} if at else {}
+    return Proxy(parts._replace(netloc=host).geturl(), headers)
 
 
 def workspace_headers(workspace: str | None) -> Mapping[str, str]:

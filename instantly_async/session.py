@@ -27,7 +27,7 @@ from yarl import URL
 
 from . import errors
 from .exchange import Exchange, Response
-from .protocol import HTTP_OK, ApiKey
+from .protocol import HTTP_OK, ApiKey, Proxy
 from .settings import KEEP_ALIVE_S, Timeouts
 
 USER_AGENT = (
@@ -55,9 +55,10 @@ _current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
 class PacedConnector(aiohttp.TCPConnector):
     """A connector that hands out a connection together with the right to use it once."""
 
-    def __init__(self, key: ApiKey, **kwargs: Any) -> None:
+    def __init__(self, key: ApiKey, proxy: Proxy | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._key = key
+        self._proxy = proxy
 
     async def connect(
         self,
@@ -86,6 +87,8 @@ class PacedConnector(aiohttp.TCPConnector):
             exchange.connecting(self._loop.time())
         exchange.sending(self._loop.time(), connection.protocol)
         req.headers[aiohttp.hdrs.AUTHORIZATION] = self._key.header()
+        if self._proxy is not None and not req.is_ssl():  # else they have gone with CONNECT
+            req.headers.update(self._proxy.headers)
         if exchange.headers:
             req.headers.update(exchange.headers)
         return connection
@@ -114,13 +117,16 @@ class SessionPool:
         key: ApiKey,
         *,
         timeouts: Timeouts,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._base_url = URL(base_url)
         self._key = key
         self._timeouts = timeouts
         self._proxy = proxy
+        self._route: dict[str, Any] = (
+            {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
+        )
         self._ssl: ssl.SSLContext | bool = ssl_context or True
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -186,9 +192,7 @@ class SessionPool:
         """Send; aiohttp repeats a GET whose connection turns out dead, we a POST."""
         url = self._base_url.with_path(exchange.path, encoded=True)
         if exchange.body is None:
-            return await session.request(
-                exchange.method, url, allow_redirects=False, proxy=self._proxy
-            )
+            return await session.request(exchange.method, url, allow_redirects=False, **self._route)
         is_repeated = False
         while True:
             try:
@@ -198,7 +202,7 @@ class SessionPool:
                     data=exchange.body,
                     headers=_JSON,
                     allow_redirects=False,
-                    proxy=self._proxy,
+                    **self._route,
                 )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
                 if is_repeated or not exchange.reuses_connection:
@@ -234,6 +238,7 @@ class SessionPool:
         return aiohttp.ClientSession(
             connector=PacedConnector(
                 self._key,
+                self._proxy,
                 limit=0,  # requests are bounded above; waiting in the pool would be unfair
                 keepalive_timeout=KEEP_ALIVE_S,
                 ttl_dns_cache=DNS_CACHE_S,

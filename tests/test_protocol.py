@@ -1,5 +1,6 @@
 """The API's rules without I/O. Row numbers are those of the fault matrix."""
 
+import base64
 import copy
 import json
 import logging
@@ -18,14 +19,15 @@ from instantly_async import errors
 from instantly_async.protocol import (
     ApiKey,
     Authorization,
+    Proxy,
     base_url_problem,
     error_for,
     is_header_token,
     key_problem,
     parse_api_error,
     parse_retry_after,
-    proxy_problem,
     read_api_key,
+    read_proxy,
     wire_id,
     workspace_headers,
 )
@@ -317,12 +319,35 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 
 @pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128", "https://u:p@proxy.example"])
 def test_a_proxy_is_an_http_url_or_none(proxy: str | None) -> None:
-    assert proxy_problem(proxy) is None
+    assert not isinstance(read_proxy(proxy), errors.ConfigurationError)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "url", "pair"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128", None),
+        ("http://u:hunter2@proxy.example", "http://proxy.example", b"u:hunter2"),
+        ("https://u%40x:p%3A%2F@[::1]:3128/", "https://[::1]:3128/", b"u@x:p:/"),
+        ("http://u@proxy.example", "http://proxy.example", b"u:"),
+        ("http://u:é@proxy.example", "http://proxy.example", "u:é".encode()),
+    ],
+)
+def test_a_proxy_is_split_from_its_password(proxy: str, url: str, pair: bytes | None) -> None:
+    """URLs are printed; what goes into the header prints masked."""
+    read = read_proxy(proxy)
+    assert isinstance(read, Proxy)
+    assert read.url == url
+    sent = read.headers.get("Proxy-Authorization")
+    assert (sent and base64.b64decode(sent.removeprefix("Basic "))) == pair
+    assert "hunter2" not in repr(read)
 
 
 @pytest.mark.parametrize("proxy", ["", "u:hunter2@proxy.example", "socks5://u:hunter2@proxy"])
 def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
-    assert proxy_problem(proxy) == "proxy must be a URL like http://proxy.example:8080."
+    error = read_proxy(proxy)
+    assert isinstance(error, errors.ConfigurationError)
+    assert str(error) == "proxy must be a URL like http://proxy.example:8080."
+    assert error.__traceback__ is None
 
 
 def test_a_sub_workspace_is_named_in_a_header() -> None:

@@ -17,7 +17,7 @@ from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
 from instantly_async import RateLimit, errors
 from instantly_async.exchange import Exchange, Response
 from instantly_async.limiter import AdaptiveLimiter
-from instantly_async.protocol import ApiKey
+from instantly_async.protocol import ApiKey, Proxy
 from instantly_async.session import SessionPool, map_error
 from instantly_async.settings import Timeouts
 
@@ -444,7 +444,7 @@ async def test_the_proxy_is_used_only_when_given(monkeypatch: pytest.MonkeyPatch
     assert (await ask([READ, GOOD]))[0].status == 200
     refusal = answer(b"", "407 Proxy Authentication Required")
     async with scripted([[READ, refusal], [READ, answer(b"", "502 Bad Gateway")]]) as proxy:
-        async with pool("https://api.invalid", proxy=proxy.url) as p:
+        async with pool("https://api.invalid", proxy=Proxy(proxy.url, {})) as p:
             with pytest.raises(errors.ProxyError):
                 await p.request(exchange())
             with pytest.raises(errors.ConnectionFailedError, match="proxy answered HTTP 502"):
