@@ -5,7 +5,7 @@ nothing itself.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Any, Protocol
 
@@ -20,6 +20,14 @@ class Response(msgspec.Struct, gc=False):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        """Show neither headers nor body, which may quote anything, in tracebacks with locals."""
+        yield self.status
+        yield "bytes", len(self.body)
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, bytes={len(self.body)})"
 
 
 class Pacer(Protocol):
