@@ -36,6 +36,7 @@ _LOWER_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _MISSING_ROUTE = re.compile(r"Route [A-Z]+:")
+_EMAIL = re.compile(r"\S*@\S*")
 _MAX_REASON = 200
 
 
@@ -298,7 +299,8 @@ def _reason(body: bytes, key: ApiKey) -> str:
     answer = parse_api_error(body)
     if answer is None or not answer.message:
         return ""
-    text = "".join(c if c.isprintable() else " " for c in key.redact(answer.message))
+    reason = _EMAIL.sub("***", key.redact(answer.message))  # it may quote what was sent
+    text = "".join(c if c.isprintable() else " " for c in reason)
     return f": {text[:_MAX_REASON]}"
 
 

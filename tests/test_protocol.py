@@ -465,6 +465,13 @@ def test_a_rejection_gives_the_api_s_reason_without_the_key() -> None:
     assert str(error) == ("The API refuses the request (HTTP 400: bad header Bearer ***, see docs)")
 
 
+def test_a_rejection_does_not_quote_emails() -> None:
+    """The API may name the field that it does not like, with its value."""
+    text = str(answer_to(422, error_body(422, 'email "ada@example.com" of <a@b.c>, no')))
+    assert "@" not in text
+    assert "email *** of ***" in text
+
+
 def test_a_reason_is_cut_and_cannot_forge_log_lines() -> None:
     """Control characters, line separators and bidi marks become blanks."""
     error = answer_to(422, error_body(422, "a\r\nERROR b\x1b[31m\u2028c\u202ed" + "x" * 999))

@@ -85,7 +85,10 @@ class KnownIds:
 def storable(text: str) -> str:
     """Return the text of an id as a file may hold it.
 
-    Without half a surrogate pair, and not at all if somebody has pasted the API key into it.
+    Without half a surrogate pair, and not at all if it is an email or holds the API key: the
+    record names its line.
     """
     key = os.environ.get(API_KEY_VARIABLE, "").strip()
-    return "" if key and key in text else text.encode(errors="replace").decode()
+    if "@" in text or (key and key in text):
+        return ""
+    return text.encode(errors="replace").decode()
