@@ -5,7 +5,7 @@ nothing itself.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Any, Protocol
 
@@ -21,13 +21,12 @@ class Response(msgspec.Struct, gc=False):
     headers: Mapping[str, str]
     body: bytes
 
-    def __rich_repr__(self) -> Iterator[Any]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show neither headers nor body, which may quote anything, in tracebacks with locals."""
-        yield self.status
-        yield "bytes", len(self.body)
+        return [("status", self.status), ("bytes", len(self.body))]
 
     def __repr__(self) -> str:
-        return f"Response({self.status}, bytes={len(self.body)})"
+        return f"Response(status={self.status}, bytes={len(self.body)})"
 
 
 class Pacer(Protocol):
