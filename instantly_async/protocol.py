@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, Never
+from typing import NamedTuple, Never, SupportsIndex
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -41,9 +41,15 @@ _MAX_REASON = 200
 
 
 class Authorization(str):
-    """A header's value that prints as ``***``: reprs of headers stay free of the key."""
+    """A header's value that prints as ``***``: reprs of headers stay free of the key.
+
+    A slice, too: Rich cuts strings before it prints them.
+    """
 
     __slots__ = ()
+
+    def __getitem__(self, key: SupportsIndex | slice) -> "Authorization":
+        return Authorization(super().__getitem__(key))
 
     def __repr__(self) -> str:
         return "'***'"
