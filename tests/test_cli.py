@@ -346,6 +346,7 @@ def test_a_wrong_command_line_is_one_sentence(
         ("INSTANTLY_API_KEY", " ", "Set INSTANTLY_API_KEY to the workspace's API key"),
         ("INSTANTLY_API_KEY", "secrét-1", "The API key has characters that no key has"),
         ("INSTANTLY_BASE_URL", "http://example.com", "INSTANTLY_BASE_URL must be https"),
+        ("INSTANTLY_BASE_URL", "https://u:secret-1@x", "INSTANTLY_BASE_URL must not hold a user"),
         ("INSTANTLY_BASE_URL", "https://x/api/v2", "INSTANTLY_BASE_URL must end after host"),
     ],
 )

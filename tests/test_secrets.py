@@ -16,19 +16,23 @@ import base64
 import copy
 import gc
 import logging
+import os
 import pickle
 import reprlib
 import ssl
+import subprocess
 import sys
 import traceback
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 import pytest
 import trustme
+from commands import MODULE, wait_until
 from rich.pretty import pretty_repr
 from wire import CLOSE, HANG, READ, RESET, Script, answer, scripted
 
@@ -395,3 +399,76 @@ def test_the_nets_catch() -> None:
         copy.deepcopy(Unpicklable())
     assert found_in(SECRETS, "".join(locals_of(caught.tb)))
     assert found_in(PERSONAL, pickled([EMAIL]))
+
+
+def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Run the command in a process of its own, with what Python says in its development mode."""
+    environment = {"INSTANTLY_API_KEY": KEY, "INSTANTLY_BASE_URL": url}
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", *MODULE[1:], *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def stop_twice(process: "subprocess.Popen[bytes]", fake: FakeInstantly) -> bytes:
+    """Kill it in the middle: the second SIGTERM ends it between two bytecodes."""
+    wait_until(lambda: any(IDS[5] in seen.path for seen in fake.requests))
+    process.terminate()
+    assert process.stderr is not None
+    said = b""
+    while b"Stopping" not in said:
+        line = process.stderr.readline()
+        assert line
+        said += line
+    process.terminate()
+    return said
+
+
+def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
+    """The key in nothing; emails in files with leads alone, though both stand in the input."""
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join([*IDS[:5], EMAIL, f"{KEY}", f"not an id: {KEY}"]))
+    (last := tmp_path / "last.txt").write_text("\n".join(IDS))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    debug = ("--log-level", "debug")
+    with FakeInstantly(api_key=KEY, rate_limit=None, unknown={IDS[1]}) as fake:
+        fake.script(IDS[0], *[Fault.patch(**PERSON, status="odd")] * 2)
+        fake.script(IDS[2], *[Fault.status(400, body(400))] * 9)
+        fake.script(IDS[3], Fault.status(500, body(500)))
+        fake.script(IDS[5], Fault.stall(60))
+        fake.script_list(Fault.status(400, body(400)))
+        stats = ("--stats-json", "stats.json")
+        by_get = start(folder, fake.url, "fetch", str(ids), "-o", "a.jsonl", *stats, *debug)
+        by_list = ("fetch", str(ids), "-o", "b.csv", "--strategy", "list", *debug)
+        killed = start(folder, fake.url, "fetch", str(last), "-o", "c.jsonl", *debug)
+        runs = {
+            by_get: 3,
+            start(folder, fake.url, *by_list): 3,
+            start(folder, fake.url.replace("http:", "https:"), "check", *debug): 5,
+            start(folder, "", "demo", "--count", "9", "-o", "d.jsonl", *debug): 0,
+            killed: 143,
+        }
+        said = stop_twice(killed, fake)
+        for process, code in runs.items():
+            out, err = process.communicate(timeout=60)
+            said += out + err
+            assert process.returncode == code, err
+        process = start(folder, "", "convert", "a.jsonl", "e.csv")
+        said += b"".join(process.communicate(timeout=60))
+        assert process.returncode == 0
+    text = said.decode()
+    assert "DEBUG instantly_async.requester" in text
+    assert "invalid: in line 6" in text
+    assert found_in(SECRETS + PERSONAL, text) == []
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert EMAIL in written["a.jsonl"]
+    assert EMAIL in written["e.csv"]
+    for name, held in written.items():
+        holds_leads = name.endswith((".jsonl", ".csv")) and "errors" not in name
+        assert found_in(SECRETS if holds_leads else SECRETS + PERSONAL, held) == [], name
+    assert {"a.jsonl.errors.jsonl", "b.csv.errors.jsonl", "stats.json"} <= written.keys()
