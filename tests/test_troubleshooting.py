@@ -1,0 +1,54 @@
+"""``docs/troubleshooting.md`` has a place for all that can go wrong. Its examples: test_docs.py."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import instantly_async
+from instantly_async.cli import exits
+
+PAGE = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
+HEADINGS = re.findall(r"^#{2,3} (.+)$", PAGE, re.MULTILINE)
+ERRORS = [name for name in instantly_async.__all__ if name.endswith("Error")]
+CODES = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}
+
+
+def anchor(heading: str) -> str:
+    """Give the anchor that a Markdown page gets for a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def said_by_the_command() -> Iterator[str]:
+    """Yield the texts in its source, with ``…`` in place of what is filled in."""
+    for file in Path(exits.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant):
+                yield str(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = node.values
+                yield "".join(str(p.value) if isinstance(p, ast.Constant) else "…" for p in parts)
+
+
+def test_each_error_has_its_section() -> None:
+    assert set(ERRORS) == {heading for heading in HEADINGS if heading.endswith("Error")}
+
+
+def test_each_exit_code_has_its_section() -> None:
+    signals = {exits.SIGNAL_BASE + number for number in (2, 15)}
+    told = {int(code) for code in re.findall(r"^### Exit code (\d+)$", PAGE, re.MULTILINE)}
+    assert told == CODES - {exits.SIGNAL_BASE} | signals
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(#(.+?)\)", PAGE))))
+def test_links_within_the_page(link: str) -> None:
+    assert link in map(anchor, HEADINGS)
+
+
+def test_the_sentences_are_the_command_s() -> None:
+    table = PAGE.partition("## Sentences of the command")[2].partition("###")[0]
+    sentences = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
+    assert len(sentences) > 5
+    assert [each for each in sentences if each not in set(said_by_the_command())] == []
