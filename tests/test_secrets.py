@@ -225,9 +225,10 @@ ENDS: dict[str, tuple[Fault, type[object]]] = {
 async def test_however_it_ends(end: str, log: Everything) -> None:
     """Also when the API quotes the key and an email in what it sends."""
     fault, kind = ENDS[end]
+    timeouts = IMPATIENT if end == "silence" else Timeouts()
     with FakeInstantly(api_key=KEY, rate_limit=None, fault_rate=1.0, fault_kinds=[fault]) as fake:
         async with InstantlyClient(
-            KEY, base_url=fake.url, rate_limit=None, retry=FAST, timeouts=IMPATIENT
+            KEY, base_url=fake.url, rate_limit=None, retry=FAST, timeouts=timeouts
         ) as client:
             (first,) = await asyncio.gather(client.get_lead(IDS[5]), return_exceptions=True)
             assert isinstance(first, kind)
