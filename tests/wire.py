@@ -10,10 +10,14 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from instantly_async.testing import lead_json
 
 
 class Step(Enum):
@@ -21,9 +25,10 @@ class Step(Enum):
     CLOSE = "close"
     RESET = "reset"
     HANG = "hang"
+    KEEP = "keep"
 
 
-READ, CLOSE, RESET, HANG = Step.READ, Step.CLOSE, Step.RESET, Step.HANG
+READ, CLOSE, RESET, HANG, KEEP = Step.READ, Step.CLOSE, Step.RESET, Step.HANG, Step.KEEP
 
 Script = Sequence[Step | bytes | float]
 
@@ -43,36 +48,55 @@ def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+Serve = Callable[[Wire, asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
 @asynccontextmanager
 async def scripted(
     scripts: Iterable[Script], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Wire]:
     """Serve one script per connection; connections without a script are closed."""
     remaining = iter(scripts)
-    wire = Wire()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for step in next(remaining, ()):
+            await _play(step, wire, reader, writer)
+
+    async with _serving(serve, tls) as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def _serving(serve: Serve, tls: ssl.SSLContext | None) -> AsyncIterator[Wire]:
+    wire = Wire()
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire.connections += 1
+        task = asyncio.create_task(serve(wire, reader, writer))
+        serving.add(task)
         try:
-            for step in next(remaining, ()):
-                await _play(step, wire, reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+            # Waited for, not awaited: asyncio reports a connection's task that is cancelled.
+            await asyncio.wait([task])
+            ended = ConnectionError | asyncio.IncompleteReadError | None
+            if not task.cancelled() and not isinstance(error := task.exception(), ended):
+                raise error
         finally:
+            serving.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve_connection, "127.0.0.1", 0, ssl=tls)
     scheme = "https" if tls else "http"
     wire.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    tasks_before = asyncio.all_tasks()
     try:
         yield wire
     finally:
         server.close()
-        mine = {t for t in asyncio.all_tasks() - tasks_before if "serve" in repr(t.get_coro())}
-        for task in mine:
-            task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
+        while serving:
+            for task in serving:
+                task.cancel()
+            await asyncio.wait(serving)
+            await asyncio.sleep(0)
 
 
 async def _play(
@@ -104,3 +128,34 @@ async def _read_request(reader: asyncio.StreamReader) -> bytes:
         if line.startswith(b"content-length:"):
             return head + await reader.readexactly(int(line.partition(b":")[2]))
     return head
+
+
+Faults = Mapping[str, Iterable[Script]]
+
+
+@asynccontextmanager
+async def leads_by_id(
+    faults: Faults = MappingProxyType({}), tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Wire]:
+    """Serve any lead, but each next request for an id in ``faults`` gets its next script.
+
+    The request has been read then. After a script the connection is closed, unless its last
+    step is ``KEEP``. Ids without a script, or without one any more, get their lead.
+    """
+    remaining = {lead_id: iter(scripts) for lead_id, scripts in faults.items()}
+
+    async def serve(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            wire.requests.append(await _read_request(reader))
+            lead_id = wire.requests[-1].split(b" ")[1].rpartition(b"/")[2].decode()
+            script = next(remaining.get(lead_id, iter(())), None)
+            if script is None:
+                script = [answer(lead_json(lead_id)), KEEP]
+            for step in script:
+                if step is not KEEP:
+                    await _play(step, wire, reader, writer)
+            if script[-1] is not KEEP:
+                return
+
+    async with _serving(serve, tls) as wire:
+        yield wire
