@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from instantly_async.cli.convert import convert, make_writer
+from instantly_async.cli.convert.conversion import convert, make_writer
 from instantly_async.testing import lead_ids, lead_json
 
 TARGET_MIB = 200

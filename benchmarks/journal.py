@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from instantly_async import Found
-from instantly_async.cli.journal import open_journal
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.lines import line_of
+from instantly_async.cli.output.journal import open_journal
+from instantly_async.cli.output.lines import line_of
 from instantly_async.testing import lead_ids, lead_json
 
 DISTINCT = 1_000

@@ -1,5 +1,6 @@
 """Bulk concurrent fetching of Instantly leads by id, for asyncio."""
 
+from ._pace.limiter import AdaptiveLimiter
 from .client import InstantlyClient
 from .errors import (
     AuthenticationError,
@@ -26,7 +27,6 @@ from .errors import (
     TLSError,
     TransientError,
 )
-from .limiter import AdaptiveLimiter
 from .loader import LeadLoader
 from .models import (
     EnrichmentStatus,
@@ -44,7 +44,7 @@ from .models import (
 from .outcomes import Failed, Found, KeyCheck, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Timeouts
 from .stats import Stats
-from .stream import LeadStream, Strategy
+from .streams import LeadStream, Strategy
 
 __all__ = [
     "AdaptiveLimiter",

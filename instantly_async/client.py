@@ -10,19 +10,19 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 from weakref import WeakSet
 
-from .admission import Admission
-from .check import check_key
-from .endpoints import Endpoints
+from ._api.answers import base_url_problem, read_api_key, read_proxy, workspace_headers
+from ._api.endpoints import Endpoints
+from ._fetch.attempts import Workspace
+from ._fetch.by_list import GetLookup, ListLookup
+from ._fetch.check import check_key
+from ._fetch.intake import Source
+from ._http.transport import SessionPool
+from ._pace.gate import Admission
+from ._pace.limiter import AdaptiveLimiter
 from .errors import ConfigurationError
-from .intake import Source
-from .limiter import AdaptiveLimiter
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
-from .lookup import GetLookup, ListLookup
 from .models import Lead
 from .outcomes import KeyCheck, LeadBatch, LeadId, Outcome, lead_or_raise
-from .protocol import base_url_problem, read_api_key, read_proxy, workspace_headers
-from .requester import Workspace
-from .session import SessionPool
 from .settings import (
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
@@ -32,7 +32,7 @@ from .settings import (
     check_concurrency,
 )
 from .stats import Stats
-from .stream import Activity, LeadStream, Strategy, StreamOptions, collect
+from .streams import Activity, LeadStream, Strategy, StreamOptions, collect
 
 L = TypeVar("L")
 

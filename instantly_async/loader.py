@@ -16,10 +16,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ._api.answers import MAX_IDS_PER_PAGE, wire_id
+from ._fetch.by_list import ListLookup
 from .errors import ClosedError, own_copy
-from .lookup import ListLookup
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
-from .protocol import MAX_IDS_PER_PAGE, wire_id
 from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
 
 L = TypeVar("L")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from virtual_loop import VirtualLoop, run_virtual
 
-from instantly_async.admission import Admission, Kind
+from instantly_async._pace.gate import Admission, Kind
 from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 

@@ -22,7 +22,7 @@ from instantly_async import (
     ServerError,
     Timeouts,
 )
-from instantly_async.endpoints import Endpoints
+from instantly_async._api.endpoints import Endpoints
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids
 
 NO_PAGES = [b"<html>Sorry</html>", b"{}", b'{"items":null}', b"[]", b""]

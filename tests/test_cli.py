@@ -18,10 +18,10 @@ import pytest
 from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
-from instantly_async.cli.fake import fake_process
-from instantly_async.cli.inputs import LineId
-from instantly_async.cli.runs import trouble
-from instantly_async.cli.sources import open_source
+from instantly_async.cli.fetch import trouble
+from instantly_async.cli.input.formats import LineId
+from instantly_async.cli.input.sources import open_source
+from instantly_async.cli.serve import fake_process
 from instantly_async.cli.terminal import Terminal
 from instantly_async.errors import InvalidLeadIdError
 from instantly_async.outcomes import Failed
@@ -368,7 +368,10 @@ def test_retries_are_logged_by_one_handler(
         fake_instantly.script_all(Fault.status(500))
         result = command("fetch", ids_file, "--log-level", "debug")
         assert result.code == 0
-        assert len(re.findall("DEBUG instantly_async.requester: Lead .*HTTP 500", result.err)) == 1
+        assert (
+            len(re.findall("DEBUG instantly_async._fetch.attempts: Lead .*HTTP 500", result.err))
+            == 1
+        )
 
 
 def test_options_reach_the_client(
@@ -557,7 +560,7 @@ def test_the_fakes_process_is_killed_when_it_hangs(
     stubborn.write_text("#!/bin/sh\necho export INSTANTLY_BASE_URL=http://x\nexec sleep 60\n")
     stubborn.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(stubborn))
-    monkeypatch.setattr("instantly_async.cli.fake.STOP_S", 0.01)
+    monkeypatch.setattr("instantly_async.cli.serve.STOP_S", 0.01)
     with fake_process(0) as url:
         assert url == "http://x"
 

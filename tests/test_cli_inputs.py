@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.inputs import MAX_RECORD_CHARS, InputFormat, LineId, format_of
-from instantly_async.cli.reader import MAX_LINE_BYTES, IdReader
+from instantly_async.cli.input.formats import MAX_RECORD_CHARS, InputFormat, LineId, format_of
+from instantly_async.cli.input.reader import MAX_LINE_BYTES, IdReader
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)

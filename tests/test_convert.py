@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from commands import MODULE, Command, wait_until
 
-from instantly_async.cli import convert as module
 from instantly_async.cli import main
-from instantly_async.cli.convert import check_output, make_writer
+from instantly_async.cli.convert import conversion as module
+from instantly_async.cli.convert.conversion import check_output, make_writer
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.files import replacement
+from instantly_async.cli.system.files import replacement
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instantly_async.decoding import LeadItem
-from instantly_async.endpoints import Endpoints, GetEndpoint, ListEndpoint, Page
+from instantly_async._api.decoding import LeadItem
+from instantly_async._api.endpoints import Endpoints, GetEndpoint, ListEndpoint, Page
+from instantly_async._http.exchange import Exchange, Response
 from instantly_async.errors import ConfigurationError, DecodeError
-from instantly_async.exchange import Exchange, Response
 from instantly_async.models import Lead
 from instantly_async.settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
 from instantly_async.testing import lead_ids, lead_json

@@ -37,7 +37,7 @@ from instantly_async import (
     Timeouts,
     errors,
 )
-from instantly_async.limiter import AdaptiveLimiter
+from instantly_async._pace.limiter import AdaptiveLimiter
 from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands import IDS, Command, ids_in
 
-from instantly_async.cli import bulk
+from instantly_async.cli import target as bulk
 from instantly_async.cli.exits import CommandError
 from instantly_async.testing import FakeInstantly, Fault, lead_json
 
@@ -167,13 +167,14 @@ def test_a_signal_during_the_conversion(  # noqa: PLR0917 - fixtures
     """Nothing is left of it, the leads are kept, and the statistics know."""
     start = """
 import os, sys
-from instantly_async.cli import convert, main
-read = convert.read_leads
+from instantly_async.cli import main
+from instantly_async.cli.convert import conversion
+read = conversion.read_leads
 def read_and_signal(*arguments):
     for number, item in read(*arguments):
         os.kill(os.getpid(), {number})
         yield number, item
-convert.read_leads = read_and_signal
+conversion.read_leads = read_and_signal
 sys.exit(main())
 """
     stats = output.with_name("stats.json")

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async.cli import writers
-from instantly_async.cli.convert import make_writer, read_leads
+from instantly_async._api.decoding import LeadDecoder
+from instantly_async.cli.convert import writers
+from instantly_async.cli.convert.columns import columns_of, guard_cell, parse_fields
+from instantly_async.cli.convert.conversion import make_writer, read_leads
+from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.formats import columns_of, guard_cell, parse_fields
-from instantly_async.cli.selection import Selection, keys_of
-from instantly_async.cli.writers import arrow_schema
-from instantly_async.decoding import LeadDecoder
+from instantly_async.cli.records.selection import Selection, keys_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from virtual_loop import run_virtual
 
-from instantly_async.intake import FLUSH_S, ChunkIntake, Intake
-from instantly_async.pipeline import BUFFER, Deliver, Pipeline
+from instantly_async._fetch.intake import FLUSH_S, ChunkIntake, Intake
+from instantly_async._fetch.pipeline import BUFFER, Deliver, Pipeline
 
 EPS_S = 1e-3  # a pass of the virtual loop costs 1 µs
 GAPS = st.sampled_from([0.0, 0.0, 0.0, FLUSH_S / 20, FLUSH_S / 3, FLUSH_S, FLUSH_S * 5])

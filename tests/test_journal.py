@@ -18,14 +18,15 @@ from commands import IDS, MODULE, Command, ids_in, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async.cli import files, journal
-from instantly_async.cli.bulk import Target
 from instantly_async.cli.exits import CommandError, InputError, OutputError
-from instantly_async.cli.journal import error_line, open_journal
+from instantly_async.cli.input.reader import MAX_LINE_BYTES
 from instantly_async.cli.known import KnownIds, Verdict, number_of
-from instantly_async.cli.reader import MAX_LINE_BYTES
-from instantly_async.cli.recovery import Resume
-from instantly_async.cli.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.output import journal
+from instantly_async.cli.output.journal import error_line, open_journal
+from instantly_async.cli.output.recovery import Resume
+from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.system import files
+from instantly_async.cli.target import Target
 from instantly_async.errors import DecodeError, ServerError
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids, lead_json
@@ -686,7 +687,7 @@ async def test_lines_are_synced_after_a_while_or_a_hundred(
     monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
 ) -> None:
     """And once more at the end, if more were written meanwhile."""
-    monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", seconds)
+    monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", seconds)
     calls: queue.Queue[None] = queue.Queue()
     syncer = Syncer(lambda: calls.put(None), "out")
     async with syncer.running():
@@ -695,7 +696,7 @@ async def test_lines_are_synced_after_a_while_or_a_hundred(
                 syncer.on_line()
             await asyncio.to_thread(calls.get, timeout=30)
         assert calls.empty()
-        monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", 3600.0)
+        monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", 3600.0)
         syncer.on_line()
     assert calls.qsize() == 1
 
@@ -703,7 +704,7 @@ async def test_lines_are_synced_after_a_while_or_a_hundred(
 async def test_lines_that_are_written_during_a_sync_are_synced_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("instantly_async.cli.syncer.SYNC_S", 0.0)
+    monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", 0.0)
     begun, go_on = threading.Event(), threading.Event()
     calls = list[None]()
 

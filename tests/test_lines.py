@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from instantly_async.cli.exits import OutputError
-from instantly_async.cli.lines import LineWriter, line_of
+from instantly_async.cli.output.lines import LineWriter, line_of
 
 
 @pytest.mark.parametrize("raw", [b'\xef\xbb\xbf{\r\n "id":\n"\\n"}\r\n', b'{ "id":"\\n"}'])
@@ -74,7 +74,7 @@ async def test_a_cancelled_line_is_still_written_whole() -> None:
 async def test_a_reader_that_is_stuck_does_not_hold_up_an_interrupt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("instantly_async.cli.lines.LAST_LINE_S", 0.01)
+    monkeypatch.setattr("instantly_async.cli.output.lines.LAST_LINE_S", 0.01)
     reader, writer = os.pipe()
     writing = asyncio.create_task(LineWriter(writer, "pipe").write(b"x" * 100_000 + b"\n"))
     for _ in range(100):  # until the pipe is full

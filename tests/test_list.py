@@ -26,7 +26,7 @@ from instantly_async import (
     ServiceUnavailableError,
     errors,
 )
-from instantly_async.exchange import Response
+from instantly_async._http.exchange import Response
 from instantly_async.testing import lead_ids, lead_json
 
 STRANGER = next(lead_ids(1, seed=99))

@@ -15,11 +15,11 @@ from virtual_api import Answer, Run, VirtualTransport, failing, page
 from virtual_loop import VirtualLoop, run_virtual
 
 from instantly_async import Failed, Found, InstantlyClient, Lead, NotFound, Timeouts, errors
-from instantly_async.endpoints import Endpoints
+from instantly_async._api.endpoints import Endpoints
+from instantly_async._fetch.by_list import ListLookup
+from instantly_async._http.exchange import Exchange, Response
 from instantly_async.errors import ClosedError, NotFoundError, RequestRejectedError
-from instantly_async.exchange import Exchange, Response
 from instantly_async.loader import FLUSH_S, LeadLoader
-from instantly_async.lookup import ListLookup
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
 
 IDS = list(lead_ids(1000))

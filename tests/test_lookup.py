@@ -22,7 +22,7 @@ from instantly_async import (
     ServiceUnavailableError,
     errors,
 )
-from instantly_async.exchange import Response
+from instantly_async._http.exchange import Response
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from instantly_async.decoding import LeadDecoder, LeadItem, PageDecoder
+from instantly_async._api.decoding import LeadDecoder, LeadItem, PageDecoder
+from instantly_async._api.salvage import split_items
 from instantly_async.errors import DecodeError
 from instantly_async.models import Lead
-from instantly_async.salvage import split_items
 from instantly_async.testing import lead_ids, lead_json
 
 IDS = list(lead_ids(100))

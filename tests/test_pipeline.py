@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instantly_async.intake import ChunkIntake, Intake
-from instantly_async.pipeline import BUFFER, Deliver, Pipeline
+from instantly_async._fetch.intake import ChunkIntake, Intake
+from instantly_async._fetch.pipeline import BUFFER, Deliver, Pipeline
 
 
 class Spy:

@@ -8,7 +8,7 @@ import pytest
 from commands import IDS, Command
 from terminals import OnTerminal
 
-from instantly_async.cli.progress import progress_line
+from instantly_async.cli.show.progress import progress_line
 from instantly_async.stats import Recorder, Stats
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instantly_async import errors
-from instantly_async.protocol import (
+from instantly_async._api.answers import (
     ApiKey,
     Authorization,
     Proxy,

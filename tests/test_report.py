@@ -14,13 +14,13 @@ import pytest
 from commands import IDS, MODULE, Command, wait_until
 from terminals import OnTerminal
 
-from instantly_async.cli.bulk import Target, end
-from instantly_async.cli.chart import chart, charts
-from instantly_async.cli.lines import Output
+from instantly_async.cli.fetch import Run, run_job
+from instantly_async.cli.input.sources import GivenIds
 from instantly_async.cli.options import Connection
-from instantly_async.cli.report import Report, RunStats, Tally, summary
-from instantly_async.cli.runs import Run, run_job
-from instantly_async.cli.sources import GivenIds
+from instantly_async.cli.output.lines import Output
+from instantly_async.cli.show.chart import chart, charts
+from instantly_async.cli.show.report import Report, RunStats, Tally, summary
+from instantly_async.cli.target import Target, end
 from instantly_async.cli.terminal import Terminal
 from instantly_async.models import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound

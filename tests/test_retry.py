@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async import errors
+from instantly_async._pace.backoff import CircuitBreaker, PageSize, RetryBudget, Tries
 from instantly_async.errors import DecodeError, InstantlyError, ProtocolError
-from instantly_async.retry import CircuitBreaker, PageSize, RetryBudget, Tries
 from instantly_async.settings import RetryPolicy
 
 LONG = 1e9

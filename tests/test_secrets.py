@@ -317,7 +317,7 @@ async def test_when_it_is_cancelled(script: Script, log: Everything) -> None:
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
             frames = {frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(caught.tb)}
-            assert {"aiohttp.client", "instantly_async.session"} & frames
+            assert {"aiohttp.client", "instantly_async._http.transport"} & frames
             sweep(client, [caught.value])
         for sent in (f"Authorization: Bearer {KEY}", f"Proxy-Authorization: Basic {PAIR}"):
             assert f"\r\n{sent}\r\n".encode() in wire.requests[0]
@@ -463,7 +463,7 @@ def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
         said += b"".join(process.communicate(timeout=60))
         assert process.returncode == 0
     text = said.decode()
-    assert "DEBUG instantly_async.requester" in text
+    assert "DEBUG instantly_async._fetch.attempts" in text
     assert "invalid: in line 6" in text
     assert found_in(SECRETS + PERSONAL, text) == []
     written = {path.name: path.read_text() for path in folder.iterdir()}

@@ -15,10 +15,10 @@ from aiohttp import client_exceptions
 from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
 
 from instantly_async import RateLimit, errors
-from instantly_async.exchange import Exchange, Response
-from instantly_async.limiter import AdaptiveLimiter
-from instantly_async.protocol import ApiKey, Proxy
-from instantly_async.session import SessionPool, map_error
+from instantly_async._api.answers import ApiKey, Proxy
+from instantly_async._http.exchange import Exchange, Response
+from instantly_async._http.transport import SessionPool, map_error
+from instantly_async._pace.limiter import AdaptiveLimiter
 from instantly_async.settings import Timeouts
 
 KEY = "canary-key-in-session-tests"

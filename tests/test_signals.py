@@ -18,8 +18,8 @@ IDS = list(lead_ids(60))
 START = """
 import sys
 {uvloop}
-from instantly_async.cli import main, runs
-runs.DRAIN_S = {drain_s}
+from instantly_async.cli import fetch, main
+fetch.DRAIN_S = {drain_s}
 sys.exit(main())
 """
 

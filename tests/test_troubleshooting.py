@@ -23,7 +23,7 @@ def anchor(heading: str) -> str:
 
 def said_by_the_command() -> Iterator[str]:
     """Yield the texts in its source, with ``…`` in place of what is filled in."""
-    for file in Path(exits.__file__).parent.glob("*.py"):
+    for file in Path(exits.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant):
                 yield str(node.value)

@@ -15,18 +15,18 @@ import msgspec
 from virtual_loop import run_virtual
 
 from instantly_async import Lead, Outcome, RateLimit, RetryPolicy, RunError, Strategy, Timeouts
-from instantly_async.admission import Admission
-from instantly_async.endpoints import Endpoints
-from instantly_async.exchange import Exchange, Response
-from instantly_async.intake import Intake, Source
-from instantly_async.limiter import AdaptiveLimiter
-from instantly_async.lookup import GetLookup
+from instantly_async._api.answers import ApiKey
+from instantly_async._api.endpoints import Endpoints
+from instantly_async._fetch.attempts import Workspace
+from instantly_async._fetch.by_list import GetLookup
+from instantly_async._fetch.intake import Intake, Source
+from instantly_async._fetch.pipeline import Pipeline
+from instantly_async._http.exchange import Exchange, Response
+from instantly_async._pace.gate import Admission
+from instantly_async._pace.limiter import AdaptiveLimiter
 from instantly_async.outcomes import LeadId
-from instantly_async.pipeline import Pipeline
-from instantly_async.protocol import ApiKey
-from instantly_async.requester import Workspace
 from instantly_async.stats import Recorder
-from instantly_async.stream import StreamOptions
+from instantly_async.streams import StreamOptions
 from instantly_async.testing import lead_json
 from instantly_async.testing.answers import error_body
 

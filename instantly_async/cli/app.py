@@ -15,32 +15,24 @@ from cyclopts import (
     validators,
 )
 
-from instantly_async.protocol import wire_id
+from instantly_async._api.answers import wire_id
 from instantly_async.settings import API_KEY_VARIABLE
-from instantly_async.stream import Strategy
+from instantly_async.streams import Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits
-from .bulk import Target, end, plan, survey, target_of, writer_of
 from .check import check_key
-from .convert import convert as convert_file
+from .convert.conversion import convert as convert_file
 from .exits import CommandError
-from .fake import fake_process, serve_fake
-from .inputs import InputFormat
+from .fetch import Run, run, run_job
+from .input.formats import InputFormat
+from .input.sources import STDIO, GivenIds, open_source
 from .known import KnownIds
-from .lines import Stdout
-from .options import (
-    BASE_URL_VARIABLE,
-    Connection,
-    Flag,
-    Format,
-    GoingOn,
-    ShownLogLevel,
-    base_url,
-)
-from .recovery import Resume
-from .runs import Run, run, run_job
-from .sources import STDIO, GivenIds, open_source
+from .options import BASE_URL_VARIABLE, Connection, Flag, Format, GoingOn, ShownLogLevel, base_url
+from .output.lines import Stdout
+from .output.recovery import Resume
+from .serve import fake_process, serve_fake
+from .target import Target, end, plan, survey, target_of, writer_of
 from .terminal import LogLevel, QuietConsole, Terminal, counting, discard, log_to
 
 app = App(

@@ -18,9 +18,9 @@ from instantly_async.settings import (
     RetryPolicy,
 )
 
+from .convert.columns import OutputFormat
 from .exits import CommandError
-from .formats import OutputFormat
-from .recovery import Resume
+from .output.recovery import Resume
 from .terminal import LogLevel
 
 BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"

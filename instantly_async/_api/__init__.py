@@ -1,0 +1,1 @@
+"""What it means: the rules of the API, without I/O."""

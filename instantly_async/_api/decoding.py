@@ -1,0 +1,257 @@
+"""Bytes to leads: the fast decode, and the salvage that saves a lead with an odd field.
+
+A lead is lost to ``DecodeError`` only when its body is no JSON object, is not UTF-8, or
+names another lead. Everything else is salvaged field by field, and what was converted or
+left out is named.
+"""
+
+import contextlib
+import operator
+import re
+from itertools import repeat
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from instantly_async.errors import ConfigurationError, DecodeError
+
+from .salvage import MISFIT, parse_object, salvage_struct, split_items
+
+L = TypeVar("L")
+
+_SURROGATE = re.compile(rb"\\u[dD]")  # what its escape begins with
+
+Decoded = tuple[L, tuple[str, ...]]
+"""A lead and the paths of its fields that had to be converted or left out."""
+
+
+class LeadItem(msgspec.Struct, Generic[L], gc=False):
+    """A lead, the fields that had to be converted or left out, and the server's own JSON.
+
+    ``raw`` may be ``None`` when nobody has asked for it and there are no ``problems``.
+    """
+
+    lead: L
+    problems: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+
+PageItems = dict[str | None, LeadItem[L] | None]
+"""Leads by their ids in lower case. Id ``None``: an item without one. ``None`` for a lead: the
+item does not decode."""
+
+
+class _IdOnly(msgspec.Struct, gc=False):
+    id: str
+
+
+class _IdPage(msgspec.Struct, gc=False):
+    items: list[_IdOnly]
+
+
+class _RawPage(msgspec.Struct, gc=False):
+    items: list[msgspec.Raw]
+
+
+class LeadDecoder(Generic[L]):
+    """Decodes bodies into ``lead_type``, a ``msgspec.Struct``.
+
+    Raises:
+        ConfigurationError: the type is no Struct, or is tagged, array-like or forbids
+            unknown fields: the API's leads would not fit it.
+    """
+
+    def __init__(self, lead_type: type[L]) -> None:
+        self.type = lead_type
+        self._fields = _check_lead_type(lead_type)
+        try:
+            self._fast = msgspec.json.Decoder(lead_type)
+        except TypeError as error:  # such as a union of untagged Structs
+            raise ConfigurationError(
+                f"lead_type {lead_type.__name__} cannot be decoded: {error}"
+            ) from error
+        self._id_name = next((f.name for f in self._fields if f.encode_name == "id"), None)
+        self._get_id = operator.attrgetter(self._id_name or "id")
+        self._id_only = msgspec.json.Decoder(_IdOnly)
+
+    def decode(self, body: bytes, wire_id: str) -> Decoded[L]:
+        """Decode one lead and check that it is the one asked for.
+
+        ``wire_id`` is in lower case.
+
+        Raises:
+            DecodeError: as the module says.
+        """
+        problem = _utf8_problem(body)
+        if problem is not None:
+            raise problem
+        try:
+            lead = self._fast.decode(body)
+            found_id = self._id_of(lead, body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found_id = None
+        if found_id is None:  # outside the except block: msgspec's error can quote values
+            return self._salvage(body, wire_id)
+        if found_id != wire_id:
+            raise _other_lead(body)
+        return lead, ()
+
+    def ids_of(self, leads: list[L]) -> list[str | None] | None:
+        """Give the leads' ids in lower case; ``None`` when this type has no field for them."""
+        if self._id_name is None:
+            return None
+        found_ids = list(map(self._get_id, leads))
+        if all(found_ids):
+            with contextlib.suppress(TypeError):  # not all are strings
+                return list(map(str.lower, found_ids))
+        return [_wire_form(found_id) for found_id in found_ids]
+
+    def _id_of(self, lead: L, body: bytes) -> str | None:
+        if self._id_name is None:
+            return _wire_form(self._id_only.decode(body).id)
+        return _wire_form(getattr(lead, self._id_name))
+
+    def decode_item(self, body: bytes) -> tuple[str | None, LeadItem[L] | None]:
+        """Give the id and the lead of one item of a page, as in ``PageItems``."""
+        is_utf8 = _utf8_problem(body) is None
+        if is_utf8:
+            try:
+                lead = self._fast.decode(body)
+                return self._id_of(lead, body), LeadItem(lead, (), body)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # to be salvaged, outside the except block: the error can quote values
+        parsed = parse_object(body if is_utf8 else body.decode(errors="replace").encode())
+        if parsed is None or not isinstance(parsed[0].get("id"), str):
+            return None, None
+        found_id = _wire_form(parsed[0]["id"])
+        if not is_utf8:
+            return found_id, None
+        try:
+            lead, problems = self._fit(*parsed, body)
+        except DecodeError:
+            return found_id, None
+        return found_id, LeadItem(lead, problems, body)
+
+    def _salvage(self, body: bytes, wire_id: str) -> Decoded[L]:
+        parsed = parse_object(body)
+        if parsed is None:
+            raise DecodeError(
+                "The answer is no JSON object",
+                raw=body,
+                reason="truncated" if _is_truncated(body) else "malformed",
+            )
+        if _wire_form(parsed[0].get("id")) != wire_id:
+            raise _other_lead(body)
+        return self._fit(*parsed, body)
+
+    def _fit(self, fields: dict[str, Any], mended: set[str], body: bytes) -> Decoded[L]:
+        problems = [f.encode_name for f in self._fields if f.encode_name in mended]
+        lead = salvage_struct(self.type, fields, "", problems)
+        if lead is MISFIT:
+            raise DecodeError(
+                f"The lead does not fit at {problems[-1]}", path=problems[-1], raw=body
+            )
+        return lead, tuple(dict.fromkeys(problems))
+
+
+class PageDecoder(Generic[L]):
+    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if need be."""
+
+    def __init__(self, leads: LeadDecoder[L]) -> None:
+        self._leads = leads
+        page_type = msgspec.defstruct("Page", [("items", list[leads.type])], gc=False)  # type: ignore[name-defined]  # a type made at run time
+        self._fast: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page_type)
+        self._ids = msgspec.json.Decoder(_IdPage)
+        self._raws = msgspec.json.Decoder(_RawPage)
+
+    def decode(self, body: bytes, *, keep_raw: bool = False) -> PageItems[L]:
+        """Decode a page, in its order; of two items with the same id the last one counts.
+
+        The ids are as they come: who asked must compare them.
+
+        Raises:
+            DecodeError: it is no object with an array of items.
+        """
+        # What is handed out is UTF-8. msgspec sees to that for fields; for raw JSON it costs
+        # half as much as the decoding.
+        is_clean = not keep_raw or _utf8_problem(body) is None
+        items = self._decode_fast(body, keep_raw=keep_raw) if is_clean else None
+        if items is None:  # outside the except block, as in ``LeadDecoder``
+            parts = split_items(body)
+            if parts is None:
+                raise DecodeError(
+                    "The answer is no page of leads",
+                    raw=body,
+                    reason="truncated" if _is_truncated(body) else "malformed",
+                )
+            items = dict(self._leads.decode_item(part) for part in parts)
+        return items
+
+    def _decode_fast(self, body: bytes, *, keep_raw: bool) -> PageItems[L] | None:
+        try:
+            leads = self._fast.decode(body).items
+            ids = self._leads.ids_of(leads) or [
+                _wire_form(item.id) for item in self._ids.decode(body).items
+            ]
+            if keep_raw:
+                # Copies: a view would keep the whole page.
+                raws = [bytes(raw) for raw in self._raws.decode(body).items]
+                return dict(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return dict(zip(ids, map(LeadItem, leads), strict=True))
+
+
+def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
+    if not (isinstance(lead_type, type) and issubclass(lead_type, msgspec.Struct)):
+        raise ConfigurationError("lead_type must be a msgspec.Struct class.")
+    config = lead_type.__struct_config__
+    if config.tag is not None or config.array_like or config.forbid_unknown_fields:
+        raise ConfigurationError(
+            f"lead_type {lead_type.__name__} is tagged, array-like or forbids unknown fields; "
+            "a lead is a plain object whose fields may grow."
+        )
+    return msgspec.structs.fields(lead_type)
+
+
+def _wire_form(found_id: object) -> str | None:
+    # None: the lead has no id, which only a caller's own type allows, or an empty one.
+    return str(found_id).lower() if found_id else None
+
+
+def _utf8_problem(body: bytes) -> DecodeError | None:
+    # msgspec looks at the bytes of the fields it keeps only; a journal line must be
+    # readable as a whole.
+    if body.isascii():
+        return None
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        cut = error.reason == "unexpected end of data"  # in the middle of a character
+        return DecodeError(
+            "The answer is not UTF-8", raw=body, reason="truncated" if cut else "malformed"
+        )
+    return None
+
+
+def _is_truncated(body: bytes) -> bool:
+    # Asked of the syntax alone: a typed decode may have failed before the end, and so does
+    # every decode at half a surrogate pair, for which any other escape will do here.
+    try:
+        msgspec.json.decode(_SURROGATE.sub(rb"\\u0", body), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # The others: a number that ends after its sign, point or exponent.
+        end = f"(byte {len(body)})"
+        return str(error).endswith(
+            ("Input data was truncated", f"invalid character {end}", f"invalid number {end}")
+        )
+    return False
+
+
+def _other_lead(body: bytes) -> DecodeError:
+    return DecodeError(
+        "The answer is another lead than the one asked for",
+        path="$.id",
+        raw=body,
+        reason="other lead",
+    )

@@ -1,0 +1,1 @@
+"""Who gets what: ids in, one outcome for each."""

@@ -1,0 +1,1 @@
+"""How it goes: the only room that imports aiohttp's client."""

@@ -1,0 +1,335 @@
+"""The session pool: one aiohttp session and connector for a family of clients.
+
+The only importer of aiohttp's client. It sends what it is told to, within deadlines and a
+body cap, and maps aiohttp's errors to ours in one function; what an answer means it does
+not know.
+
+Theory of operation. The limiter's token is paid inside ``connect()``, per wire attempt and
+with the connection in hand: aiohttp re-sends an idempotent request once by itself when a
+reused connection turns out dead, past any limiter in front of the session; and cold
+connections would bunch what was well paced. The key joins the request at the same place, as
+late as possible.
+
+Deadlines begin when the token is granted. One sweep looks at all of them a few times a
+second, which costs far less than a timer each. It cancels the task like ``asyncio.timeout``
+does and leaves word, so that its own cancellation is not taken for the caller's.
+"""
+
+import asyncio
+import os
+import platform
+import ssl
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from instantly_async import errors
+from instantly_async._api.answers import HTTP_OK, ApiKey, Proxy
+from instantly_async.settings import KEEP_ALIVE_S, Timeouts
+
+from .exchange import Exchange, Response
+
+USER_AGENT = (
+    f"instantly-async/0.1 (aiohttp/{aiohttp.__version__}; Python/{platform.python_version()})"
+)
+"""The edge refuses clients that do not say who they are (documented)."""
+
+DNS_CACHE_S = 60
+"""How long a resolved address is kept, in seconds (*choice*)."""
+
+MAX_SWEEP_INTERVAL_S = 0.25
+"""How late a deadline may be noticed, in seconds (*choice*)."""
+
+_HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+}
+
+_JSON = {"Content-Type": "application/json"}
+
+_current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
+
+
+class PacedConnector(aiohttp.TCPConnector):
+    """A connector that hands out a connection together with the right to use it once."""
+
+    def __init__(self, key: ApiKey, proxy: Proxy | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._key = key
+        self._proxy = proxy
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Any:
+        """Get a connection, pay for it, sign the request."""
+        exchange = _current.get()
+        while True:
+            exchange.reuses_connection = True
+            connection = await super().connect(req, traces, timeout)
+            exchange.connected(self._loop.time())
+            if exchange.pacer is None:
+                break
+            try:
+                await exchange.pacer.acquire()
+            except BaseException:
+                connection.release()
+                raise
+            if not connection.closed:
+                break
+            # It died in the queue. Nothing was sent, but the token is stale: others that
+            # wait for a new connection too would all send at once.
+            connection.close()
+            exchange.connecting(self._loop.time())
+        exchange.sending(self._loop.time(), connection.protocol)
+        req.headers[aiohttp.hdrs.AUTHORIZATION] = self._key.header()
+        if self._proxy is not None and not req.is_ssl():  # else they have gone with CONNECT
+            req.headers.update(self._proxy.headers)
+        if exchange.headers:
+            req.headers.update(exchange.headers)
+        return connection
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> Any:
+        """Note that the connection is a new one."""
+        _current.get().reuses_connection = False
+        return await super()._create_connection(req, traces, timeout)
+
+
+class SessionPool:
+    """Connections to one server, opened lazily in the loop of the first request.
+
+    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``:
+    none, whatever the environment says. How many requests are in flight is the callers' affair.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: ApiKey,
+        *,
+        timeouts: Timeouts,
+        proxy: Proxy | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._base_url = URL(base_url)
+        self._key = key
+        self._timeouts = timeouts
+        self._proxy = proxy
+        self._route: dict[str, Any] = (
+            {} if proxy is None else {"proxy": proxy.url, "proxy_headers": proxy.headers}
+        )
+        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._in_flight: set[Exchange] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        shortest = min(
+            timeouts.read_s, timeouts.total_s, timeouts.list_read_s, timeouts.list_total_s
+        )
+        self._sweep_interval_s = min(MAX_SWEEP_INTERVAL_S, shortest / 4)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._session else "unused"
+        return f"<SessionPool {self._base_url} {state} in_flight={len(self._in_flight)}>"
+
+    async def request(self, exchange: Exchange) -> Response:
+        """Send one request and read its answer to the end.
+
+        Raises:
+            ClosedError: the pool is closed or belongs to another loop.
+            DecodeError: the body is larger than ``exchange.max_bytes``.
+            TransientError, RunError: as ``map_error`` says.
+        """
+        loop = asyncio.get_running_loop()
+        session = self._session_in(loop)
+        token = _current.set(exchange)
+        exchange.begin(loop.time(), asyncio.current_task(loop))  # type: ignore[arg-type]  # within a task
+        self._in_flight.add(exchange)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self._sweep_interval_s, self._sweep, loop)
+        response: aiohttp.ClientResponse | None = None
+        body = b""
+        failure: errors.InstantlyError | None = None
+        try:
+            response = await self._send(session, exchange)
+            try:
+                body = await _read_body(response, exchange, loop)
+            except BaseException:
+                response.close()
+                raise
+        except asyncio.CancelledError:
+            failure = exchange.aborted()
+            if failure is None:
+                raise
+        except errors.DecodeError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - map_error hands back what it does not know
+            failure = map_error(error)
+        finally:
+            exchange.finish(loop.time())
+            self._in_flight.discard(exchange)
+            _current.reset(token)
+        if response is not None and (failure is None or _speaks_by_status(response, failure)):
+            return Response(response.status, response.headers, body)
+        # Outside the except block: ``from None`` would keep __context__, whose frames hold
+        # the request and its key.
+        assert failure is not None
+        raise failure
+
+    async def _send(
+        self, session: aiohttp.ClientSession, exchange: Exchange
+    ) -> aiohttp.ClientResponse:
+        """Send; aiohttp repeats a GET whose connection turns out dead, we a POST."""
+        url = self._base_url.with_path(exchange.path, encoded=True)
+        if exchange.body is None:
+            return await session.request(exchange.method, url, allow_redirects=False, **self._route)
+        is_repeated = False
+        while True:
+            try:
+                return await session.request(
+                    exchange.method,
+                    url,
+                    data=exchange.body,
+                    headers=_JSON,
+                    allow_redirects=False,
+                    **self._route,
+                )
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                if is_repeated or not exchange.reuses_connection:
+                    raise
+            is_repeated = True  # an idle connection that the server has closed is no failure
+
+    async def aclose(self) -> None:
+        """Close every connection; what is in flight ends with ``ClosedError``. Idempotent."""
+        self._closed = True
+        for exchange in self._in_flight:  # aiohttp would leave readers waiting for ever
+            exchange.abort(_closed())
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _session_in(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+        if self._closed:
+            raise _closed()
+        if self._loop is None:
+            self._loop = loop
+            self._session = self._open()
+        elif self._loop is not loop:
+            raise errors.ClosedError(
+                "The client belongs to another event loop; make one client per loop."
+            )
+        assert self._session is not None
+        return self._session
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=PacedConnector(
+                self._key,
+                self._proxy,
+                limit=0,  # requests are bounded above; waiting in the pool would be unfair
+                keepalive_timeout=KEEP_ALIVE_S,
+                ttl_dns_cache=DNS_CACHE_S,
+                ssl=self._ssl,
+            ),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # total starts before the limiter's wait, sock_read costs a timer per request:
+            # the sweep does both.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
+            trust_env=False,
+        )
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for exchange in self._in_flight:
+            if now >= exchange.until or now >= exchange.stalls_at:
+                exchange.abort(errors.RequestTimeoutError("no answer in time"))
+        self._sweeper = (
+            loop.call_later(self._sweep_interval_s, self._sweep, loop) if self._in_flight else None
+        )
+
+
+def _speaks_by_status(response: aiohttp.ClientResponse, failure: errors.InstantlyError) -> bool:
+    """Whether an answer counts although its body failed: a 401 is one however it is cut."""
+    return response.status != HTTP_OK and isinstance(failure, errors.LeadError)
+
+
+def _closed() -> errors.ClosedError:
+    return errors.ClosedError("The client is closed; make a new one.")
+
+
+async def _read_body(
+    response: aiohttp.ClientResponse, exchange: Exchange, loop: asyncio.AbstractEventLoop
+) -> bytes:
+    content = response.content
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        # Nearly always the whole body has come with the headers: then nothing is awaited.
+        chunk = content.read_nowait() if content.is_eof() else await content.readany()
+        if not chunk:
+            return b"".join(chunks)
+        size += len(chunk)
+        if size > exchange.max_bytes:
+            raise errors.DecodeError(
+                f"The answer is larger than {exchange.max_bytes} bytes", reason="oversized"
+            )
+        if content.at_eof() and not chunks:
+            return chunk
+        chunks.append(chunk)
+        exchange.stalls_at = loop.time() + exchange.read_s
+
+
+def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
+    """Give our error for one of aiohttp's.
+
+    The texts are ours: aiohttp's can quote headers, and with them the key.
+
+    Raises:
+        Exception: ``error`` itself, when it is nobody's that is known: a defect to be seen.
+    """
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407):
+            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
+        case aiohttp.ClientHttpProxyError(status=status):
+            return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return errors.TLSError(
+                "The server's TLS certificate or handshake is not acceptable; "
+                "check base_url and, for a private authority, ssl_context."
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return errors.ConnectionFailedError("the server's name does not resolve")
+        case TimeoutError():
+            return errors.RequestTimeoutError("no connection in time")
+        case aiohttp.ClientConnectorError(os_error=os_error):
+            return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
+        case aiohttp.ClientPayloadError():
+            return errors.ConnectionFailedError("the answer broke off")
+        case aiohttp.ServerDisconnectedError():
+            return errors.ConnectionFailedError("the server hung up")
+        case aiohttp.ClientConnectionError() | OSError():
+            return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
+        case aiohttp.ClientError():
+            return errors.ProtocolError("the answer is no valid HTTP")
+        case _:
+            raise error
+
+
+def _os_reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return f" ({os.strerror(number)})" if number else ""

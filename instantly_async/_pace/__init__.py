@@ -1,0 +1,1 @@
+"""When it may go: limiter, backoff, retry budget, circuit breaker."""

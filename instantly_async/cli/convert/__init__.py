@@ -1,0 +1,1 @@
+"""JSON Lines to CSV and Parquet."""

@@ -1,0 +1,93 @@
+"""``IdReader``: chunks of bytes to lines to ids, each one that is to be fetched. No I/O."""
+
+from collections.abc import Iterator
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.known import KnownIds, Verdict
+
+from .formats import CsvFormat, Format, InputFormat, JsonLinesFormat, LineId, TextFormat
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""Longest line that is read (*choice*): a lead has at most 1 MiB."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class IdReader:
+    """Splits chunks into lines, and lines into ids; leaves duplicates out and counts them.
+
+    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs,
+    whatever their case. ``known`` says which are done already; it may be passed from reader
+    to reader, each of which begins the input anew. Memory: that of ``known``, and one line.
+
+    Raises, from both methods:
+        InputError: a line is not UTF-8, too long, or not of the format.
+    """
+
+    def __init__(
+        self, form: InputFormat, name: str, column: str | None = None, known: KnownIds | None = None
+    ) -> None:
+        self._name = name
+        self._format = _make_format(form, name, column)
+        self._rest = b""
+        self._known = known or KnownIds()
+        self._known.begin()
+        self.lines = 0
+        self.yielded = 0
+        self.duplicates = 0
+        self.done = 0
+
+    def feed(self, chunk: bytes) -> Iterator[LineId]:
+        """Yield the ids of the lines that this chunk completes."""
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest
+        if len(rest) > MAX_LINE_BYTES:
+            raise InputError(
+                f"Line {self.lines + len(lines) + 1} of {self._name} is longer than "
+                f"{MAX_LINE_BYTES >> 20} MiB; is it a file with ids?"
+            )
+        for line in lines:
+            if (lead_id := self._take(line)) is not None:
+                yield lead_id
+
+    def finish(self) -> Iterator[LineId]:
+        """Yield the id of a last line without line end."""
+        rest, self._rest = self._rest, b""
+        if rest and (lead_id := self._take(rest)) is not None:
+            yield lead_id
+        self._format.finish()
+
+    def _take(self, line: bytes) -> LineId | None:
+        self.lines += 1
+        lead_id = self._format.feed(self._decode(line), self.lines)
+        if lead_id is None:
+            return None
+        verdict = self._known.judge(lead_id)
+        if verdict is Verdict.NEW:
+            self.yielded += 1
+            return lead_id
+        if verdict is Verdict.DUPLICATE:
+            self.duplicates += 1
+        else:
+            self.done += 1
+        return None
+
+    def _decode(self, line: bytes) -> str:
+        if self.lines == 1:
+            line = line.removeprefix(_BOM)
+        try:
+            return line.removesuffix(b"\r").decode()
+        except UnicodeDecodeError:
+            raise InputError(
+                f"Line {self.lines} of {self._name} is not UTF-8; save the file as UTF-8."
+            ) from None
+
+
+def _make_format(form: InputFormat, name: str, column: str | None) -> Format:
+    if form in {"csv", "tsv"}:
+        return CsvFormat(name, column, "\t" if form == "tsv" else None)
+    if column is not None:
+        raise InputError(
+            f"--column is for CSV, and {name} is read as {form}; add --input-format csv."
+        )
+    return JsonLinesFormat(name) if form == "jsonl" else TextFormat()

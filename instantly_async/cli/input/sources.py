@@ -1,0 +1,264 @@
+"""Where ids come from: a file, a pipe, a terminal. Reads lazily and never blocks the loop.
+
+Regular files are read in place, whatever else has to be waited for is polled. Knows
+nothing about lines.
+"""
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
+
+from instantly_async._api.answers import wire_id
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.known import KnownIds, Verdict
+from instantly_async.cli.system.polling import until_readable
+
+from .formats import InputFormat, LineId, format_of
+from .reader import IdReader
+
+STDIO = "-"
+"""Names stdin or stdout in place of a file."""
+
+CHUNK_BYTES = 64 * 1024
+"""Read at once (*choice*; what a Linux pipe holds)."""
+
+
+class IdSource(Protocol):
+    """Where the ids of a run come from.
+
+    ``ids()`` is passed to ``stream_leads``. ``error`` is what ended it early, so that leads
+    already asked for are finished before it is reported. ``total`` is how many ids it will
+    yield, ``None`` when nobody knows.
+    """
+
+    error: InputError | None
+    total: int | None
+
+    def ids(self) -> AsyncIterator[str]:
+        """Yield the ids as they are needed."""
+
+    def stop(self) -> None:
+        """Yield no more."""
+
+    def has_named(self, lead_id: object) -> bool:
+        """Whether it is no id, and the user has been told so."""
+
+    @property
+    def duplicates(self) -> int:
+        """Ids left out because they came before."""
+
+    @property
+    def done(self) -> int:
+        """Ids left out because they are done, so far; all of them if ``total`` is known."""
+
+
+class GivenIds:
+    """Ids that are known already; those that are ``known`` to be done are left out."""
+
+    error: InputError | None = None
+    duplicates = 0
+
+    def __init__(self, ids: Collection[str], known: KnownIds | None = None) -> None:
+        self._ids = ids
+        self._known = known or KnownIds()
+        self._stopped = False
+        self.done = 0
+        self.total: int | None = len(ids)
+
+    async def ids(self) -> AsyncIterator[str]:
+        """Yield them."""
+        self._known.begin()
+        to_fetch = [each for each in self._ids if self._known.judge(each) is not Verdict.DONE]
+        self.total = len(to_fetch)
+        self.done = len(self._ids) - self.total
+        for lead_id in to_fetch:
+            if self._stopped:
+                return
+            yield lead_id
+
+    def stop(self) -> None:
+        """Yield no more."""
+        self._stopped = True
+
+    def has_named(self, _: object) -> bool:
+        """Nobody looks at them before."""
+        return False
+
+
+class Survey(NamedTuple):
+    """What an input holds: ids ``to_fetch``, those that are ``invalid``, and those left out."""
+
+    to_fetch: int
+    invalid: int
+    duplicates: int
+    done: int
+
+
+class FileOfIds:
+    """The ids of a file, a pipe or a terminal. Implements ``IdSource``."""
+
+    total: int | None = None
+
+    def __init__(self, fd: int, make_reader: Callable[[], IdReader], name: str) -> None:
+        self._fd = fd
+        self._name = name
+        self._make_reader = make_reader
+        self._reader = make_reader()
+        self._reading: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._surveyed_done = 0
+        self._surveyed_lines = 0
+        self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        self.error: InputError | None = None
+
+    async def ids(self) -> AsyncIterator[LineId]:
+        """Yield the ids as they are needed; read one chunk ahead at most."""
+        if self.total == 0:
+            return
+        self._reader = self._make_reader()
+        try:
+            while chunk := await self._read():
+                for lead_id in self._reader.feed(chunk):
+                    if self._stopped:
+                        return
+                    yield lead_id
+            for lead_id in () if self._stopped else self._reader.finish():
+                yield lead_id
+            self._require_all()
+        except InputError as error:
+            self.error = error
+
+    def _require_all(self) -> None:
+        if self.total is not None and self._reader.yielded < self.total and not self._stopped:
+            raise InputError(
+                f"{self._name} was changed while it was read; run the same command again with "
+                "--resume."
+            )
+
+    async def _read(self) -> bytes:
+        if not self.is_regular:
+            self._reading = asyncio.ensure_future(until_readable(self._fd))
+            try:
+                await self._reading
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+            except OSError as error:
+                raise self._unreadable(error) from None
+        return b"" if self._stopped else self._read_now()
+
+    def _read_now(self) -> bytes:
+        try:
+            return os.read(self._fd, CHUNK_BYTES)
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"{self._name} cannot be read on: {error.strerror}.")
+
+    def stop(self) -> None:
+        """Yield no more, and wait no longer for what a pipe may bring."""
+        self._stopped = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def has_named(self, lead_id: object) -> bool:
+        """Whether ``survey`` has come upon this id that is none."""
+        if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
+            return False
+        return wire_id(lead_id) is None
+
+    @property
+    def duplicates(self) -> int:
+        """Ids left out because they came before."""
+        return self._reader.duplicates
+
+    @property
+    def done(self) -> int:
+        """Ids left out because they are done."""
+        return max(self._surveyed_done, self._reader.done)
+
+    def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
+        """Read the whole input beforehand; ``on_invalid`` gets each id that is no UUID.
+
+        A regular file is read from its beginning again afterwards, and ``total`` is known;
+        from a pipe nothing is left.
+
+        Raises:
+            InputError: something in it is wrong.
+        """
+        reader = self._reader = self._make_reader()
+        invalid = 0
+        offset = os.lseek(self._fd, 0, os.SEEK_CUR) if self.is_regular else 0
+        for lead_id in self._all_of(reader):
+            if wire_id(lead_id) is None:
+                invalid += 1
+                on_invalid(lead_id)
+        if self.is_regular:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            self._surveyed_lines = reader.lines
+        self.total, self._surveyed_done = reader.yielded, reader.done
+        return Survey(reader.yielded - invalid, invalid, reader.duplicates, reader.done)
+
+    def _all_of(self, reader: IdReader) -> Iterator[LineId]:
+        while chunk := self._read_now():
+            yield from reader.feed(chunk)
+        yield from reader.finish()
+
+    def is_file(self, path: str) -> bool:
+        """Whether this is the regular file at that path."""
+        try:
+            same = os.path.samestat(os.fstat(self._fd), Path(path).stat())
+        except (OSError, ValueError):
+            return False
+        return same and self.is_regular
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._fd > 0:  # stdin is not ours
+            os.close(self._fd)
+
+
+def open_source(
+    path: str, form: InputFormat | None, column: str | None, known: KnownIds | None = None
+) -> FileOfIds:
+    """Open the file of ids, ``-`` for stdin.
+
+    Raises:
+        InputError: it cannot be opened, or the options do not fit together.
+    """
+    name = "stdin" if path == STDIO else path
+    form = form or ("csv" if column and path == STDIO else format_of(path))
+    make_reader = partial(IdReader, form, name, column, known or KnownIds())
+    make_reader()  # complains about options
+    if path == STDIO:
+        if sys.stdin is None:
+            raise InputError("stdin is closed; name a file with ids.")
+        return FileOfIds(0, make_reader, name)
+    return FileOfIds(open_file(path), make_reader, name)
+
+
+def open_file(path: str, holding: str = "ids") -> int:
+    """Open a file to read, and say what is wrong with it if that fails.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}; check the name.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be opened: {reason}; choose another file.") from None
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InputError(f"{path} is a folder; name a file with {holding}.")
+    return fd

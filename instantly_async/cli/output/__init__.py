@@ -1,0 +1,1 @@
+"""Where leads go: the journal, or stdout."""

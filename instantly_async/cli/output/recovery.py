@@ -1,0 +1,258 @@
+"""Reading back what an earlier run has written: torn tails, bad lines, ids. Synchronous.
+
+A file that may be something else than a journal is never cut: a tail without line end is
+taken for an interrupted write only when it looks like one, and when not a single line is
+good nothing is repaired.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.input.formats import id_of_object
+from instantly_async.cli.input.reader import MAX_LINE_BYTES
+from instantly_async.cli.known import KnownIds, number_of
+from instantly_async.cli.system.files import lock, replacement
+
+_BUFFER_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """How to go on with an output that exists.
+
+    ``repair`` drops lines that are no leads; ``retry_errors`` asks again for the ids that
+    failed.
+    """
+
+    repair: bool = False
+    retry_errors: bool = False
+
+
+class Span(NamedTuple):
+    """Bytes of a file, from ``start`` to before ``end``."""
+
+    start: int
+    end: int
+
+
+class Readback(NamedTuple):
+    """What a file holds: ``good`` lines, ``bad`` ones, and what is ``torn`` at its end.
+
+    ``settled`` are good lines that later ones have made obsolete. ``unended``: the last line is
+    whole, and only its end is missing.
+    """
+
+    good: int
+    bad: list[Span]
+    settled: list[Span]
+    torn: Span | None
+    unended: bool
+
+
+class Recovery:
+    """Reads which ids are done into ``known``.
+
+    ``leads`` and ``failures`` count them; ``retried`` are those that have failed and shall be
+    asked for again.
+    """
+
+    def __init__(self, known: KnownIds, resume: Resume) -> None:
+        self.known = known
+        self.leads = 0
+        self.failures = 0
+        self.retried: set[int] = set()
+        self._remarks: list[str] = []
+        self._resume = resume
+
+    def read_leads(self, fd: int, name: str) -> Readback:
+        """Read the output.
+
+        Raises:
+            InputError: a line is no lead, and ``repair`` is not asked for; or none is one.
+        """
+
+        def take(lead_id: str, _: Span) -> bool:
+            number = number_of(lead_id)
+            if number is None:
+                return False
+            self.leads += self.known.add_done(number)
+            return True
+
+        return self._read(fd, name, take)
+
+    def read_errors(self, fd: int, name: str) -> Readback:
+        """Read the errors beside it, after the leads: who has been found since is settled.
+
+        Raises:
+            InputError: as above.
+        """
+        latest: dict[int, Span] = {}
+        settled: list[Span] = []
+
+        def take(lead_id: str, span: Span) -> bool:
+            number = number_of(lead_id)
+            if number is None:
+                self.known.add_invalid(lead_id)
+                self.failures += 1
+            elif self.known.is_done(number):
+                settled.append(span)
+            else:
+                if number in latest:
+                    settled.append(latest[number])
+                latest[number] = span
+            return True
+
+        found = self._read(fd, name, take)
+        if self._resume.retry_errors:
+            self.retried.update(latest)
+        else:
+            self.failures += len(latest)
+            for number in latest:
+                self.known.add_done(number)
+        return found._replace(settled=settled)
+
+    def describe(self) -> list[str]:
+        """Return what the user should know, a sentence each."""
+        if not (self.leads or self.failures):
+            return self._remarks
+        there = f"Going on after {self.leads} leads and {self.failures} failed ids."
+        return [*self._remarks, there]
+
+    def _read(self, fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
+        found = read_back(fd, name, take)
+        if found.torn is not None:
+            length = found.torn.end - found.torn.start
+            self._remarks.append(
+                f"{name} ended within a line; its {length} bytes are cut off, and that id is "
+                "asked for again if it is in the input."
+            )
+        if found.bad and not self._resume.repair:
+            others = f" (and {len(found.bad) - 1} more)" if len(found.bad) > 1 else ""
+            raise InputError(
+                f"The line of {name} that begins at byte {found.bad[0].start} is no lead{others}; "
+                "mend it, or add --repair to drop it."
+            )
+        if found.bad:
+            self._remarks.append(f"{name}: lines dropped that were no leads: {len(found.bad)}.")
+        return found
+
+
+def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
+    """Give the id of each line to ``take``, which says whether it is one.
+
+    Raises:
+        InputError: the file is something else, so nothing may be done with it.
+    """
+    good, bad, torn, line = 0, list[Span](), None, b"\n"
+    for line, span in _lines(fd):
+        if _is_good(line, span, take):
+            good += 1
+        elif not (line.endswith(b"\n") or _is_object(line)):
+            torn = _require_torn(line, span, name, good)
+        elif not line.isspace():
+            bad.append(span)
+    if bad and not good:
+        raise InputError(f"{name} holds no leads, so it is not touched; choose another name.")
+    unended = not line.endswith(b"\n") and torn is None
+    return Readback(good, bad, [], torn, unended)
+
+
+def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
+    """Yield each line; ``?`` in place of one that is longer than a line can be."""
+    start = 0
+    with open(os.dup(fd), "rb", buffering=_BUFFER_BYTES) as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        while line := file.readline(MAX_LINE_BYTES):
+            end = start + len(line)
+            while not line.endswith(b"\n") and (more := file.readline(MAX_LINE_BYTES)):
+                end += len(more)
+                line = b"?" + more[-1:]
+            yield line, Span(start, end)
+            start = end
+
+
+def _is_good(line: bytes, span: Span, take: Callable[[str, Span], bool]) -> bool:
+    try:
+        lead_id = id_of_object(line)
+    except ValueError:
+        return False
+    return isinstance(lead_id, str) and take(lead_id, span)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        id_of_object(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
+    looks_torn = good or line.lstrip().startswith(b"{") or not line.strip(b"\0")
+    if span.end - span.start > MAX_LINE_BYTES or not looks_torn:
+        raise InputError(
+            f"{name} ends with something that is no lead, so it is not touched; choose another "
+            "name."
+        )
+    return span
+
+
+def cut_torn_line(fd: int) -> None:
+    """Cut off what stands behind the last line end of a file that is being written.
+
+    By what is there, and not by what was counted: a signal may come between the two.
+    """
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, MAX_LINE_BYTES, max(0, size - MAX_LINE_BYTES))
+    if not tail.endswith(b"\n"):
+        os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
+
+
+def mend(path: str, fd: int, found: Readback) -> int:
+    """Cut off the torn tail, drop bad and settled lines; return the descriptor to go on with.
+
+    Raises:
+        OutputError: the file cannot be rewritten; it is as it was.
+    """
+    if found.torn is not None:
+        os.ftruncate(fd, found.torn.start)
+    if found.unended:
+        os.write(fd, b"\n")  # at the end: the file was opened to append
+    if not (found.bad or found.settled):
+        return fd
+    new = _rewrite_without(path, fd, found.bad + found.settled)
+    os.close(fd)
+    return new
+
+
+def _rewrite_without(path: str, fd: int, spans: Iterable[Span]) -> int:
+    """Replace a file by one without these bytes, in one step; return the new descriptor.
+
+    It is locked before it gets its name, so that no other run comes in between.
+    """
+    new = None
+    try:
+        with replacement(path) as file:
+            new = os.dup(file.fileno())
+            lock(new, path)
+            start = 0
+            for span in sorted(spans):
+                _copy(fd, new, Span(start, span.start))
+                start = span.end
+            _copy(fd, new, Span(start, os.fstat(fd).st_size))
+    except BaseException:
+        if new is not None:
+            os.close(new)
+        raise
+    return new
+
+
+def _copy(source: int, target: int, span: Span) -> None:
+    at = span.start
+    while chunk := os.pread(source, min(_BUFFER_BYTES, span.end - at), at):
+        at += len(chunk)
+        while chunk:
+            chunk = chunk[os.write(target, chunk) :]

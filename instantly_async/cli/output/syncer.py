@@ -1,0 +1,105 @@
+"""``Syncer``: makes written lines durable, in a thread, while others are written."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable
+
+from instantly_async.cli.exits import OutputError
+
+SYNC_LINES = 100
+"""Lines after which they are made durable (*choice*: a second at the allowed rate)."""
+
+SYNC_S = 1.0
+"""Seconds after which a written line is made durable at the latest (*choice*)."""
+
+
+class Syncer:
+    """Calls ``sync`` a second after a line was written, or after 100 lines, and at the end.
+
+    A thread of its own, because an executor's costs more per call than writing ten leads. Only
+    the caller counts ``_written``, only the thread ``_synced``. A ``sync`` that fails is never
+    repeated: the kernel tells once that it has lost something, and the next call would succeed.
+    """
+
+    def __init__(self, sync: Callable[[], None], name: str) -> None:
+        self._sync = sync
+        self._name = name
+        self._written = 0
+        self._synced = 0
+        self._some = threading.Event()
+        self._many = threading.Event()
+        self._ending = False
+        self._error: OutputError | None = None
+
+    def on_line(self) -> None:
+        """Note that a line has been written.
+
+        Raises:
+            OutputError: lines before it may be lost.
+        """
+        self._written += 1
+        if not self._some.is_set():
+            self._some.set()
+        if self._written - self._synced >= SYNC_LINES and not self._many.is_set():
+            self._many.set()
+        if self._error is not None:
+            raise self._error
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work until the end of the block, and then until all is durable.
+
+        Raises:
+            OutputError: it is not.
+        """
+        thread = threading.Thread(target=self._work, name="sync", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ending = True
+            self._some.set()
+            self._many.set()
+            await self._await_end(thread)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something may be lost."""
+        return self._error is not None
+
+    async def _await_end(self, thread: threading.Thread) -> None:
+        """Wait for the thread even when cancelled: what it has to tell must not be lost."""
+        ending = asyncio.ensure_future(asyncio.to_thread(thread.join))
+        cancelled = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if self._error is not None:
+            raise self._error
+        if cancelled is not None:
+            raise cancelled
+
+    def _work(self) -> None:
+        while self._error is None and not (self._ending and self._synced == self._written):
+            self._some.wait()
+            self._many.wait(SYNC_S)
+            if not self._ending:
+                self._some.clear()
+                self._many.clear()
+            self._sync_once()
+
+    def _sync_once(self) -> None:
+        written = self._written  # after clearing: who comes later sets the events again
+        if written == self._synced:
+            return
+        try:
+            self._sync()
+        except OSError as error:
+            self._error = OutputError(
+                f"{self._name} could not be made durable: {error.strerror}; look after the disk, "
+                "and fetch into another file."
+            )
+        self._synced = written

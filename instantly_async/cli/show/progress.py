@@ -1,0 +1,147 @@
+"""The progress line on a terminal: one line, as long as the terminal is wide."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from itertools import product
+from math import ceil
+
+from rich.console import RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from instantly_async.cli.input.sources import IdSource
+from instantly_async.cli.terminal import Terminal
+from instantly_async.stats import Stats
+
+from .report import NOTHING
+
+REFRESH_S = 0.2
+"""Between two drawings of the progress line (*choice*)."""
+
+BAR_COLUMNS = (8, 40)
+"""The shortest bar that is worth drawing, and the longest (*choice*)."""
+
+_WINDOW = 25  # drawings that leads/s and ETA look back on: 5 s
+_GAP = "  "
+
+
+class Display:
+    """Draws one line a few times a second, while entered, whatever the run is waiting for."""
+
+    def __init__(self, terminal: Terminal, stats: Callable[[], Stats], source: IdSource) -> None:
+        self._console = terminal.console
+        self._stats = stats
+        self._source = source
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
+        # Drawn from the loop's own thread, which is the one that counts.
+        self._live = Live(console=terminal.console, auto_refresh=False)
+
+    @contextlib.asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """Draw until the end of the block."""
+        with self._live:
+            drawing = asyncio.create_task(self._draw_again_and_again())
+            try:
+                yield
+            finally:
+                drawing.cancel()
+                self._draw()
+
+    async def _draw_again_and_again(self) -> None:
+        while True:
+            self._draw()
+            await asyncio.sleep(REFRESH_S)
+
+    def _draw(self) -> None:
+        stats, to_fetch, before = self._stats(), self._source.total, self._source.done
+        self._samples.append((stats.elapsed_s, stats.done))
+        done, total = before + stats.done, None if to_fetch is None else before + to_fetch
+        width = self._console.width - 1  # some terminals wrap at the very last column
+        line = progress_line(stats, done, total, self._rate(), width)
+        self._live.update(_with_bar(line, done, total, width), refresh=True)
+
+    def _rate(self) -> float:
+        (since, before), (now, done) = self._samples[0], self._samples[-1]
+        return (done - before) / (now - since) if now > since else 0.0
+
+
+def _with_bar(line: str, done: int, total: int | None, width: int) -> RenderableType:
+    text = Text(line, no_wrap=True, overflow="crop", end="")
+    shortest, longest = BAR_COLUMNS
+    columns = min(longest, width - len(line) - len(_GAP))
+    if columns < shortest:
+        return text
+    bar = ProgressBar(total, done, width=columns, pulse=total is None)
+    row = Table.grid(padding=(0, len(_GAP), 0, 0))
+    row.add_row(text, bar)
+    return row
+
+
+def progress_line(stats: Stats, done: int, total: int | None, rate: float, width: int) -> str:
+    """Return the longest wording that fits into ``width``.
+
+    ``done`` of ``total`` ids, ``None``: nobody knows how many; those that were done before the
+    run count too. ``rate`` is leads per second.
+    """
+    wordings = _wordings(stats, done, total, rate)
+    return next((text for text in wordings if len(text) <= width), "")
+
+
+def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[str]:
+    """Give the line from its longest wording to its shortest."""
+    count = f"{done}/{'?' if total is None else total}"
+    troubles = (f"429s {stats.throttled}", f"retries {stats.retries}")
+    states = _states(stats)
+    if states:
+        return [
+            *(_GAP.join((count, state, *troubles)) for state in states),
+            *(_GAP.join((count, state)) for state in states),
+            states[-1],
+            count,
+        ]
+    speeds = (f"{rate:.1f} leads/s", f"{rate:.0f}/s")
+    limits = (f"allowed {_allowed(stats, '.1f')}", f"max {_allowed(stats, '.0f')}")
+    eta = f"ETA {_eta(done, total, rate)}"
+    return [
+        *(_GAP.join((count, *both, *troubles, eta)) for both in product(speeds, limits)),
+        _GAP.join((count, speeds[0], eta)),
+        _GAP.join((count, speeds[1], eta)),
+        _GAP.join((count, eta)),
+        count,
+    ]
+
+
+def _states(stats: Stats) -> tuple[str, ...]:
+    """Say what everything waits for, from long to short; empty when nothing does."""
+    if stats.next_probe_s is not None and stats.gives_up_s is not None:
+        wait_s, until = ceil(stats.next_probe_s), _clock(stats.gives_up_s)
+        trying = f"try in {wait_s} s" if wait_s else "trying"
+        return (
+            f"API is down, {'next ' if wait_s else ''}{trying}, giving up in {until}",
+            f"API is down, {trying}, end in {until}",
+            f"API down, end in {until}",
+        )
+    if stats.breaker_open:
+        return ("API is down",)
+    if stats.paused_s > 0:
+        seconds = ceil(stats.paused_s)
+        return (f"paused by the API, {seconds} s", f"paused {seconds} s")
+    return ()
+
+
+def _allowed(stats: Stats, form: str) -> str:
+    return "any" if stats.allowed_rate is None else f"{stats.allowed_rate:{form}}/s"
+
+
+def _eta(done: int, total: int | None, rate: float) -> str:
+    return NOTHING if total is None or rate <= 0 else _clock(max(0, total - done) / rate)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,1 @@
+"""Files and waiting for them."""
