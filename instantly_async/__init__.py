@@ -1,6 +1,8 @@
 """Bulk concurrent fetching of Instantly leads by id, for asyncio."""
 
-from ._pace.limiter import AdaptiveLimiter
+from ._fetch import KeyCheck
+from ._pace import AdaptiveLimiter
+from ._version import __version__
 from .client import InstantlyClient
 from .errors import (
     AuthenticationError,
@@ -41,10 +43,10 @@ from .models import (
     UploadMethod,
     VerificationStatus,
 )
-from .outcomes import Failed, Found, KeyCheck, LeadBatch, LeadId, NotFound, Outcome
-from .settings import RateLimit, RetryPolicy, Timeouts
+from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
+from .settings import RateLimit, RetryPolicy, Strategy, Timeouts
 from .stats import Stats
-from .streams import LeadStream, Strategy
+from .streams import LeadStream
 
 __all__ = [
     "AdaptiveLimiter",
@@ -97,4 +99,5 @@ __all__ = [
     "TransientError",
     "UploadMethod",
     "VerificationStatus",
+    "__version__",
 ]

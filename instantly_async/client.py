@@ -1,4 +1,4 @@
-"""The public face: ``InstantlyClient``. Thin; everything else is below."""
+"""``InstantlyClient``: checks its settings, puts the rooms together, and is what users call."""
 
 import asyncio
 import copy
@@ -6,33 +6,31 @@ import os
 import random
 import ssl
 import time
+from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 from weakref import WeakSet
 
-from ._api.answers import base_url_problem, read_api_key, read_proxy, workspace_headers
-from ._api.endpoints import Endpoints
-from ._fetch.attempts import Workspace
-from ._fetch.by_list import GetLookup, ListLookup
-from ._fetch.check import check_key
-from ._fetch.intake import Source
-from ._http.transport import SessionPool
-from ._pace.gate import Admission
-from ._pace.limiter import AdaptiveLimiter
+from ._api import Endpoints
+from ._fetch import GetLookup, KeyCheck, ListLookup, StreamOptions, Workspace, request_check
+from ._http import AiohttpTransport, read_api_key, read_proxy, workspace_headers
+from ._pace import AdaptiveLimiter, Gate
 from .errors import ConfigurationError
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
 from .models import Lead
-from .outcomes import KeyCheck, LeadBatch, LeadId, Outcome, lead_or_raise
+from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .settings import (
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
     RateLimit,
     RetryPolicy,
+    Strategy,
     Timeouts,
+    base_url_problem,
     check_concurrency,
 )
 from .stats import Stats
-from .streams import Activity, LeadStream, Strategy, StreamOptions, collect
+from .streams import Activity, LeadStream, collect
 
 L = TypeVar("L")
 
@@ -44,21 +42,21 @@ class InstantlyClient(Generic[L]):
         api_key: ``None``: from the environment variable ``INSTANTLY_API_KEY``.
         base_url: scheme, host and port; https, or http on this machine.
         workspace: id of the sub-workspace that an admin key acts on; ``None``: its own.
-        rate_limit: ``None``: no limit on this side, for servers of your own.
+        rate_limit: ``None``: no client-side limit, for servers of your own.
         retry: how often and how long to try again.
         timeouts: seconds per attempt.
         concurrency: requests in flight at once, over all streams.
         limiter: shares one limiter between clients of one workspace, instead of
             ``rate_limit``.
-        lead_type: the ``msgspec.Struct`` to decode into: only its fields are decoded.
-        proxy: URL of an HTTP proxy, with user and password if it wants them; ``None``: none,
-            whatever the environment says.
+        lead_type: the ``msgspec.Struct`` to decode into; other fields are skipped.
+        proxy: URL of an HTTP proxy, with user and password if it requires them; ``None``: no
+            proxy. The environment is ignored.
         ssl_context: ``None``: the system's certificates.
 
     Raises:
-        ConfigurationError: a value cannot work. The message never quotes the key.
+        ConfigurationError: a value is invalid. The message never quotes the key.
 
-    Use it as an async context manager, or call ``aclose()``. Belongs to the event loop of
+    Use it as an async context manager, or call ``aclose()``. It belongs to the event loop of
     its first request.
     """
 
@@ -110,7 +108,7 @@ class InstantlyClient(Generic[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        # Tracebacks must find no secret here: neither a key nor a password in a URL.
+        # Tracebacks show locals: neither the key nor a password in a URL may stay in one.
         key, api_key = read_api_key(api_key, os.environ), None
         relay, proxy = read_proxy(proxy), None
         if problem := base_url_problem(base_url):
@@ -125,32 +123,28 @@ class InstantlyClient(Generic[L]):
         self._concurrency = check_concurrency(concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
-        self._pool = SessionPool(
-            base_url.rstrip("/"),
-            key,
-            timeouts=timeouts,
-            proxy=relay,
-            ssl_context=ssl_context,
+        self._transport = AiohttpTransport(
+            base_url.rstrip("/"), key, timeouts=timeouts, proxy=relay, ssl_context=ssl_context
         )
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
         self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
 
     def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
-        """Become the client of one workspace."""
+        """Make this the client of one workspace."""
         self._parent = parent
         self._loaders: WeakSet[LeadLoader[L]] = WeakSet()
         self._workspace = Workspace(
-            transport=self._pool,
+            transport=self._transport,
             slots=self._slots,
             limiter=limiter,
-            admission=Admission(self._retry),
+            gate=Gate(self._retry),
             key=self._key,
             retry=self._retry,
             headers=workspace_headers(workspace),
             rng=random.random,
             wall_clock=time.time,
         )
-        self._activity: Activity[L] = Activity(self._workspace)
+        self._activity: Activity[L] = Activity(self._endpoints, self._workspace, self._concurrency)
         self._single = GetLookup(
             self._endpoints, self._workspace, self._activity.recorder, patient=False
         )
@@ -159,7 +153,7 @@ class InstantlyClient(Generic[L]):
         if not hasattr(self, "_activity"):  # within a traceback of __init__
             return "<InstantlyClient unconfigured>"
         state = "closed" if self._activity.closed else "open"
-        return f"<InstantlyClient {state} {self._pool!r} {self._workspace.limiter!r}>"
+        return f"<InstantlyClient {state} {self._transport!r} {self._workspace.limiter!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,9 +167,9 @@ class InstantlyClient(Generic[L]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every open stream and loader, then close the connections. Idempotent.
+        """End all open streams and loaders, then close the connections. Idempotent.
 
-        A sibling made by ``for_workspace`` leaves the connections to its parent.
+        A client made by ``for_workspace`` leaves the connections open for the others.
         """
         try:
             await self._activity.aclose()
@@ -187,43 +181,47 @@ class InstantlyClient(Generic[L]):
                         await sibling.aclose()
         finally:
             if self._parent is None:
-                await self._pool.aclose()
+                await self._transport.aclose()
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
-        """Give the client of another workspace: same connections, its own limits.
+        """Return the client of another workspace: same connections, its own limits.
 
-        Sends the header ``x-as-workspace`` (documented for admin keys). A second call with
-        the same id gives the same client. Only the first client closes the connections.
+        Sends the header ``x-as-workspace`` (documented for admin keys). A second call with the
+        same id returns the same client; if that was closed, a new one with the same limiter.
+        Only the first client closes the connections.
 
         Raises:
-            ConfigurationError: the id has characters that no header may have.
+            ConfigurationError: the id has characters that a header may not have.
+            ClosedError: the first client is closed.
         """
         root = self._parent or self
         root._activity.require_open()  # noqa: SLF001 - a sibling is this same class
-        if workspace not in self._siblings:
-            sibling = copy.copy(root)
+        sibling = self._siblings.get(workspace)
+        if sibling is None:
             limiter = AdaptiveLimiter(self._workspace.limiter.limit)
-            sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
-            self._siblings[workspace] = sibling
-        sibling = self._siblings[workspace]
-        sibling._activity.closed = False  # noqa: SLF001 - one that was closed opens again
+        elif sibling._activity.closed:  # noqa: SLF001 - as above
+            limiter = sibling._workspace.limiter  # noqa: SLF001 - as above
+        else:
+            return sibling
+        sibling = self._siblings[workspace] = copy.copy(root)
+        sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
         return sibling
 
     @property
     def stats(self) -> Stats:
-        """What this client has done since it was made, open streams included."""
+        """The counters of this client since it was made, open streams included."""
         return self._activity.total()
 
     async def check(self) -> KeyCheck:
-        """Ask for any one lead, to see whether the key works. Does not wait out an outage.
+        """Check whether the key works, by one request for any lead. Does not wait for an outage.
 
         Raises:
-            RunError: it does not (the key, the plan, the scope), or the service is down.
-            LeadError: no answer, or one that is no page of leads.
+            RunError: the key, plan or scope does not allow it, or the service is down.
+            LeadError: no answer came, or an answer that is not a page of leads.
             ClosedError: as ``get_lead``.
         """
         self._activity.begin(self._activity.recorder)
-        return await check_key(self._endpoints, self._workspace, self._activity.recorder)
+        return await request_check(self._endpoints, self._workspace, self._activity.recorder)
 
     async def get_lead(self, lead_id: LeadId) -> L:
         """Fetch one lead.
@@ -231,7 +229,7 @@ class InstantlyClient(Generic[L]):
         Raises:
             NotFoundError: the workspace has no such lead.
             LeadError: this lead could not be fetched.
-            RunError: nothing can be fetched now: the key, the plan, the service.
+            RunError: nothing can be fetched now, because of the key, the plan or the service.
             ClosedError: the client is closed or belongs to another loop.
         """
         self._activity.begin(self._activity.recorder)
@@ -241,7 +239,7 @@ class InstantlyClient(Generic[L]):
 
     def stream_leads(
         self,
-        lead_ids: Source[LeadId],
+        lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
         *,
         strategy: Strategy = "get",
         ordered: bool = False,
@@ -254,13 +252,13 @@ class InstantlyClient(Generic[L]):
         Args:
             lead_ids: any iterable or async iterable, pulled lazily, one id (``"list"``: 100) at
                 a time; may be infinite. A generator is closed at the end, a file is not.
-            strategy: ``"get"``: one request per id. ``"list"``: one per 100 ids, whose answer
-                is checked; what it does not settle is fetched as by ``"get"``.
-            ordered: holds at most ``concurrency`` outcomes back (``"list"``: 100 times that).
-            concurrency: lowers the client's for this stream; ``None``: the client's, by
+            strategy: ``"get"``: one request per id. ``"list"``: one per 100 ids; each answer is
+                checked, and ids that it does not settle are fetched as with ``"get"``.
+            ordered: holds back at most ``concurrency`` outcomes (``"list"``: 100 times that).
+            concurrency: lowers the client's for this stream; ``None``: the client's, and with
                 ``"list"`` at most 8 pages.
             keep_raw: keep the server's JSON in ``Found.raw``.
-            confirm_missing: by ``"list"``, ask once more for each id that a page leaves out;
+            confirm_missing: with ``"list"``, fetch each id that a page leaves out once more;
                 ``False``: it counts as not found.
 
         Memory does not grow with the number of ids.
@@ -280,11 +278,11 @@ class InstantlyClient(Generic[L]):
             keep_raw=keep_raw,
             confirm_missing=confirm_missing,
         )
-        return self._activity.stream(lead_ids, options, self._endpoints, most=self._concurrency)
+        return self._activity.stream(lead_ids, options)
 
     async def get_leads(
         self,
-        lead_ids: Source[LeadId],
+        lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
         *,
         strategy: Strategy = "get",
         ordered: bool = False,
@@ -297,7 +295,7 @@ class InstantlyClient(Generic[L]):
         Options as in ``stream_leads``, which is the better choice for many thousands.
 
         Raises:
-            RunError: the run had to stop; ``error.partial`` is the batch of what was finished.
+            RunError: the run had to stop; ``error.partial`` is the batch of the finished ids.
             TypeError, ConfigurationError, ClosedError: as ``stream_leads``.
         """
         stream = self.stream_leads(
@@ -323,8 +321,8 @@ class InstantlyClient(Generic[L]):
         Args:
             flush_s: seconds that a call waits for others to share its request.
             confirm_missing: as in ``stream_leads``.
-            cache_ttl_s: seconds that a lead is kept; ``None``: not at all.
-            cache_size: leads kept at most; the oldest goes first.
+            cache_ttl_s: seconds that a lead is cached; ``None``: no cache.
+            cache_size: leads cached at most; the oldest is dropped first.
 
         Raises:
             ConfigurationError: a value is out of range.

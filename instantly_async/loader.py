@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ._api.answers import MAX_IDS_PER_PAGE, wire_id
-from ._fetch.by_list import ListLookup
+from ._api import MAX_IDS_PER_PAGE, wire_id
+from ._fetch import ListLookup
 from .errors import ClosedError, own_copy
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
 from .settings import DEFAULT_LIST_CONCURRENCY, require_positive

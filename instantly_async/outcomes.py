@@ -1,4 +1,4 @@
-"""What becomes of one id: ``Found``, ``NotFound`` or ``Failed``; a batch of them; a check."""
+"""The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; and a batch of outcomes."""
 
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -75,17 +75,6 @@ def lead_or_raise(outcome: Outcome[L]) -> L:
     error = NotFoundError("The workspace has no such lead")
     error.lead_id, error.attempts = outcome.lead_id, outcome.attempts
     raise error
-
-
-class KeyCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """The key reads leads.
-
-    ``has_leads`` says whether the workspace has any; ``round_trip_s`` is how long the answer
-    took, in seconds from its request's sending.
-    """
-
-    has_leads: bool
-    round_trip_s: float
 
 
 class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):

@@ -5,8 +5,11 @@ marked *choice* are ours and may change where a benchmark says better; the other
 from the vendor's rate-limit page (https://developer.instantly.ai).
 """
 
+import ipaddress
 import sys
 from dataclasses import dataclass, fields
+from typing import Literal
+from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
@@ -15,6 +18,9 @@ API_KEY_VARIABLE = "INSTANTLY_API_KEY"
 
 DEFAULT_BASE_URL = "https://api.instantly.ai"
 """The vendor's server."""
+
+Strategy = Literal["get", "list"]
+"""How leads are fetched: one request per id, or one per 100 ids."""
 
 DEFAULT_CONCURRENCY = 100
 """Requests in flight at once (*choice*: 1 s of the allowed rate)."""
@@ -41,6 +47,37 @@ def require_positive(**values: float) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value <= sys.float_info.max):
             raise ConfigurationError(f"{name} must be a positive, finite number; {value!r} is not.")
+
+
+def base_url_problem(url: str) -> str | None:
+    """Say in one sentence why this cannot be the API's address, or ``None`` when it can.
+
+    https only, http for this machine; no path (``…/api/v2`` would make every lead *not
+    found*), user, query or fragment. Never quotes the address: it could hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "base_url is no URL; use something like https://api.instantly.ai."
+    if not parts.hostname or port == 0 or any(c.isspace() or not c.isprintable() for c in url):
+        return "base_url is no URL; use something like https://api.instantly.ai."
+    if parts.username is not None or parts.password is not None:
+        return "base_url must not hold a user or password; the key is passed as api_key."
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
+        return "base_url must end after host and port, without a path; /api/v2 is added to it."
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        return None
+    return "base_url must be https (http only for localhost, 127.0.0.0/8 and ::1)."
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_concurrency(value: int) -> int:

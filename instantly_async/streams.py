@@ -1,93 +1,26 @@
-"""Streams: their options, their face, and the bookkeeping of all that one client has open."""
+"""``LeadStream``, and ``Activity``: the bookkeeping of all streams that one client has open."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, get_args
+from typing import Any, Generic, Self, TypeVar
 
-from ._api.answers import MAX_IDS_PER_PAGE
-from ._api.endpoints import Endpoints
-from ._fetch.attempts import Workspace
-from ._fetch.by_list import GetLookup, ListLookup
-from ._fetch.intake import ChunkIntake, Intake, Source
-from ._fetch.pipeline import Pipeline
-from .errors import ClosedError, ConfigurationError, RunError
+from ._api import Endpoints
+from ._fetch import Pipeline, StreamOptions, Workspace, make_pipeline
+from .errors import ClosedError, RunError
 from .outcomes import LeadBatch, LeadId, Outcome
-from .settings import DEFAULT_LIST_CONCURRENCY, check_concurrency
 from .stats import Recorder, Stats
 
 L = TypeVar("L")
-
-Strategy = Literal["get", "list"]
-"""How leads are fetched: one request per id, or one per 100 ids."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamOptions:
-    """The options of ``InstantlyClient.stream_leads``.
-
-    Raises:
-        ConfigurationError: one of them is out of range.
-    """
-
-    strategy: Strategy
-    ordered: bool
-    concurrency: int | None
-    keep_raw: bool
-    confirm_missing: bool
-
-    def __post_init__(self) -> None:
-        if self.strategy not in get_args(Strategy):
-            raise ConfigurationError(f'strategy must be "get" or "list"; {self.strategy!r} is not.')
-        if self.concurrency is not None:
-            check_concurrency(self.concurrency)
-
-    def pipeline(
-        self,
-        lead_ids: Source[LeadId],
-        endpoints: Endpoints[L],
-        workspace: Workspace,
-        recorder: Recorder,
-        *,
-        most: int,
-        on_end: Callable[[], None],
-    ) -> Pipeline[Any, Outcome[L]]:
-        """Build what the stream runs on; ``most`` is the client's concurrency."""
-        allowed = min(self.concurrency or most, most)
-        if self.strategy == "get":
-            single = GetLookup(endpoints, workspace, recorder, keep_raw=self.keep_raw)
-            return Pipeline(
-                Intake(lead_ids),
-                single.run,
-                concurrency=allowed,
-                ordered=self.ordered,
-                on_end=on_end,
-            )
-        listing = ListLookup(
-            endpoints,
-            workspace,
-            recorder,
-            concurrency=allowed,
-            keep_raw=self.keep_raw,
-            confirm_missing=self.confirm_missing,
-        )
-        return Pipeline(
-            ChunkIntake(lead_ids, MAX_IDS_PER_PAGE),
-            listing.run,
-            concurrency=min(self.concurrency or DEFAULT_LIST_CONCURRENCY, most),
-            ordered=self.ordered,
-            on_end=on_end,
-        )
 
 
 class LeadStream(Generic[L]):
     """Outcomes as they complete: an async context manager and an async iterator.
 
-    A bare ``async for`` works too; only the context manager makes leaving early
-    deterministic. Left by ``break`` without it, the work in flight ends when the stream is
-    collected, at the latest with the client.
+    Made by ``InstantlyClient.stream_leads``. A bare ``async for`` works too, but only the context
+    manager makes leaving early deterministic: without it, work in flight after a ``break`` ends
+    when the stream is garbage-collected, or when the client is closed.
     """
 
     def __init__(
@@ -120,10 +53,10 @@ class LeadStream(Generic[L]):
         return self
 
     def __anext__(self) -> Awaitable[Outcome[L]]:
-        """Give the next outcome.
+        """Return the next outcome.
 
         Raises:
-            RunError: the run had to stop; what was finished has been given before.
+            RunError: the run had to stop; the outcomes of all finished ids came before it.
             ClosedError: the client was closed meanwhile.
         """
         if self._loop is None:
@@ -142,18 +75,21 @@ class LeadStream(Generic[L]):
 
     @property
     def stats(self) -> Stats:
-        """What this stream has done so far."""
+        """The counters of this stream so far."""
         return self._activity.snapshot(self._recorder)
 
 
 class Activity(Generic[L]):
-    """What one client has under way: its open streams, and everybody's counters.
+    """The open streams of one client, and the counters of all that it does.
 
-    ``recorder`` counts what is done outside of streams, and what ended streams have done.
+    ``recorder`` counts what is done outside of streams, and what ended streams did.
+    ``concurrency`` is the client's.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, endpoints: Endpoints[L], workspace: Workspace, concurrency: int) -> None:
+        self._endpoints = endpoints
         self._workspace = workspace
+        self._concurrency = concurrency
         self._streams: dict[Pipeline[Any, Outcome[L]], Recorder] = {}
         self.recorder = Recorder()
         self.closed = False
@@ -164,27 +100,23 @@ class Activity(Generic[L]):
             raise ClosedError("The client is closed; make a new one.")
 
     def stream(
-        self,
-        lead_ids: Source[LeadId],
-        options: StreamOptions,
-        endpoints: Endpoints[L],
-        *,
-        most: int,
+        self, lead_ids: Iterable[LeadId] | AsyncIterable[LeadId], options: StreamOptions
     ) -> LeadStream[L]:
         """Make a stream; it counts as open from its first outcome on."""
         recorder = Recorder()
-        pipeline: Pipeline[Any, Outcome[L]] = options.pipeline(
+        pipeline: Pipeline[Any, Outcome[L]] = make_pipeline(
             lead_ids,
-            endpoints,
+            options,
+            self._endpoints,
             self._workspace,
             recorder,
-            most=most,
+            most=self._concurrency,
             on_end=lambda: self._end(pipeline, recorder),
         )
         return LeadStream(pipeline, self, recorder)
 
     def begin(self, recorder: Recorder, pipeline: Pipeline[Any, Outcome[L]] | None = None) -> None:
-        """Note that something begins.
+        """Note that work begins: that of ``pipeline``, or ``None``: outside of streams.
 
         Raises:
             ClosedError: the client is closed.
@@ -203,13 +135,13 @@ class Activity(Generic[L]):
             self.recorder.add(recorder)
 
     async def aclose(self) -> None:
-        """End every open stream; nothing begins any more. Idempotent."""
+        """End all open streams and refuse new work. Idempotent."""
         self.closed = True
         for pipeline in list(self._streams):
             await pipeline.aclose(ClosedError("The client was closed."))
 
     def total(self) -> Stats:
-        """Freeze the counters of everything, open streams included."""
+        """Return the counters of all work, open streams included."""
         total = Recorder()
         total.started_at = self.recorder.started_at
         for recorder in (self.recorder, *self._streams.values()):
@@ -217,8 +149,8 @@ class Activity(Generic[L]):
         return self.snapshot(total)
 
     def snapshot(self, recorder: Recorder) -> Stats:
-        """Freeze one recorder's counters."""
-        now, breaker = _now(), self._workspace.admission.breaker
+        """Return the counters of one recorder."""
+        now, breaker = _now(), self._workspace.gate.breaker
         return recorder.snapshot(
             now,
             allowed_rate=self._workspace.limiter.rate,
@@ -233,7 +165,7 @@ async def collect(stream: LeadStream[L]) -> LeadBatch[L]:
     """Consume a stream into a batch, in input order.
 
     Raises:
-        RunError: the run had to stop; ``error.partial`` is the batch of what was finished.
+        RunError: the run had to stop; ``error.partial`` is the batch of the finished ids.
     """
     outcomes: list[Outcome[L]] = []
     failure: RunError | None = None

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from virtual_loop import VirtualLoop, run_virtual
 
-from instantly_async._pace.gate import Admission, Kind
+from instantly_async._pace import AttemptKind, Gate
 from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 
@@ -22,22 +22,22 @@ def time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def fail(admission: Admission, times: int = 1, *, probe: bool = False) -> None:
+def fail(admission: Gate, times: int = 1, *, probe: bool = False) -> None:
     for _ in range(times):
         admission.on_failure("HTTP 502", time(), probe=probe)
 
 
-def make_open() -> Admission:
+def make_open() -> Gate:
     """Give an admission whose breaker opens now."""
-    admission = Admission(RetryPolicy())
+    admission = Gate(RetryPolicy())
     fail(admission, 20)
     assert admission.breaker.is_open
     return admission
 
 
-def make_broke(at_work: int) -> Admission:
+def make_broke(at_work: int) -> Gate:
     """Give an admission with an empty budget and that many ids at work."""
-    admission = Admission(RetryPolicy())
+    admission = Gate(RetryPolicy())
     while admission.budget.withdraw():
         pass
     for _ in range(at_work):
@@ -46,7 +46,7 @@ def make_broke(at_work: int) -> Admission:
 
 
 def admit(
-    admission: Admission, kind: Kind = Kind.FIRST, *, patient: bool = True
+    admission: Gate, kind: AttemptKind = AttemptKind.FIRST, *, patient: bool = True
 ) -> asyncio.Task[bool]:
     return asyncio.create_task(admission.admit(kind, patient=patient))
 
@@ -57,14 +57,14 @@ async def passes() -> None:
         await asyncio.sleep(0)
 
 
-async def fall_due(admission: Admission) -> None:
+async def fall_due(admission: Gate) -> None:
     """Wait until the timer of a probe would fire; the test fires it, in the order it needs."""
     assert admission._timer is not None
     admission._timer.cancel()
     await asyncio.sleep(admission.breaker.next_probe_at - time())
 
 
-def assert_nothing_left(admission: Admission) -> None:
+def assert_nothing_left(admission: Gate) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     assert admission.waiting == 0
@@ -92,7 +92,7 @@ async def test_first_attempts_pass_at_once_and_fill_the_budget() -> None:
     admission = make_broke(1)
     assert admission.is_clear
     for _ in range(5):
-        assert await admission.admit(Kind.FIRST, patient=True) is False
+        assert await admission.admit(AttemptKind.FIRST, patient=True) is False
     assert admission.budget.level == pytest.approx(1.0)
     assert time() < 0.001
 
@@ -101,16 +101,16 @@ async def test_first_attempts_pass_at_once_and_fill_the_budget() -> None:
 async def test_a_repeat_after_a_429_is_free() -> None:
     admission = make_broke(1)
     for _ in range(50):
-        assert await admission.admit(Kind.REPEAT, patient=True) is False
+        assert await admission.admit(AttemptKind.REPEAT, patient=True) is False
     assert admission.budget.level == pytest.approx(0.0)
 
 
 @virtual
 async def test_a_retry_is_paid_from_the_budget() -> None:
-    admission = Admission(RetryPolicy())
+    admission = Gate(RetryPolicy())
     admission.enter()
     for _ in range(100):
-        assert await admission.admit(Kind.RETRY, patient=True) is False
+        assert await admission.admit(AttemptKind.RETRY, patient=True) is False
     assert admission.budget.level == 0.0
 
 
@@ -118,13 +118,13 @@ async def test_a_retry_is_paid_from_the_budget() -> None:
 async def test_an_empty_budget_makes_retries_wait_for_first_attempts() -> None:
     """Five of them pay for one; the breaker stays closed meanwhile."""
     admission = make_broke(5)
-    retries = [admit(admission, Kind.RETRY) for _ in range(2)]
+    retries = [admit(admission, AttemptKind.RETRY) for _ in range(2)]
     await passes()
     assert (admission.waiting, admission.is_clear) == (2, False)
     for turn in range(2):
         for _ in range(5):
             assert not retries[turn].done()
-            assert await admission.admit(Kind.FIRST, patient=True) is False
+            assert await admission.admit(AttemptKind.FIRST, patient=True) is False
         admission.on_success(time(), probe=False)  # one of them is answered
         await passes()
         assert retries[turn].result() is False
@@ -135,10 +135,10 @@ async def test_an_empty_budget_makes_retries_wait_for_first_attempts() -> None:
 @virtual
 async def test_a_waiting_retry_holds_up_nobody_else() -> None:
     admission = make_broke(5)
-    retry = admit(admission, Kind.RETRY)
+    retry = admit(admission, AttemptKind.RETRY)
     await passes()
-    assert await admission.admit(Kind.FIRST, patient=False) is False
-    assert await admission.admit(Kind.REPEAT, patient=False) is False
+    assert await admission.admit(AttemptKind.FIRST, patient=False) is False
+    assert await admission.admit(AttemptKind.REPEAT, patient=False) is False
     assert not retry.done()
     retry.cancel()
     await asyncio.wait([retry])
@@ -149,7 +149,7 @@ async def test_a_waiting_retry_holds_up_nobody_else() -> None:
 async def test_if_all_wait_for_the_budget_the_first_goes_as_a_probe() -> None:
     """Nothing else could ever refill it. The next follows when the first has its outcome."""
     admission = make_broke(3)
-    retries = [admit(admission, Kind.RETRY) for _ in range(3)]
+    retries = [admit(admission, AttemptKind.RETRY) for _ in range(3)]
     await passes()
     assert retries[0].result() is True
     assert not retries[1].done()
@@ -173,14 +173,14 @@ async def test_if_all_wait_for_the_budget_the_first_goes_as_a_probe() -> None:
 async def test_probes_for_the_budget_slow_down_too_when_they_fail() -> None:
     """After 1, 2, 4 s, each time another id."""
     admission = make_broke(2)
-    waiting = {name: admit(admission, Kind.RETRY) for name in "ab"}
+    waiting = {name: admit(admission, AttemptKind.RETRY) for name in "ab"}
     seen = []
     for _ in range(5):
         await asyncio.wait(waiting.values(), return_when=asyncio.FIRST_COMPLETED)
         (name,) = (name for name, task in waiting.items() if task.done())
         seen.append((name, round(time(), 3)))
         fail(admission, probe=True)
-        waiting[name] = admit(admission, Kind.RETRY)
+        waiting[name] = admit(admission, AttemptKind.RETRY)
     assert seen == [("a", 0), ("b", 1), ("a", 3), ("b", 7), ("a", 15)]
     for task in waiting.values():
         task.cancel()
@@ -191,7 +191,7 @@ async def test_probes_for_the_budget_slow_down_too_when_they_fail() -> None:
 @virtual
 async def test_when_the_others_finish_the_waiting_one_is_all_there_is() -> None:
     admission = make_broke(2)
-    retry = admit(admission, Kind.RETRY)
+    retry = admit(admission, AttemptKind.RETRY)
     await passes()
     assert not retry.done()
     admission.leave()
@@ -205,7 +205,7 @@ async def test_when_the_others_finish_the_waiting_one_is_all_there_is() -> None:
 class Outage:
     """Ids that meet an outage as a stream's do: a failed probe queues again at the end."""
 
-    admission: Admission
+    admission: Gate
     ends_at: float = float("inf")
     latency_s: float = 0.0
     probes: list[tuple[int, float]] = field(default_factory=list)
@@ -216,7 +216,7 @@ class Outage:
         self.admission.enter()
         try:
             while True:
-                probe = await self.admission.admit(Kind.FIRST, patient=True)
+                probe = await self.admission.admit(AttemptKind.FIRST, patient=True)
                 if probe:
                     self.probes.append((number, round(time(), 3)))
                 await asyncio.sleep(self.latency_s)
@@ -310,8 +310,8 @@ async def test_after_giving_up_patience_starts_anew() -> None:
 @virtual
 async def test_the_impatient_fail_at_once_while_it_is_open() -> None:
     admission = make_open()
-    with pytest.raises(ServiceUnavailableError, match=r"Last: HTTP 502\."):
-        await admission.admit(Kind.FIRST, patient=False)
+    with pytest.raises(ServiceUnavailableError, match=r"Last failure: HTTP 502\."):
+        await admission.admit(AttemptKind.FIRST, patient=False)
     assert time() < 0.001
     assert_nothing_left(admission)
 
@@ -320,18 +320,18 @@ async def test_the_impatient_fail_at_once_while_it_is_open() -> None:
 async def test_the_impatient_may_be_the_probe_that_is_due() -> None:
     admission = make_open()
     await asyncio.sleep(1.5)
-    assert await admission.admit(Kind.FIRST, patient=False) is True
+    assert await admission.admit(AttemptKind.FIRST, patient=False) is True
     with pytest.raises(ServiceUnavailableError):  # it is on its way: one at a time
-        await admission.admit(Kind.FIRST, patient=False)
+        await admission.admit(AttemptKind.FIRST, patient=False)
     admission.on_success(time(), probe=True)
-    assert await admission.admit(Kind.FIRST, patient=False) is False
+    assert await admission.admit(AttemptKind.FIRST, patient=False) is False
 
 
 @virtual
 async def test_the_impatient_who_wait_for_the_budget_fail_when_it_opens() -> None:
     admission = make_broke(5)
-    impatient = admit(admission, Kind.RETRY, patient=False)
-    patient = admit(admission, Kind.RETRY)
+    impatient = admit(admission, AttemptKind.RETRY, patient=False)
+    patient = admit(admission, AttemptKind.RETRY)
     await passes()
     fail(admission, 20)
     with pytest.raises(ServiceUnavailableError):
@@ -354,10 +354,10 @@ async def test_an_unclear_probe_is_followed_by_another() -> None:
 @virtual
 async def test_an_outage_can_be_declared() -> None:
     """By an id that is out of attempts while nothing at all has succeeded."""
-    admission = Admission(RetryPolicy())
+    admission = Gate(RetryPolicy())
     admission.declare_outage(time())
     assert not admission.is_clear
-    assert await admission.admit(Kind.RETRY, patient=True) is True
+    assert await admission.admit(AttemptKind.RETRY, patient=True) is True
     assert time() == pytest.approx(1.0, abs=0.001)
 
 
@@ -376,7 +376,7 @@ async def test_any_success_closes_it() -> None:
 @virtual
 async def test_the_last_success_is_the_one_that_was_sent_last() -> None:
     """Answers may overtake each other; what counts is when the service was alive."""
-    admission = Admission(RetryPolicy())
+    admission = Gate(RetryPolicy())
     assert admission.last_success_sent_at == float("-inf")
     for sent_at, last in ((5.0, 5.0), (3.0, 5.0), (8.0, 8.0)):
         admission.on_success(sent_at, probe=False)
@@ -401,10 +401,10 @@ async def test_the_repr_states_its_counts() -> None:
     admission.enter()
     waiting = admit(admission)
     await passes()
-    assert repr(admission) == "<Admission breaker=open waiting=1 at_work=1>"
+    assert repr(admission) == "<Gate breaker=open waiting=1 at_work=1>"
     admission.on_success(time(), probe=False)
     assert await waiting is False
-    assert repr(admission) == "<Admission breaker=closed waiting=0 at_work=1>"
+    assert repr(admission) == "<Gate breaker=closed waiting=0 at_work=1>"
 
 
 # --- cancellation ---
@@ -482,7 +482,7 @@ async def test_a_waiter_cancelled_as_it_is_refused_leaves_no_error_behind() -> N
 @virtual
 async def test_a_cancelled_waiter_costs_the_budget_nothing() -> None:
     admission = make_broke(2)
-    waiting = admit(admission, Kind.RETRY)
+    waiting = admit(admission, AttemptKind.RETRY)
     await passes()
     waiting.cancel()
     for _ in range(5):
@@ -500,7 +500,7 @@ async def test_a_cancelled_waiter_costs_the_budget_nothing() -> None:
 class Chaos:
     """Ids that are looked up the way ``GetLookup`` does it, on a service of moods."""
 
-    admission: Admission
+    admission: Gate
     moods: list[str]
     rng: Random
     wire: int = 0
@@ -520,9 +520,9 @@ class Chaos:
         admission = self.admission
         admission.enter()
         try:
-            kind = Kind.FIRST
+            kind = AttemptKind.FIRST
             for _ in range(40):
-                if admission.is_clear and kind is Kind.FIRST:
+                if admission.is_clear and kind is AttemptKind.FIRST:
                     admission.budget.deposit()
                     probe = False
                 else:
@@ -532,17 +532,17 @@ class Chaos:
                 if answer in {"up", "gone"}:
                     return
                 if not probe:
-                    kind = Kind.REPEAT if answer == "busy" else Kind.RETRY
+                    kind = AttemptKind.REPEAT if answer == "busy" else AttemptKind.RETRY
                 await asyncio.sleep(self.rng.uniform(0, 0.5))
         except ServiceUnavailableError:
             self.unavailable += 1
         finally:
             admission.leave()
 
-    def count(self, kind: Kind, *, probe: bool) -> None:
+    def count(self, kind: AttemptKind, *, probe: bool) -> None:
         if not probe:
-            self.first += kind is Kind.FIRST
-            self.retries += kind is Kind.RETRY
+            self.first += kind is AttemptKind.FIRST
+            self.retries += kind is AttemptKind.RETRY
 
     async def exchange(self, *, probe: bool) -> str:
         self.probing += probe
@@ -614,7 +614,7 @@ def test_whatever_happens_nothing_is_left_and_the_budget_holds(
     policy = RetryPolicy(
         budget_capacity=capacity, breaker_threshold=threshold, breaker_patience_s=30.0
     )
-    chaos = Chaos(Admission(policy), moods, Random(seed))
+    chaos = Chaos(Gate(policy), moods, Random(seed))
     run_virtual(chaos.run(starts, cancels))
     assert chaos.retries <= capacity + 0.2 * chaos.first + 1e-6
     assert chaos.worst_probing <= 1
@@ -622,7 +622,7 @@ def test_whatever_happens_nothing_is_left_and_the_budget_holds(
 
 def test_an_endless_outage_costs_a_fifth_more_at_most() -> None:
     """Attempts that are no probes ≤ 1.2·N + 100, with the default policy."""
-    chaos = Chaos(Admission(RetryPolicy()), ["shaky"], Random(3))
+    chaos = Chaos(Gate(RetryPolicy()), ["shaky"], Random(3))
     run_virtual(chaos.run([(i / 100, True) for i in range(1000)], []))
     assert chaos.first == 1000
     assert chaos.first + chaos.retries <= 1.2 * 1000 + 100

@@ -22,7 +22,7 @@ from instantly_async import (
     ServerError,
     Timeouts,
 )
-from instantly_async._api.endpoints import Endpoints
+from instantly_async._api import Endpoints
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_ids
 
 NO_PAGES = [b"<html>Sorry</html>", b"{}", b'{"items":null}', b"[]", b""]
@@ -62,7 +62,7 @@ async def test_one_small_request(fake: FakeInstantly, client: InstantlyClient[Le
 
 def test_it_asks_for_one_lead_only() -> None:
     endpoint = Endpoints(Lead, Timeouts(), RetryPolicy()).check
-    body = endpoint.exchange(None, {}, None, 1.0).body
+    body = endpoint.body(None)
     assert body is not None
     assert msgspec.json.decode(body) == {"limit": 1}
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from wire import KEEP, answer, leads_by_id
 
 from instantly_async import (
     AdaptiveLimiter,
@@ -30,7 +31,7 @@ from instantly_async import (
     RunError,
     ServerError,
 )
-from instantly_async.testing import FakeInstantly, Fault, lead_ids
+from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
 CANARY = "canary-7f3a-key"
 
@@ -234,13 +235,27 @@ async def test_the_wrong_lead_is_never_passed_on(
     assert caught.value.path == "$.id"
 
 
+async def test_an_answer_to_another_request_costs_the_connection() -> None:
+    """The next answer on it could be another one's too, so the retry takes a new connection."""
+    asked, other = lead_ids(2)
+    async with leads_by_id({asked: [[answer(lead_json(other)), KEEP]]}) as wire:
+        async with InstantlyClient(CANARY, base_url=wire.url) as client:
+            assert (await client.get_lead(asked)).id == asked
+            assert wire.connections == 2
+            await client.get_lead(other)
+            assert wire.connections == 2
+
+
 async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
-    """Same connections, own limiter and header; the same id gives the same sibling."""
+    """Same connections, own limiter and header; the same id returns the same sibling.
+
+    A closed sibling stays closed; its successor keeps the limiter, as the limit is the workspace's.
+    """
     sibling = client.for_workspace("ws-1")
     assert client.for_workspace("ws-1") is sibling
     assert sibling.for_workspace("ws-2") is client.for_workspace("ws-2")
     assert sibling._workspace.limiter is not client._workspace.limiter
-    assert sibling._pool is client._pool
+    assert sibling._transport is client._transport
     await client.get_lead(next(lead_ids(1)))
     await sibling.get_lead(next(lead_ids(1)))
     assert [request.workspace for request in fake.requests] == [None, "ws-1"]
@@ -249,8 +264,11 @@ async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead])
         await sibling.get_lead(next(lead_ids(1)))
     await client.get_lead(next(lead_ids(1)))  # the connections are the parent's
     async with client.for_workspace("ws-1") as again:
-        assert again is sibling
+        assert again is not sibling
+        assert again._workspace.limiter is sibling._workspace.limiter
         await again.get_lead(next(lead_ids(1)))
+        with pytest.raises(ClosedError):
+            await sibling.get_lead(next(lead_ids(1)))
     with pytest.raises(ConfigurationError):
         client.for_workspace("no header\r\n")
 
@@ -332,7 +350,7 @@ async def test_a_cancelled_close_still_closes_the_connections(fake: FakeInstantl
     await anext(stream)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.aclose(), 0.05)
-    assert client._pool._session is None
+    assert client._transport._session is None
     released.set()
     await stream.aclose()
     await asyncio.sleep(0)
@@ -417,10 +435,10 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            connector = client._pool._session and client._pool._session.connector
+            connector = client._transport._session and client._transport._session.connector
             assert not (connector and connector._acquired)
             assert client._slots._value == 8
-            assert not client._pool._in_flight
+            assert not client._transport._in_flight
             assert not client._workspace.limiter._turn.locked()
             assert client._activity._streams == {}
             assert client.stats.in_flight == 0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from instantly_async._api.decoding import LeadDecoder
+from instantly_async._api import LeadDecoder
 from instantly_async.errors import ConfigurationError, DecodeError
 from instantly_async.models import Lead, LeadStatus, StatusSummary, UploadMethod
 

@@ -37,7 +37,7 @@ from instantly_async import (
     Timeouts,
     errors,
 )
-from instantly_async._pace.limiter import AdaptiveLimiter
+from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 
@@ -498,10 +498,10 @@ async def test_row_22_cancelled(where: str) -> None:
                 await task
             assert not {left for left in asyncio.all_tasks() - before if "instantly" in repr(left)}
             assert client.stats.in_flight == 0
-            assert not client._pool._in_flight
+            assert not client._transport._in_flight
             assert client._slots._value == 100
             assert not limiter._turn.locked()
-            connector = client._pool._session and client._pool._session.connector
+            connector = client._transport._session and client._transport._session.connector
             assert not (connector and connector._acquired)
             if where in {"backoff", "body"}:
                 assert (await client.get_lead(BAD)).id == BAD

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async._api.decoding import LeadDecoder
+from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, guard_cell, parse_fields
 from instantly_async.cli.convert.conversion import make_writer, read_leads

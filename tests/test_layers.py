@@ -11,7 +11,7 @@ import instantly_async
 PACKAGE = Path(instantly_async.__file__).parent
 
 LAYERS = {
-    "errors": 0, "models": 0, "settings": 0, "stats": 0,
+    "_version": 0, "errors": 0, "models": 0, "settings": 0, "stats": 0,
     "outcomes": 1, "testing": 1,
     "_api": 2,
     "_pace": 3, "_http": 3,
@@ -21,9 +21,8 @@ LAYERS = {
     "cli": 7, "__init__": 7,
 }  # fmt: skip
 
-SAME_LAYER = {("settings", "errors"), ("__init__", "client"), ("_api", "_http")}
-"""What settings raise is an error: the one step sideways. An endpoint makes an ``Exchange``,
-until that is parted."""
+SAME_LAYER = {("settings", "errors"), ("__init__", "client")}
+"""What settings raise is an error: the one step sideways."""
 
 
 def entry_of(file: Path) -> str:

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from virtual_loop import StuckError, run_virtual, worst_window
 
-from instantly_async._pace.limiter import LOWEST_RATE, AdaptiveLimiter
+from instantly_async._pace import AdaptiveLimiter
+from instantly_async._pace.limiter import LOWEST_RATE
 from instantly_async.settings import RateLimit
 
 

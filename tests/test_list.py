@@ -26,7 +26,7 @@ from instantly_async import (
     ServiceUnavailableError,
     errors,
 )
-from instantly_async._http.exchange import Response
+from instantly_async._http import Response
 from instantly_async.testing import lead_ids, lead_json
 
 STRANGER = next(lead_ids(1, seed=99))
@@ -157,7 +157,7 @@ def test_a_stranger_ends_the_strategy_for_the_run(
     assert run.recorder.list_distrusted
     assert run.recorder.fallbacks == 2500
     assert len(caplog.records) == 1
-    assert "not asked for" in caplog.text
+    assert "not requested" in caplog.text
 
 
 def test_one_stranger_among_the_right_ones_is_enough() -> None:
@@ -546,7 +546,7 @@ def test_leaving_at_any_instant_leaves_nothing() -> None:
             await asyncio.sleep(rng.random() * 20)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            assert run.admission.waiting == run.admission._at_work == run.recorder.in_flight == 0
-            assert not run.admission.breaker.probing
+            assert run.gate.waiting == run.gate._at_work == run.recorder.in_flight == 0
+            assert not run.gate.breaker.probing
 
         run_virtual(main())

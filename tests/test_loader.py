@@ -15,9 +15,9 @@ from virtual_api import Answer, Run, VirtualTransport, failing, page
 from virtual_loop import VirtualLoop, run_virtual
 
 from instantly_async import Failed, Found, InstantlyClient, Lead, NotFound, Timeouts, errors
-from instantly_async._api.endpoints import Endpoints
-from instantly_async._fetch.by_list import ListLookup
-from instantly_async._http.exchange import Exchange, Response
+from instantly_async._api import Endpoints
+from instantly_async._fetch import ListLookup
+from instantly_async._http import Exchange, Response
 from instantly_async.errors import ClosedError, NotFoundError, RequestRejectedError
 from instantly_async.loader import FLUSH_S, LeadLoader
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
@@ -190,7 +190,7 @@ async def loader_of(run: Run, **options: Any) -> AsyncIterator[LeadLoader[Lead]]
     assert isinstance(loop := asyncio.get_running_loop(), VirtualLoop)
     assert loop.pending_timers == 0
     assert (loader._asked, loader._tasks, loader._filling) == ({}, set(), None)
-    assert (run.recorder.in_flight, run.admission._at_work, run.transport.in_flight) == (0, 0, 0)
+    assert (run.recorder.in_flight, run.gate._at_work, run.transport.in_flight) == (0, 0, 0)
 
 
 @virtually
@@ -272,7 +272,7 @@ async def test_what_nobody_waits_for_is_not_asked_for() -> None:
 async def test_an_open_breaker_fails_loads_at_once() -> None:
     run = Run(lambda *_: failing(500), pages=lambda *_: failing(500))
     async with loader_of(run) as loader:
-        while not run.admission.breaker.is_open:
+        while not run.gate.breaker.is_open:
             await ends(*map(loader.load, IDS[:30]))
         sent = len(run.transport.sent)
         async with asyncio.timeout(2 * FLUSH_S):

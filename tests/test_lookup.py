@@ -22,7 +22,7 @@ from instantly_async import (
     ServiceUnavailableError,
     errors,
 )
-from instantly_async._http.exchange import Response
+from instantly_async._http import Response
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 
@@ -198,7 +198,7 @@ def test_a_breaker_that_was_left_open_does_not_refuse_the_next_run() -> None:
         for _ in range(5):
             await run.main(lead_ids(1))
             run.error = None
-        assert run.admission.breaker.is_open
+        assert run.gate.breaker.is_open
         await asyncio.sleep(300)
         state["up"], run.patient = True, True
         await run.main(lead_ids(50))
@@ -243,7 +243,7 @@ def test_a_429_cuts_the_rate_and_is_repeated() -> None:
     run = Run(world, RateLimit()).over(lead_ids(1000))
     assert run.kinds() == {"Found": 1000}
     assert 1 <= run.recorder.throttled <= 8
-    assert run.admission.budget.level > 95
+    assert run.gate.budget.level > 95
     assert not any(2.2 < at < 3.0 for at in run.transport.times)
 
 
@@ -352,9 +352,9 @@ def test_cancelling_while_waiting_as_a_probe_frees_it() -> None:
             await asyncio.sleep(rng.random() * 30)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            assert run.admission.waiting == 0
-            assert run.admission._at_work == 0
-            assert not run.admission.breaker.probing
+            assert run.gate.waiting == 0
+            assert run.gate._at_work == 0
+            assert not run.gate.breaker.probing
             assert run.recorder.in_flight == 0
 
         run_virtual(main())

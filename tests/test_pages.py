@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from instantly_async._api.decoding import LeadDecoder, LeadItem, PageDecoder
+from instantly_async._api import LeadDecoder, LeadItem
+from instantly_async._api.decoding import PageDecoder
 from instantly_async._api.salvage import split_items
 from instantly_async.errors import DecodeError
 from instantly_async.models import Lead

@@ -16,21 +16,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instantly_async import errors
-from instantly_async._api.answers import (
-    ApiKey,
-    Authorization,
-    Proxy,
-    base_url_problem,
-    error_for,
-    is_header_token,
-    key_problem,
-    parse_api_error,
-    parse_retry_after,
-    read_api_key,
-    read_proxy,
-    wire_id,
-    workspace_headers,
-)
+from instantly_async._api import error_for, wire_id
+from instantly_async._api.answers import parse_api_error
+from instantly_async._api.retry_after import parse_retry_after
+from instantly_async._http import ApiKey, read_api_key, read_proxy, workspace_headers
+from instantly_async._http.credentials import Authorization, Proxy, is_header_token, key_problem
+from instantly_async.settings import base_url_problem
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "c2VjcmV0LWtleQ=="

@@ -159,7 +159,7 @@ async def log() -> AsyncIterator[Everything]:
 
 def sweep(client: InstantlyClient[Any], results: Iterable[Any]) -> None:
     """Find no secret in the client and in what it has given, and no email in an error."""
-    texts = [*forms(client), *forms(vars(client)), *forms(vars(client._pool)), pickled(client)]
+    texts = [*forms(client), *forms(vars(client)), *forms(vars(client._transport)), pickled(client)]
     for result in results:
         if isinstance(result, BaseException):
             said = list(texts_of(result))
@@ -336,7 +336,7 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
                 KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
             )
             await client.get_lead(IDS[0])
-            while client._pool._sweeper:  # the loop's timer holds the pool
+            while client._transport._sweeper:  # the loop's timer holds the pool
                 await asyncio.sleep(0.01)
             del client
             gc.collect()

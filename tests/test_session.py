@@ -15,10 +15,10 @@ from aiohttp import client_exceptions
 from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
 
 from instantly_async import RateLimit, errors
-from instantly_async._api.answers import ApiKey, Proxy
-from instantly_async._http.exchange import Exchange, Response
-from instantly_async._http.transport import SessionPool, map_error
-from instantly_async._pace.limiter import AdaptiveLimiter
+from instantly_async._http import AiohttpTransport, ApiKey, Exchange, Response
+from instantly_async._http.credentials import Proxy
+from instantly_async._http.failures import map_error
+from instantly_async._pace import AdaptiveLimiter
 from instantly_async.settings import Timeouts
 
 KEY = "canary-key-in-session-tests"
@@ -53,8 +53,8 @@ def post(pacer: CountingPacer) -> Exchange:
 @asynccontextmanager
 async def pool(
     url: str, *, timeouts: Timeouts = Timeouts(), **options: object
-) -> AsyncIterator[SessionPool]:
-    made = SessionPool(
+) -> AsyncIterator[AiohttpTransport]:
+    made = AiohttpTransport(
         url,
         ApiKey(KEY, "a test"),
         timeouts=timeouts,
@@ -527,7 +527,7 @@ async def test_a_pool_that_is_never_closed_says_so(recwarn: pytest.WarningsRecor
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))
     async with scripted([[READ, GOOD]]) as wire:
-        leaked = SessionPool(wire.url, ApiKey(KEY, "x"), timeouts=Timeouts())
+        leaked = AiohttpTransport(wire.url, ApiKey(KEY, "x"), timeouts=Timeouts())
         await leaked.request(exchange())
         if leaked._sweeper:
             leaked._sweeper.cancel()

@@ -15,18 +15,13 @@ import msgspec
 from virtual_loop import run_virtual
 
 from instantly_async import Lead, Outcome, RateLimit, RetryPolicy, RunError, Strategy, Timeouts
-from instantly_async._api.answers import ApiKey
-from instantly_async._api.endpoints import Endpoints
-from instantly_async._fetch.attempts import Workspace
-from instantly_async._fetch.by_list import GetLookup
+from instantly_async._api import Endpoints
+from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace, make_pipeline
 from instantly_async._fetch.intake import Intake, Source
-from instantly_async._fetch.pipeline import Pipeline
-from instantly_async._http.exchange import Exchange, Response
-from instantly_async._pace.gate import Admission
-from instantly_async._pace.limiter import AdaptiveLimiter
+from instantly_async._http import ApiKey, Exchange, Response
+from instantly_async._pace import AdaptiveLimiter, Gate
 from instantly_async.outcomes import LeadId
 from instantly_async.stats import Recorder
-from instantly_async.streams import StreamOptions
 from instantly_async.testing import lead_json
 from instantly_async.testing.answers import error_body
 
@@ -113,7 +108,7 @@ class Run:
     def __post_init__(self) -> None:
         self.transport = VirtualTransport(self.world, self.pages)
         self.recorder = Recorder()
-        self.admission = Admission(self.retry)
+        self.gate = Gate(self.retry)
         self.outcomes: list[Outcome[Lead]] = []
         self.error: RunError | None = None
         self.ended_at = 0.0
@@ -123,7 +118,7 @@ class Run:
             transport=self.transport,
             slots=asyncio.Semaphore(self.slots),
             limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
-            admission=self.admission,
+            gate=self.gate,
             key=ApiKey("a-key", "a test"),
             retry=self.retry,
             headers={},
@@ -143,8 +138,9 @@ class Run:
             keep_raw=self.keep_raw,
             confirm_missing=self.confirm_missing,
         )
-        return options.pipeline(
+        return make_pipeline(
             ids,
+            options,
             endpoints,
             self.workspace(),
             self.recorder,
@@ -162,9 +158,9 @@ class Run:
         finally:
             await pipeline.aclose()
         self.ended_at = asyncio.get_running_loop().time()
-        assert self.admission.waiting == 0
-        assert self.admission._at_work == 0
-        assert not self.admission.breaker.probing
+        assert self.gate.waiting == 0
+        assert self.gate._at_work == 0
+        assert not self.gate.breaker.probing
         assert self.recorder.in_flight == 0
 
     def over(self, ids: Source[LeadId]) -> "Run":

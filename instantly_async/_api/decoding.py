@@ -7,7 +7,6 @@ left out is named.
 
 import contextlib
 import operator
-import re
 from itertools import repeat
 from typing import Any, Generic, TypeVar
 
@@ -15,11 +14,9 @@ import msgspec
 
 from instantly_async.errors import ConfigurationError, DecodeError
 
-from .salvage import MISFIT, parse_object, salvage_struct, split_items
+from .salvage import MISFIT, is_cut_off, parse_object, salvage_struct, split_items
 
 L = TypeVar("L")
-
-_SURROGATE = re.compile(rb"\\u[dD]")  # what its escape begins with
 
 Decoded = tuple[L, tuple[str, ...]]
 """A lead and the paths of its fields that had to be converted or left out."""
@@ -138,7 +135,7 @@ class LeadDecoder(Generic[L]):
             raise DecodeError(
                 "The answer is no JSON object",
                 raw=body,
-                reason="truncated" if _is_truncated(body) else "malformed",
+                reason="truncated" if is_cut_off(body) else "malformed",
             )
         if _wire_form(parsed[0].get("id")) != wire_id:
             raise _other_lead(body)
@@ -182,7 +179,7 @@ class PageDecoder(Generic[L]):
                 raise DecodeError(
                     "The answer is no page of leads",
                     raw=body,
-                    reason="truncated" if _is_truncated(body) else "malformed",
+                    reason="truncated" if is_cut_off(body) else "malformed",
                 )
             items = dict(self._leads.decode_item(part) for part in parts)
         return items
@@ -232,20 +229,6 @@ def _utf8_problem(body: bytes) -> DecodeError | None:
             "The answer is not UTF-8", raw=body, reason="truncated" if cut else "malformed"
         )
     return None
-
-
-def _is_truncated(body: bytes) -> bool:
-    # Asked of the syntax alone: a typed decode may have failed before the end, and so does
-    # every decode at half a surrogate pair, for which any other escape will do here.
-    try:
-        msgspec.json.decode(_SURROGATE.sub(rb"\\u0", body), type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        # The others: a number that ends after its sign, point or exponent.
-        end = f"(byte {len(body)})"
-        return str(error).endswith(
-            ("Input data was truncated", f"invalid character {end}", f"invalid number {end}")
-        )
-    return False
 
 
 def _other_lead(body: bytes) -> DecodeError:

@@ -1,75 +1,64 @@
-"""The endpoints: what a request for one lead, a page or a check looks like, and its answer.
+"""The endpoints: what a request for a lead, a page or a check looks like, and how it is read.
 
-Makes exchanges and reads bodies; sends nothing and repeats nothing. ``requester.py`` says
-what an endpoint is.
+An ``Endpoint`` is a value: where and how to ask, its limits, and pure functions for the request
+and its answer. Nothing here sends or repeats anything.
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from instantly_async._http.exchange import Exchange, Pacer, Response
 from instantly_async.errors import DecodeError
-from instantly_async.outcomes import KeyCheck
 from instantly_async.settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
 
-from .answers import CHECK_BODY, LEADS_PATH, LIST_PATH, list_body, wire_id
 from .decoding import LeadDecoder, LeadItem, PageDecoder
+from .ids import wire_id
 
+Q = TypeVar("Q")
+R = TypeVar("R")
 L = TypeVar("L")
 
+LEADS_PATH = "/api/v2/leads/"
+LIST_PATH = "/api/v2/leads/list"
 
-class GetEndpoint(Generic[L]):
-    """``GET /api/v2/leads/{id}``. A query is an id in lower case."""
+MAX_IDS_PER_PAGE = 100
+"""Ids per list request. *Documented:* ``limit`` is at most 100. *Reported:* 100 ``ids`` are
+accepted. *Unknown:* how many are allowed."""
 
-    divisible = False
+CHECK_BODY = msgspec.json.encode({"limit": 1})
+"""Requests any one lead from *List leads*: the cheapest request that needs a scope for leads."""
 
-    def __init__(self, decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy) -> None:
-        self._decoder = decoder
-        self._read_s = timeouts.read_s
-        self.total_s = timeouts.total_s
-        self.max_elapsed_s = retry.max_elapsed_s
 
-    def exchange(
-        self, query: str, headers: Mapping[str, str], pacer: Pacer | None, total_s: float
-    ) -> Exchange:
-        """Make the request."""
-        return Exchange(
-            "GET",
-            LEADS_PATH + query,
-            pacer=pacer,
-            read_s=self._read_s,
-            total_s=total_s,
-            max_bytes=MAX_LEAD_BYTES,
-            headers=headers,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[Q, R]):
+    """How to ask for a query ``Q``, and how to read the answer ``R``.
 
-    def read(self, query: str, response: Response, exchange: Exchange) -> LeadItem[L]:
-        """Read the lead.
+    ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
+    200; it raises ``DecodeError`` if that is not what was requested. ``describe`` names the query
+    in logs. ``read_s`` bounds the time without progress, ``total_s`` one attempt,
+    ``max_elapsed_s`` all attempts. ``divisible``: the query can be split into parts, so a failure
+    is not final: it neither waits for the end of an outage nor declares one.
+    """
 
-        Raises:
-            DecodeError: it is none, or another one.
-        """
-        try:
-            lead, problems = self._decoder.decode(response.body, query)
-        except DecodeError as error:
-            if error.reason == "other lead":
-                exchange.drop_connection()
-            raise
-        return LeadItem(lead, problems, response.body)
-
-    def describe(self, query: str) -> str:
-        """Say what is asked for."""
-        return f"Lead {query}"
+    method: str
+    path: Callable[[Q], str]
+    body: Callable[[Q], bytes | None]
+    read: Callable[[Q, bytes], R]
+    describe: Callable[[Q], str]
+    max_bytes: int
+    read_s: float
+    total_s: float
+    max_elapsed_s: float
+    divisible: bool = False
 
 
 class Page(msgspec.Struct, Generic[L], gc=False):
-    """What a list request has brought.
+    """The leads of a list request, compared with the ids that were requested.
 
-    ``found`` by id; ``garbled`` are the ids of items that do not decode. ``has_nameless`` says
-    that an item has no usable id, ``has_stranger`` that a lead was not asked for.
+    ``found`` by id. ``garbled``: ids whose items do not decode. ``has_nameless``: an item has no
+    usable id. ``has_stranger``: a lead was not requested.
     """
 
     found: dict[str, LeadItem[L]]
@@ -78,121 +67,111 @@ class Page(msgspec.Struct, Generic[L], gc=False):
     has_stranger: bool = False
 
 
-class ListEndpoint(Generic[L]):
-    """``POST /api/v2/leads/list``. A query is a sequence of ids in lower case.
-
-    With ``ids`` given one page is the whole answer, so a cursor on it means nothing.
-    """
-
-    divisible = True
-
-    def __init__(
-        self, decoder: PageDecoder[L], timeouts: Timeouts, retry: RetryPolicy, *, keep_raw: bool
-    ) -> None:
-        self._decoder = decoder
-        self._keep_raw = keep_raw
-        self._read_s = timeouts.list_read_s
-        self.total_s = timeouts.list_total_s
-        self.max_elapsed_s = retry.list_max_elapsed_s
-
-    def exchange(
-        self, query: Sequence[str], headers: Mapping[str, str], pacer: Pacer | None, total_s: float
-    ) -> Exchange:
-        """Make the request."""
-        return Exchange(
-            "POST",
-            LIST_PATH,
-            pacer=pacer,
-            read_s=self._read_s,
-            total_s=total_s,
-            max_bytes=MAX_PAGE_BYTES,
-            headers=headers,
-            body=list_body(query),
-        )
-
-    def read(self, query: Sequence[str], response: Response, exchange: Exchange) -> Page[L]:
-        """Read the page and compare it with what was asked for.
-
-        Raises:
-            DecodeError: it is none.
-        """
-        items = self._decoder.decode(response.body, keep_raw=self._keep_raw)
-        others = items.keys() - set(query)
-        has_stranger = any(wire_id(other) for other in others)
-        has_nameless = bool(others)  # not even an id, or one that a bad byte has spoilt
-        for other in others:
-            del items[other]
-        if has_stranger:
-            exchange.drop_connection()  # as if it were another request's answer
-        garbled = {lead_id for lead_id, item in items.items() if item is None}
-        for lead_id in garbled:
-            del items[lead_id]
-        return Page(items, garbled, has_nameless, has_stranger)  # type: ignore[arg-type]  # no None is left
-
-    def describe(self, query: Sequence[str]) -> str:
-        """Say what is asked for."""
-        return f"Page of {len(query)} leads"
-
-
-class CheckEndpoint:
-    """``POST /api/v2/leads/list`` for any one lead. Nobody waits longer than for an outage."""
-
-    divisible = False
-
-    def __init__(self, decoder: PageDecoder[Any], timeouts: Timeouts, retry: RetryPolicy) -> None:
-        self._decoder = decoder
-        self._read_s = timeouts.list_read_s
-        self.max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
-        self.total_s = min(timeouts.list_total_s, self.max_elapsed_s)
-
-    def exchange(
-        self, _: None, headers: Mapping[str, str], pacer: Pacer | None, total_s: float
-    ) -> Exchange:
-        """Make the request."""
-        return Exchange(
-            "POST",
-            LIST_PATH,
-            pacer=pacer,
-            read_s=self._read_s,
-            total_s=total_s,
-            max_bytes=MAX_PAGE_BYTES,
-            headers=headers,
-            body=CHECK_BODY,
-        )
-
-    def read(self, _: None, response: Response, exchange: Exchange) -> KeyCheck:
-        """See whether there is a lead.
-
-        Raises:
-            DecodeError: it is no page.
-        """
-        has_leads = bool(self._decoder.decode(response.body))
-        assert exchange.sent_at is not None
-        round_trip_s = asyncio.get_running_loop().time() - exchange.sent_at
-        return KeyCheck(has_leads=has_leads, round_trip_s=round_trip_s)
-
-    def describe(self, _: None) -> str:
-        """Say what is asked for."""
-        return "Check of the key"
-
-
 class Endpoints(Generic[L]):
-    """All of them, for one type of lead.
+    """All endpoints, for one type of lead.
+
+    ``get``: a query is an id, as it goes over the wire. ``check``: the answer says whether there
+    is any lead.
 
     Raises:
-        ConfigurationError: the API's leads would not fit the type.
+        ConfigurationError: leads of the API do not fit the type.
     """
 
     def __init__(self, lead_type: type[L], timeouts: Timeouts, retry: RetryPolicy) -> None:
         decoder = LeadDecoder(lead_type)
         pages = PageDecoder(decoder)
-        self.get = GetEndpoint(decoder, timeouts, retry)
-        self.check = CheckEndpoint(pages, timeouts, retry)
+        self.get = _get_endpoint(decoder, timeouts, retry)
+        self.check = _check_endpoint(pages, timeouts, retry)
         self._lists = {
-            keep_raw: ListEndpoint(pages, timeouts, retry, keep_raw=keep_raw)
+            keep_raw: _list_endpoint(pages, timeouts, retry, keep_raw=keep_raw)
             for keep_raw in (False, True)
         }
 
-    def list(self, *, keep_raw: bool) -> ListEndpoint[L]:
-        """Give the one for pages; ``keep_raw``: with the JSON of each item."""
+    def list(self, *, keep_raw: bool) -> Endpoint[Sequence[str], Page[L]]:
+        """Return the endpoint for pages. A query is a sequence of ids, as they go over the wire.
+
+        ``keep_raw``: with the JSON of each item.
+        """
         return self._lists[keep_raw]
+
+
+def _get_endpoint(
+    decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy
+) -> Endpoint[str, LeadItem[L]]:
+    def read(lead_id: str, body: bytes) -> LeadItem[L]:
+        lead, problems = decoder.decode(body, lead_id)
+        return LeadItem(lead, problems, body)
+
+    return Endpoint(
+        method="GET",
+        path=lambda lead_id: LEADS_PATH + lead_id,
+        body=lambda _: None,
+        read=read,
+        describe=lambda lead_id: f"Lead {lead_id}",
+        max_bytes=MAX_LEAD_BYTES,
+        read_s=timeouts.read_s,
+        total_s=timeouts.total_s,
+        max_elapsed_s=retry.max_elapsed_s,
+    )
+
+
+def _list_endpoint(
+    decoder: PageDecoder[L], timeouts: Timeouts, retry: RetryPolicy, *, keep_raw: bool
+) -> Endpoint[Sequence[str], Page[L]]:
+    # With ``ids`` given, one page is the whole answer, so a cursor on it is ignored.
+    def read(wire_ids: Sequence[str], body: bytes) -> Page[L]:
+        return _compare(decoder.decode(body, keep_raw=keep_raw), wire_ids)
+
+    return Endpoint(
+        method="POST",
+        path=lambda _: LIST_PATH,
+        body=lambda wire_ids: msgspec.json.encode({"ids": wire_ids, "limit": MAX_IDS_PER_PAGE}),
+        read=read,
+        describe=lambda wire_ids: f"Page of {len(wire_ids)} leads",
+        max_bytes=MAX_PAGE_BYTES,
+        read_s=timeouts.list_read_s,
+        total_s=timeouts.list_total_s,
+        max_elapsed_s=retry.list_max_elapsed_s,
+        divisible=True,
+    )
+
+
+def _check_endpoint(
+    decoder: PageDecoder[Any], timeouts: Timeouts, retry: RetryPolicy
+) -> Endpoint[None, bool]:
+    # A check waits no longer than for an outage.
+    max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
+    return Endpoint(
+        method="POST",
+        path=lambda _: LIST_PATH,
+        body=lambda _: CHECK_BODY,
+        read=lambda _, body: bool(decoder.decode(body)),
+        describe=lambda _: "Check of the key",
+        max_bytes=MAX_PAGE_BYTES,
+        read_s=timeouts.list_read_s,
+        total_s=min(timeouts.list_total_s, max_elapsed_s),
+        max_elapsed_s=max_elapsed_s,
+    )
+
+
+def _compare(items: dict[str | None, LeadItem[L] | None], wire_ids: Sequence[str]) -> Page[L]:
+    others = items.keys() - set(wire_ids)
+    strangers = {other for other in others if wire_id(other)}
+    for other in others:
+        del items[other]
+    found: dict[str, LeadItem[L]] = {}
+    garbled: set[str] = set()
+    for lead_id, item in items.items():
+        assert lead_id is not None  # it was requested
+        if item is None:
+            garbled.add(lead_id)
+        else:
+            found[lead_id] = item
+    return Page(found, garbled, has_nameless=strangers != others, has_stranger=bool(strangers))
+
+
+def is_misdelivered(result: object) -> bool:
+    """Whether an answer holds a lead that was not requested: it may belong to another request."""
+    if isinstance(result, DecodeError):
+        return result.reason == "other lead"
+    return isinstance(result, Page) and result.has_stranger

@@ -15,7 +15,9 @@ import msgspec
 MISFIT = object()
 """Stands for a value that fits nowhere."""
 
+_BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
+_MAX_DEPTH = 1000  # no parser here goes deeper
 _MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
 
 
@@ -70,6 +72,27 @@ def split_members(body: bytes) -> dict[str, bytes] | None:
     except (ValueError, IndexError, RecursionError):
         return None
     return members if _skip_space(text, at + 1) == len(text) else None
+
+
+def is_cut_off(body: bytes) -> bool:
+    """Whether a body looks like JSON that ended early, because a bracket is still open.
+
+    So does an empty body.
+    """
+    text = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith((b"{", b"[")):
+        return not text
+    depth = 0
+    for token in map(re.Match.group, _BRACKET_OR_STRING.finditer(text)):
+        if token in {b"{", b"["}:
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return False
+        elif token in {b"}", b"]"}:
+            depth -= 1
+            if not depth:
+                return False  # whole; what follows does not belong to it
+    return True
 
 
 def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:

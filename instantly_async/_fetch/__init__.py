@@ -1,1 +1,23 @@
-"""Who gets what: ids in, one outcome for each."""
+"""Who gets what: from ids to exactly one outcome each, by either strategy, in bounded memory.
+
+Decides which request is made for which id, and when an id is settled. Must not know HTTP, or
+who consumes the outcomes.
+"""
+
+from .by_get import GetLookup
+from .by_list import ListLookup
+from .check import KeyCheck, request_check
+from .pipeline import Pipeline
+from .strategies import StreamOptions, make_pipeline
+from .workspace import Workspace
+
+__all__ = [
+    "GetLookup",
+    "KeyCheck",
+    "ListLookup",
+    "Pipeline",
+    "StreamOptions",
+    "Workspace",
+    "make_pipeline",
+    "request_check",
+]

@@ -1,27 +1,44 @@
-"""Whether the key works: one request for any one lead, by the same way as all others."""
+"""Whether the key works: one request for any one lead, sent like all others."""
 
+import asyncio
 from typing import Any
 
-from instantly_async._api.endpoints import Endpoints
-from instantly_async._pace.backoff import Tries
+import msgspec
+
+from instantly_async._api import Endpoints
+from instantly_async._pace import Tries
 from instantly_async.errors import LeadError
-from instantly_async.outcomes import KeyCheck
 from instantly_async.stats import Recorder
 
-from .attempts import Requester, Workspace
+from .attempts import Requester
+from .workspace import Workspace
 
 
-async def check_key(
+class KeyCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """The key can read leads.
+
+    ``has_leads``: whether the workspace has any. ``round_trip_s``: seconds from sending the
+    request to its answer.
+    """
+
+    has_leads: bool
+    round_trip_s: float
+
+
+async def request_check(
     endpoints: Endpoints[Any], workspace: Workspace, recorder: Recorder
 ) -> KeyCheck:
-    """Ask for one lead; fail rather than wait out an outage.
+    """Request one lead. Fails instead of waiting for an outage to end.
 
     Raises:
         RunError: the key may not read leads, or nothing can be fetched now.
-        LeadError: there was no such answer.
+        LeadError: no such answer came.
     """
     requester = Requester(endpoints.check, workspace, recorder, patient=False)
-    result = await requester.request(None, Tries(workspace.retry, workspace.rng))
+    tries = Tries(workspace.retry, workspace.rng)
+    result = await requester.request(None, tries)
     if isinstance(result, LeadError):
         raise result
-    return result
+    assert tries.last_sent_at is not None
+    round_trip_s = asyncio.get_running_loop().time() - tries.last_sent_at
+    return KeyCheck(has_leads=result, round_trip_s=round_trip_s)

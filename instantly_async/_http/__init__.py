@@ -1,1 +1,20 @@
-"""How it goes: the only room that imports aiohttp's client."""
+"""How it goes: connections, deadlines and secrets. The only room that imports aiohttp's client.
+
+Decides how one request is sent and its answer read to the end. Must not know what an answer
+means, or whether the request is repeated.
+"""
+
+from .credentials import ApiKey, read_api_key, read_proxy, workspace_headers
+from .exchange import Exchange, Response, Transport
+from .transport import AiohttpTransport
+
+__all__ = [
+    "AiohttpTransport",
+    "ApiKey",
+    "Exchange",
+    "Response",
+    "Transport",
+    "read_api_key",
+    "read_proxy",
+    "workspace_headers",
+]

@@ -1,22 +1,16 @@
-"""The session pool: one aiohttp session and connector for a family of clients.
+"""``AiohttpTransport``: sends one request and reads its answer, within deadlines and a body cap.
 
-The only importer of aiohttp's client. It sends what it is told to, within deadlines and a
-body cap, and maps aiohttp's errors to ours in one function; what an answer means it does
-not know.
+Theory of operation. The limiter's token is paid inside ``connect()``, for each wire attempt and
+with the connection in hand. There are two reasons: aiohttp re-sends an idempotent request once
+when a reused connection is dead, past any limiter in front of the session; and new connections
+would bunch requests that were well paced. The key joins the request there too, as late as possible.
 
-Theory of operation. The limiter's token is paid inside ``connect()``, per wire attempt and
-with the connection in hand: aiohttp re-sends an idempotent request once by itself when a
-reused connection turns out dead, past any limiter in front of the session; and cold
-connections would bunch what was well paced. The key joins the request at the same place, as
-late as possible.
-
-Deadlines begin when the token is granted. One sweep looks at all of them a few times a
-second, which costs far less than a timer each. It cancels the task like ``asyncio.timeout``
-does and leaves word, so that its own cancellation is not taken for the caller's.
+Deadlines start when the token is granted. One sweep checks all of them a few times a second,
+which costs far less than a timer each. It cancels the task and records why, as
+``asyncio.timeout`` does, so that its cancellation is not mistaken for the caller's.
 """
 
 import asyncio
-import os
 import platform
 import ssl
 from contextvars import ContextVar
@@ -26,15 +20,19 @@ import aiohttp
 from yarl import URL
 
 from instantly_async import errors
-from instantly_async._api.answers import HTTP_OK, ApiKey, Proxy
+from instantly_async._version import __version__
+from instantly_async.errors import LeadError
 from instantly_async.settings import KEEP_ALIVE_S, Timeouts
 
+from .credentials import ApiKey, Proxy
 from .exchange import Exchange, Response
+from .failures import map_error
 
 USER_AGENT = (
-    f"instantly-async/0.1 (aiohttp/{aiohttp.__version__}; Python/{platform.python_version()})"
+    f"instantly-async/{__version__} "
+    f"(aiohttp/{aiohttp.__version__}; Python/{platform.python_version()})"
 )
-"""The edge refuses clients that do not say who they are (documented)."""
+"""The CDN blocks clients that do not identify themselves (documented)."""
 
 DNS_CACHE_S = 60
 """How long a resolved address is kept, in seconds (*choice*)."""
@@ -105,11 +103,11 @@ class PacedConnector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
 
-class SessionPool:
+class AiohttpTransport:
     """Connections to one server, opened lazily in the loop of the first request.
 
-    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``:
-    none, whatever the environment says. How many requests are in flight is the callers' affair.
+    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``: no
+    proxy; the environment is ignored. The caller bounds the requests in flight.
     """
 
     def __init__(
@@ -141,13 +139,15 @@ class SessionPool:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._session else "unused"
-        return f"<SessionPool {self._base_url} {state} in_flight={len(self._in_flight)}>"
+        return f"<AiohttpTransport {self._base_url} {state} in_flight={len(self._in_flight)}>"
 
     async def request(self, exchange: Exchange) -> Response:
         """Send one request and read its answer to the end.
 
+        An error status is returned even if its body fails: a 401 is one, however it is cut.
+
         Raises:
-            ClosedError: the pool is closed or belongs to another loop.
+            ClosedError: the transport is closed or belongs to another loop.
             DecodeError: the body is larger than ``exchange.max_bytes``.
             TransientError, RunError: as ``map_error`` says.
         """
@@ -174,23 +174,25 @@ class SessionPool:
                 raise
         except errors.DecodeError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001 - map_error hands back what it does not know
+        except Exception as error:  # noqa: BLE001 - map_error re-raises unknown errors
             failure = map_error(error)
         finally:
             exchange.finish(loop.time())
             self._in_flight.discard(exchange)
             _current.reset(token)
-        if response is not None and (failure is None or _speaks_by_status(response, failure)):
+        if failure is None:
+            assert response is not None
             return Response(response.status, response.headers, body)
+        if response is not None and response.status != 200 and isinstance(failure, LeadError):
+            return Response(response.status, response.headers, b"")
         # Outside the except block: ``from None`` would keep __context__, whose frames hold
         # the request and its key.
-        assert failure is not None
         raise failure
 
     async def _send(
         self, session: aiohttp.ClientSession, exchange: Exchange
     ) -> aiohttp.ClientResponse:
-        """Send; aiohttp repeats a GET whose connection turns out dead, we a POST."""
+        """Send. On a dead idle connection, aiohttp repeats a GET, and this method a POST."""
         url = self._base_url.with_path(exchange.path, encoded=True)
         if exchange.body is None:
             return await session.request(exchange.method, url, allow_redirects=False, **self._route)
@@ -208,12 +210,12 @@ class SessionPool:
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
                 if is_repeated or not exchange.reuses_connection:
                     raise
-            is_repeated = True  # an idle connection that the server has closed is no failure
+            is_repeated = True  # the server closed an idle connection, which is not a failure
 
     async def aclose(self) -> None:
-        """Close every connection; what is in flight ends with ``ClosedError``. Idempotent."""
+        """Close all connections; requests in flight end with ``ClosedError``. Idempotent."""
         self._closed = True
-        for exchange in self._in_flight:  # aiohttp would leave readers waiting for ever
+        for exchange in self._in_flight:  # aiohttp would let their readers wait for ever
             exchange.abort(_closed())
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -240,7 +242,7 @@ class SessionPool:
             connector=PacedConnector(
                 self._key,
                 self._proxy,
-                limit=0,  # requests are bounded above; waiting in the pool would be unfair
+                limit=0,  # the caller bounds requests; waiting in the pool would be unfair
                 keepalive_timeout=KEEP_ALIVE_S,
                 ttl_dns_cache=DNS_CACHE_S,
                 ssl=self._ssl,
@@ -263,11 +265,6 @@ class SessionPool:
         )
 
 
-def _speaks_by_status(response: aiohttp.ClientResponse, failure: errors.InstantlyError) -> bool:
-    """Whether an answer counts although its body failed: a 401 is one however it is cut."""
-    return response.status != HTTP_OK and isinstance(failure, errors.LeadError)
-
-
 def _closed() -> errors.ClosedError:
     return errors.ClosedError("The client is closed; make a new one.")
 
@@ -279,57 +276,16 @@ async def _read_body(
     chunks: list[bytes] = []
     size = 0
     while True:
-        # Nearly always the whole body has come with the headers: then nothing is awaited.
+        # Nearly always the whole body came with the headers: then nothing is awaited.
         chunk = content.read_nowait() if content.is_eof() else await content.readany()
         if not chunk:
             return b"".join(chunks)
         size += len(chunk)
         if size > exchange.max_bytes:
             raise errors.DecodeError(
-                f"The answer is larger than {exchange.max_bytes} bytes", reason="oversized"
+                f"The body is larger than {exchange.max_bytes} bytes", reason="oversized"
             )
         if content.at_eof() and not chunks:
             return chunk
         chunks.append(chunk)
         exchange.stalls_at = loop.time() + exchange.read_s
-
-
-def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
-    """Give our error for one of aiohttp's.
-
-    The texts are ours: aiohttp's can quote headers, and with them the key.
-
-    Raises:
-        Exception: ``error`` itself, when it is nobody's that is known: a defect to be seen.
-    """
-    match error:
-        case aiohttp.ClientHttpProxyError(status=407):
-            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
-        case aiohttp.ClientHttpProxyError(status=status):
-            return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return errors.TLSError(
-                "The server's TLS certificate or handshake is not acceptable; "
-                "check base_url and, for a private authority, ssl_context."
-            )
-        case aiohttp.ClientConnectorDNSError():
-            return errors.ConnectionFailedError("the server's name does not resolve")
-        case TimeoutError():
-            return errors.RequestTimeoutError("no connection in time")
-        case aiohttp.ClientConnectorError(os_error=os_error):
-            return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
-        case aiohttp.ClientPayloadError():
-            return errors.ConnectionFailedError("the answer broke off")
-        case aiohttp.ServerDisconnectedError():
-            return errors.ConnectionFailedError("the server hung up")
-        case aiohttp.ClientConnectionError() | OSError():
-            return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
-        case aiohttp.ClientError():
-            return errors.ProtocolError("the answer is no valid HTTP")
-        case _:
-            raise error
-
-
-def _os_reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return f" ({os.strerror(number)})" if number else ""

@@ -1,1 +1,18 @@
-"""When it may go: limiter, backoff, retry budget, circuit breaker."""
+"""When it may go: rate limiter, backoff, retry budget and circuit breaker.
+
+Decides when an attempt may be sent and when enough is enough. Must not know what is requested,
+or how it is sent.
+"""
+
+from .backoff import Tries, speaks_of_outage
+from .gate import AttemptKind, Gate, SuspectError
+from .limiter import AdaptiveLimiter
+
+__all__ = [
+    "AdaptiveLimiter",
+    "AttemptKind",
+    "Gate",
+    "SuspectError",
+    "Tries",
+    "speaks_of_outage",
+]

@@ -1,11 +1,11 @@
-"""The queue before an attempt: an open breaker and an empty retry budget are waited out here.
+"""The gate before an attempt: an open breaker and an empty retry budget are waited for here.
 
-Theory of operation. Nearly always the gate is clear and nobody waits. Otherwise waiters
-queue in order of arrival and one timer wakes the queue. An open breaker releases only
-probes, from the head of the queue but single ids before pages; whoever fails as a probe
-queues again at its end, so that each probe is another id. Closed, first attempts pass at once
-and retries as the budget allows; if all that are at work wait for the budget, nothing can
-refill it, so the head goes out as a probe. Probes are free of the budget and of the id's count.
+Theory of operation. Nearly always the gate is clear and nobody waits. Otherwise attempts queue
+in order of arrival, and one timer wakes the queue. While the breaker is open only probes pass:
+from the head of the queue, single ids before pages. A failed probe goes to the back of the queue,
+so each probe tries a different id. While it is closed, first attempts pass at once and retries as
+the budget allows. If every id at work waits for the budget, nothing can refill it, so the head is
+sent as a probe. Probes are free of the budget and do not count as attempts of their id.
 """
 
 import asyncio
@@ -17,27 +17,30 @@ from enum import Enum
 from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 
-from .backoff import CircuitBreaker, RetryBudget
+from .breaker import CircuitBreaker
+from .budget import RetryBudget
 
 _log = logging.getLogger(__name__)
 
 
-class Kind(Enum):
+class AttemptKind(Enum):
     """What an attempt means to the retry budget."""
 
-    FIRST = "first"  # refills it
-    RETRY = "retry"  # is paid from it
-    REPEAT = "repeat"  # neither: a 429 is no failure
+    FIRST = "first"  # adds to it
+    RETRY = "retry"  # takes a token from it
+    REPEAT = "repeat"  # neither: a 429 is not a failure
 
 
 class SuspectError(Exception):
-    """Says to a waiting id that it is to blame, and not the service."""
+    """Raised in a waiting task: this id is bad, the service is fine."""
 
 
 class _Waiter:
     __slots__ = ("divisible", "is_suspect", "kind", "patient", "turn")
 
-    def __init__(self, kind: Kind, *, patient: bool, is_suspect: bool, divisible: bool) -> None:
+    def __init__(
+        self, kind: AttemptKind, *, patient: bool, is_suspect: bool, divisible: bool
+    ) -> None:
         self.kind = kind
         self.divisible = divisible
         self.is_suspect = is_suspect
@@ -45,8 +48,8 @@ class _Waiter:
         self.turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
 
-class Admission:
-    """Admits attempts; one per client. ``admit`` says whether the attempt is a probe."""
+class Gate:
+    """Admits attempts; one per client."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.breaker = CircuitBreaker(policy)
@@ -60,53 +63,53 @@ class Admission:
 
     def __repr__(self) -> str:
         state = "open" if self.breaker.is_open else "closed"
-        return f"<Admission breaker={state} waiting={len(self._queue)} at_work={self._at_work}>"
+        return f"<Gate breaker={state} waiting={len(self._queue)} at_work={self._at_work}>"
 
     @property
     def waiting(self) -> int:
-        """Ids that wait for the breaker or the budget."""
+        """Attempts that wait for the breaker or the budget."""
         return len(self._queue)
 
     def enter(self) -> None:
-        """Count an id as being worked on, before its first attempt."""
+        """Count a query as being worked on, before its first attempt."""
         self._at_work += 1
 
     def leave(self) -> None:
-        """Count it no longer: it has its outcome, or was cancelled."""
+        """Stop counting it: it was settled or cancelled."""
         self._at_work -= 1
         self._rest()
         if self._queue:
             self._pump()
 
     def begin_unit(self) -> None:
-        """Note that ids will come one after another, or that there are breaks between them."""
+        """Note that queries will follow one another, perhaps with gaps between them."""
         self._units += 1
 
     def end_unit(self) -> None:
-        """Note that no more of them will come."""
+        """Note that no more of them will follow."""
         self._units -= 1
         self._rest()
 
     def _rest(self) -> None:
         if not (self._at_work or self._units) and self.breaker.is_open:
-            self.breaker.give_up()  # its patience starts anew with whoever comes next
+            self.breaker.give_up()  # its patience restarts with the next query
 
     @property
     def is_clear(self) -> bool:
-        """Whether a first attempt need not wait: then ``budget.deposit()`` is all to do."""
+        """Whether a first attempt need not wait; then only ``budget.deposit()`` is needed."""
         return not self.breaker.is_open and not self._queue
 
     async def admit(
-        self, kind: Kind, *, patient: bool, is_suspect: bool = False, divisible: bool = False
+        self, kind: AttemptKind, *, patient: bool, is_suspect: bool = False, divisible: bool = False
     ) -> bool:
-        """Wait until an attempt may be made; ``True`` when it is a probe.
+        """Wait until an attempt may be sent; return ``True`` if it is a probe.
 
-        ``patient``: wait for an open breaker. Otherwise it is an error unless a probe is due.
-        ``is_suspect``: the id has failed as a probe before. ``divisible``: it is a page of ids,
-        which makes a poor probe.
+        ``patient``: wait for an open breaker; otherwise that is an error, unless a probe is due.
+        ``is_suspect``: the id has failed as a probe before. ``divisible``: the query is a page of
+        ids, which makes a poor probe.
 
         Raises:
-            SuspectError: the id is to blame, see ``blames_suspects``.
+            SuspectError: the id is bad, see ``blames_suspects``.
             ServiceUnavailableError: the breaker gave up, or is open and ``patient`` is false.
         """
         self.breaker.resume_waiting(asyncio.get_running_loop().time())
@@ -127,12 +130,12 @@ class Admission:
             self.abandon_probe()
 
     def abandon_probe(self) -> None:
-        """Note that a probe was cancelled: it says nothing about the service."""
+        """Note that a probe was cancelled, which says nothing about the service."""
         self.breaker.probing = False
         self._pump()
 
     def on_success(self, sent_at: float, *, probe: bool) -> None:
-        """Note an answer that shows the service was alive at ``sent_at``, be it a 404."""
+        """Note an answer, even a 404, which shows that the service was alive at ``sent_at``."""
         self.last_success_sent_at = max(sent_at, self.last_success_sent_at)
         if self.breaker.is_calm and not self._queue:
             return
@@ -145,7 +148,7 @@ class Admission:
             self._pump()
 
     def on_failure(self, what: str, now: float, *, probe: bool) -> None:
-        """Note a transient failure; ``what`` happened is for the error that may come of it."""
+        """Note a transient failure. ``what`` happened is quoted if the breaker gives up."""
         self._last_failure = what
         if probe:
             self.breaker.end_probe(now)
@@ -157,18 +160,18 @@ class Admission:
             self._pump()
 
     def on_no_verdict(self, now: float, *, probe: bool) -> None:
-        """Note an answer that speaks neither for nor against the service."""
+        """Note an answer that does not show whether the service is alive."""
         if probe:
             self.breaker.end_probe(now)
         if self._queue:
             self._pump()
 
     def blames_suspects(self, enough: int) -> bool:
-        """Whether the ids that fail are to blame, and not the service; then tell those waiting.
+        """Whether the failing ids are bad and the service is fine; if so, tell those that wait.
 
-        Bad ids at the end of the input look like an outage, as no others are left to take a
-        probe. If all that wait have failed as probes, ``enough`` probes in a row have failed
-        (five: half a minute) and the service has answered before, it is them.
+        Bad ids at the end of the input look like an outage, because no other id is left to
+        probe with. The ids are bad if the service has answered before, all that wait have failed
+        as probes, and ``enough`` probes in a row have failed (five take half a minute).
         """
         if (
             self.last_success_sent_at == float("-inf")
@@ -181,11 +184,11 @@ class Admission:
         return True
 
     def declare_outage(self, now: float) -> None:
-        """Open the breaker at once: nothing at all has succeeded for as long as an id tried."""
+        """Open the breaker at once: nothing has succeeded since an id's first attempt."""
         self.breaker.open(now)
 
     def _pump(self) -> None:
-        """Release whoever may go, and set the timer for the others."""
+        """Release the attempts that may go, and set the timer for the others."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -205,22 +208,22 @@ class Admission:
         self._set_timer(now)
 
     def _forget_cancelled(self) -> None:
-        # Their tasks have not run since: they may neither take a turn nor hold one up.
+        # Their tasks have not run yet, but they must neither take a turn nor block one.
         if any(waiter.turn.done() for waiter in self._queue):
             self._queue = deque(waiter for waiter in self._queue if not waiter.turn.done())
 
     def _release_affordable(self) -> None:
         for waiter in list(self._queue):
-            if waiter.kind is Kind.FIRST:
+            if waiter.kind is AttemptKind.FIRST:
                 self.budget.deposit()
-            elif waiter.kind is Kind.RETRY and not self.budget.withdraw():
+            elif waiter.kind is AttemptKind.RETRY and not self.budget.withdraw():
                 continue
             self._release(waiter, probe=False)
 
     def _release_probe(self, now: float) -> None:
         if self._queue and self.breaker.probe_due(now):
             self.breaker.start_probe()
-            # A single id is the cheaper probe, and pages may be all that fails.
+            # A single id is the cheaper probe, and perhaps only pages fail.
             singles = (waiter for waiter in self._queue if not waiter.divisible)
             self._release(next(singles, self._queue[0]), probe=True)
 
@@ -242,6 +245,6 @@ class Admission:
 
     def _unavailable(self) -> ServiceUnavailableError:
         return ServiceUnavailableError(
-            "The API has been failing without a break, so nothing more is sent; "
-            f"try again later. Last: {self._last_failure}."
+            "The API keeps failing, so no more requests are sent; "
+            f"try again later. Last failure: {self._last_failure}."
         )

@@ -15,9 +15,8 @@ from cyclopts import (
     validators,
 )
 
-from instantly_async._api.answers import wire_id
-from instantly_async.settings import API_KEY_VARIABLE
-from instantly_async.streams import Strategy
+from instantly_async._api import wire_id
+from instantly_async.settings import API_KEY_VARIABLE, Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits

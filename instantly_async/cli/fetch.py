@@ -15,7 +15,8 @@ from instantly_async.client import InstantlyClient
 from instantly_async.errors import InstantlyError, TransientError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound, Outcome
-from instantly_async.streams import LeadStream, Strategy
+from instantly_async.settings import Strategy
+from instantly_async.streams import LeadStream
 
 from . import exits
 from .exits import CommandError, OutputClosedError

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from enum import Enum
 
-from instantly_async._api.answers import wire_id
+from instantly_async._api import wire_id
 from instantly_async.settings import API_KEY_VARIABLE
 
 

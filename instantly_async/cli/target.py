@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from instantly_async._api.answers import MAX_IDS_PER_PAGE
+from instantly_async._api import MAX_IDS_PER_PAGE
 from instantly_async.settings import API_KEY_VARIABLE, RateLimit
 
 from . import exits

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from instantly_async._api.decoding import LeadDecoder, LeadItem
+from instantly_async._api import LeadDecoder, LeadItem
 from instantly_async.cli.exits import SIGNAL_BASE, CommandError, InputError, OutputError
 from instantly_async.cli.input.reader import MAX_LINE_BYTES
 from instantly_async.cli.input.sources import STDIO, open_file

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, BinaryIO, Protocol
 
-from instantly_async._api.decoding import LeadItem
+from instantly_async._api import LeadItem
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.output.lines import line_of
 from instantly_async.cli.records.selection import Selection

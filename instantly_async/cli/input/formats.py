@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, Self
 
 import msgspec
 
-from instantly_async._api.answers import wire_id
+from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 
 InputFormat = Literal["text", "csv", "tsv", "jsonl"]

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from instantly_async._api.answers import wire_id
+from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.system.polling import until_readable

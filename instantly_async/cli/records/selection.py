@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from instantly_async._api.salvage import split_members
+from instantly_async._api import split_members
 from instantly_async.cli.output.lines import line_of
 
 _NULL = b"null"

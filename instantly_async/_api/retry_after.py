@@ -1,0 +1,40 @@
+"""``Retry-After``: how long an answer asks us to wait (RFC 9110, 10.2.3)."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+
+def parse_retry_after(headers: Mapping[str, str], *, now: float, cap_s: float) -> float | None:
+    """Give the seconds that ``Retry-After`` asks for; ``None``: absent or senseless.
+
+    Seconds or an HTTP-date (RFC 9110, 10.2.3). A date counts from the answer's own ``Date``;
+    without one from ``now``, and then for at most ``cap_s``, because this machine's wall
+    clock may be wrong. Whether the API sends the header with a lead's 429 is unknown.
+    """
+    text = headers.get("Retry-After")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _seconds_until(text, headers.get("Date"), now=now, cap_s=cap_s)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_until(text: str, date: str | None, *, now: float, cap_s: float) -> float:
+    until = _unix_time(text)
+    answered = math.nan if date is None else _unix_time(date)
+    if math.isnan(answered) and until - now > cap_s:
+        return cap_s
+    return until - (now if math.isnan(answered) else answered)
+
+
+def _unix_time(text: str) -> float:
+    try:
+        moment = parsedate_to_datetime(text)
+        # An HTTP-date is always in GMT; the old asctime form does not say so.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return math.nan

@@ -1,0 +1,89 @@
+"""``Chunk``: the ids that are fetched by one list request, until each has its outcome."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, Self, TypeVar
+
+from instantly_async._api import LeadItem, wire_id
+from instantly_async.errors import LeadError, own_copy
+from instantly_async.outcomes import LeadId, Outcome
+
+from .pipeline import Deliver
+from .settle import OutcomeMaker
+
+L = TypeVar("L")
+
+
+class Chunk(Generic[L]):
+    """The ids of a chunk, as a context manager.
+
+    ``open`` maps each id without an outcome, as it goes over the wire, to its offset in the
+    chunk. An id that occurs twice is requested once.
+    """
+
+    def __init__(
+        self,
+        first: int,
+        lead_ids: Sequence[LeadId],
+        outcomes: OutcomeMaker[L],
+        deliver: Deliver[Outcome[L]],
+    ) -> None:
+        self._first = first
+        self._lead_ids = lead_ids
+        self._outcomes = outcomes
+        self._deliver = deliver
+        self._started_at = _now()
+        self._duplicates: dict[str, list[int]] = {}
+        self._wasted: dict[str, int] = {}
+        self._in_flight = 0
+        self.open: dict[str, int] = {}
+        outcomes.recorder.requested += len(lead_ids)
+        self._sort()
+        self._count_in_flight()
+
+    def _sort(self) -> None:
+        """Reject ids that are not UUIDs, and set duplicates aside."""
+        for offset, wire in enumerate(map(wire_id, self._lead_ids)):
+            if wire is None:
+                index = self._first + offset
+                self._deliver(index, self._outcomes.reject(index, self._lead_ids[offset]))
+            elif self.open.setdefault(wire, offset) != offset:
+                self._duplicates.setdefault(wire, []).append(offset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._outcomes.recorder.in_flight -= self._in_flight
+
+    def charge(self, wires: Iterable[str], attempts: int) -> None:
+        """Count requests that did not settle these ids."""
+        for wire in wires:
+            self._wasted[wire] = self._wasted.get(wire, 0) + attempts
+
+    def settle(self, results: Mapping[str, LeadItem[L] | LeadError], attempts: int) -> None:
+        """Deliver outcomes: ``results`` by id, and the requests that they took."""
+        elapsed_s = _now() - self._started_at
+        for wire, result in results.items():
+            spent = attempts + self._wasted.get(wire, 0)
+            self._finish(self.open.pop(wire), result, spent, elapsed_s)
+            for duplicate in self._duplicates.pop(wire, ()):
+                own = own_copy(result) if isinstance(result, LeadError) else result
+                self._finish(duplicate, own, spent, elapsed_s)
+        self._count_in_flight()
+
+    def _finish(
+        self, offset: int, result: LeadItem[L] | LeadError, attempts: int, elapsed_s: float
+    ) -> None:
+        index, lead_id = self._first + offset, self._lead_ids[offset]
+        outcome = self._outcomes.make(index, lead_id, result, attempts, elapsed_s)
+        self._deliver(index, outcome)
+
+    def _count_in_flight(self) -> None:
+        before = self._in_flight
+        self._in_flight = len(self.open) + sum(map(len, self._duplicates.values()))
+        self._outcomes.recorder.in_flight += self._in_flight - before
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,80 @@
+"""The two strategies of a stream: its options, and the pipeline that they stand for."""
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+from instantly_async._api import MAX_IDS_PER_PAGE, Endpoints
+from instantly_async.errors import ConfigurationError
+from instantly_async.outcomes import LeadId, Outcome
+from instantly_async.settings import DEFAULT_LIST_CONCURRENCY, Strategy, check_concurrency
+from instantly_async.stats import Recorder
+
+from .by_get import GetLookup
+from .by_list import ListLookup
+from .intake import ChunkIntake, Intake
+from .pipeline import Pipeline
+from .workspace import Workspace
+
+L = TypeVar("L")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOptions:
+    """The options of ``InstantlyClient.stream_leads``.
+
+    Raises:
+        ConfigurationError: an option is out of range.
+    """
+
+    strategy: Strategy
+    ordered: bool
+    concurrency: int | None
+    keep_raw: bool
+    confirm_missing: bool
+
+    def __post_init__(self) -> None:
+        if self.strategy not in get_args(Strategy):
+            raise ConfigurationError(
+                f'strategy must be "get" or "list"; {self.strategy!r} is neither.'
+            )
+        if self.concurrency is not None:
+            check_concurrency(self.concurrency)
+
+
+def make_pipeline(
+    lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
+    options: StreamOptions,
+    endpoints: Endpoints[L],
+    workspace: Workspace,
+    recorder: Recorder,
+    *,
+    most: int,
+    on_end: Callable[[], None],
+) -> Pipeline[Any, Outcome[L]]:
+    """Make the pipeline of a stream. ``most`` is the client's concurrency."""
+    allowed = min(options.concurrency or most, most)
+    if options.strategy == "get":
+        single = GetLookup(endpoints, workspace, recorder, keep_raw=options.keep_raw)
+        return Pipeline(
+            Intake(lead_ids),
+            single.run,
+            concurrency=allowed,
+            ordered=options.ordered,
+            on_end=on_end,
+        )
+    listing = ListLookup(
+        endpoints,
+        workspace,
+        recorder,
+        concurrency=allowed,
+        keep_raw=options.keep_raw,
+        confirm_missing=options.confirm_missing,
+    )
+    return Pipeline(
+        ChunkIntake(lead_ids, MAX_IDS_PER_PAGE),
+        listing.run,
+        concurrency=min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most),
+        ordered=options.ordered,
+        on_end=on_end,
+    )

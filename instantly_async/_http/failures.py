@@ -1,0 +1,49 @@
+"""What aiohttp's errors mean: one function that maps them to ours."""
+
+import os
+import ssl
+
+import aiohttp
+
+from instantly_async import errors
+
+
+def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
+    """Return our error for one of aiohttp's.
+
+    The messages are ours: aiohttp's can quote headers, and with them the key.
+
+    Raises:
+        Exception: ``error`` itself if it is unknown: that is a defect, which must stay visible.
+    """
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407):
+            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
+        case aiohttp.ClientHttpProxyError(status=status):
+            return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return errors.TLSError(
+                "The server's TLS certificate or handshake is not acceptable; "
+                "check base_url and, for a private authority, ssl_context."
+            )
+        case aiohttp.ClientConnectorDNSError():
+            return errors.ConnectionFailedError("the server's name does not resolve")
+        case TimeoutError():
+            return errors.RequestTimeoutError("no connection in time")
+        case aiohttp.ClientConnectorError(os_error=os_error):
+            return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
+        case aiohttp.ClientPayloadError():
+            return errors.ConnectionFailedError("the answer broke off")
+        case aiohttp.ServerDisconnectedError():
+            return errors.ConnectionFailedError("the server hung up")
+        case aiohttp.ClientConnectionError() | OSError():
+            return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
+        case aiohttp.ClientError():
+            return errors.ProtocolError("the answer is no valid HTTP")
+        case _:
+            raise error
+
+
+def _os_reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return f" ({os.strerror(number)})" if number else ""
