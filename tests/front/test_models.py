@@ -5,18 +5,16 @@ import json
 import pickle
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import SAMPLES
 
 from instantly_async import models
 from instantly_async.models import Lead, LeadStatus, UploadMethod
-
-SAMPLES = Path(__file__).parent / "samples"
 
 FIELDS = [
     "id",

@@ -2,14 +2,14 @@
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
+from places import DOCS
 
 from instantly_async.cli import main
 from instantly_async.cli.app import app
 
-PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
+PAGE = DOCS / "cli.md"
 COMMANDS = ["", *(f"{name} " for name in app if not name.startswith("-"))]
 
 

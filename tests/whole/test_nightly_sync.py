@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from commands import IDS, ids_in
+from places import DOCS
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -29,7 +30,7 @@ from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
-PAGE = Path(__file__).parent.parent / "docs" / "nightly-sync.md"
+PAGE = DOCS / "nightly-sync.md"
 BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 COMMANDS = Path(sys.executable).parent  # where ``instantly-async`` is
 NEW_ID = "019a3f62-5400-7abc-8def-0123456789ab"

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import DOCS
 
 import instantly_async
 from instantly_async.cli import exits
 
-PAGE = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
+PAGE = (DOCS / "troubleshooting.md").read_text()
 HEADINGS = re.findall(r"^#{2,3} (.+)$", PAGE, re.MULTILINE)
 ERRORS = [name for name in instantly_async.__all__ if name.endswith("Error")]
 CODES = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import HELPERS
 
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, lead_ids, lead_json
 
@@ -24,7 +25,7 @@ def test_row_31_kill_9_at_any_time_and_torn_lines(
     fake_instantly.unknown = UNKNOWN
     for strategy, ids in INPUTS.items():
         (tmp_path / strategy).write_text("\n".join([*ids, "no id", "no id", ""]))
-    command = [sys.executable, str(Path(__file__).with_name("killer.py")), str(tmp_path)]
+    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path)]
     result = subprocess.run([*command, str(KILLS)], check=True, capture_output=True, text=True)
     happened = json.loads(result.stdout.splitlines()[-1])
     assert happened["kills"] >= 200

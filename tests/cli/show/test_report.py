@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from commands import IDS, MODULE, Command, wait_until
+from places import DOCS
 from terminals import OnTerminal
 
 from instantly_async.cli.fetch import Run, run_job
@@ -116,7 +117,7 @@ def test_the_statistics_are_one_object_of_documented_keys(
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.glob("*.part")] == []
     keys = set(json.loads(path.read_bytes()))
-    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text()
+    page = (DOCS / "cli.md").read_text()
     table = page.partition("### The summary as JSON")[2].partition("\n## ")[0]
     documented = {
         key

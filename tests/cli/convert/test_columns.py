@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DOCS
 
 from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
@@ -27,7 +28,7 @@ from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
 IDS = list(lead_ids(7))
-DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
+FORMATS = DOCS / "formats.md"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NAMES = Lead.__struct_fields__
 
@@ -396,7 +397,9 @@ IN_CSV = {
 
 def test_the_page_shows_the_columns() -> None:
     """docs/formats.md: name, Arrow type and look in CSV of all columns, in their order."""
-    shown = re.findall(r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", DOCS.read_text())
+    shown = re.findall(
+        r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", FORMATS.read_text()
+    )
     columns = columns_of()
     assert shown == [
         (

@@ -4,16 +4,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+from places import ROOT
 
-PROJECT: dict[str, Any] = tomllib.loads(
-    (Path(__file__).parent.parent / "pyproject.toml").read_text()
-)
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CORE = {req.name: req for req in map(Requirement, PROJECT["project"]["dependencies"])}
 SAFE = {"aiohttp": "3.14.4"}
 """The first versions without known vulnerabilities: CVE-2026-69244 and a flood of cookies."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from sybil import Document, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -18,7 +19,6 @@ import instantly_async
 from instantly_async import InstantlyClient
 from instantly_async.testing import FakeInstantly, lead_ids
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {"nightly-sync.md"}
 """Needs more around it: test_nightly_sync.py."""

@@ -3,19 +3,18 @@
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from places import SAMPLES
 
 from instantly_async._api import LeadDecoder
 from instantly_async.errors import ConfigurationError, DecodeError
 from instantly_async.models import Lead, LeadStatus, StatusSummary, UploadMethod
 
-SAMPLES = Path(__file__).parent / "samples"
 LEAD_ID = "019e18e2-6487-73d2-a3b2-643e2207f444"
 FULL = (SAMPLES / "get-lead" / "body.json").read_bytes()
 FIELDS: dict[str, Any] = json.loads(FULL)

@@ -5,7 +5,7 @@ Swept is all that a program can print, log or send by accident: what the client 
 it; the frames of tracebacks, aiohttp's included; pickles; every log record at DEBUG, with every
 callback of the loop logged as a slow one; warnings; and what the command prints and writes.
 Not swept is what has to hold a secret: the private parts below the client, where the key sits
-in a type that prints masked (test_protocol.py); and the caller's own frames and variables.
+in a type that prints masked (test_credentials.py); and the caller's own frames and variables.
 
 A lead is the caller's: a ``Found``, and so a batch, shows it. ``DecodeError.raw`` and
 ``RunError.partial`` hold it on purpose. Errors, logs and what runs say of themselves do not.

@@ -1,0 +1,181 @@
+"""Key, proxy and workspace (rows 17 and 18 of the fault matrix)."""
+
+import base64
+import copy
+import logging
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instantly_async import errors
+from instantly_async._http import ApiKey, read_api_key, read_proxy, workspace_headers
+from instantly_async._http.credentials import Authorization, Proxy, is_header_token, key_problem
+
+SECRET = "c2VjcmV0LWtleQ=="
+KEY = ApiKey(SECRET, "INSTANTLY_API_KEY")
+
+
+@pytest.mark.parametrize("key", ["k", SECRET, f" {SECRET}\n", "!~", "a" * 5000])
+def test_a_key_of_visible_ascii_is_one(key: str) -> None:
+    assert key_problem(key) is None
+
+
+@pytest.mark.parametrize("key", [None, "", " ", "\t\r\n"])
+def test_no_key_says_how_to_pass_one(key: str | None) -> None:
+    problem = key_problem(key)
+    assert problem is not None
+    assert "INSTANTLY_API_KEY" in problem
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["\r", "\n", "\r\nX-Evil: 1", "\0", "\x7f", " ", "\t", "é", "\u200b", "\ud83d", "\uff11"],
+)
+def test_a_key_with_other_characters_is_refused_unquoted(inside: str) -> None:
+    """CR, LF, NUL, DEL, blanks, non-ASCII (rows 17, 18)."""
+    problem = key_problem(f"sec{inside}ret")
+    assert problem is not None
+    assert "sec" not in problem
+    assert "ret" not in problem
+
+
+@given(st.text(min_size=1))
+def test_a_key_that_passes_can_stand_in_a_header(text: str) -> None:
+    if key_problem(text) is None:
+        assert is_header_token(text.strip())
+    if is_header_token(text):
+        assert all("\x21" <= character <= "\x7e" for character in text)
+        assert key_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        repr(KEY),
+        str(KEY),
+        f"{KEY}",
+        f"{KEY!r:>20}",
+        f"{KEY!a}",
+        "%s %r" % (KEY, KEY),  # noqa: UP031 - another way to print it
+        repr([KEY]),
+        repr({"key": KEY}),
+        repr(KEY.header()),
+        f"{KEY.header()!r}",
+        repr({"Authorization": KEY.header()}),
+        repr(KEY.header()[:12]),
+        repr(KEY.header()[7]),
+        logging.makeLogRecord({"msg": "%s", "args": (KEY,)}).getMessage(),
+    ],
+)
+def test_the_key_prints_masked(shown: str) -> None:
+    assert SECRET not in shown
+    assert "***" in shown
+
+
+def test_the_key_hides_from_introspection() -> None:
+    assert not hasattr(KEY, "__dict__")
+    assert SECRET not in repr([getattr(KEY, name) for name in ApiKey.__slots__])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_key_does_not_pickle(protocol: int) -> None:
+    with pytest.raises(TypeError, match="does not pickle") as caught:
+        pickle.dumps(KEY, protocol)
+    assert SECRET not in str(caught.value)
+
+
+def test_the_key_does_not_copy() -> None:
+    """A copy would go the way of pickle."""
+    for copier in (copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="does not pickle"):
+            copier(KEY)
+
+
+def test_the_header_is_the_real_key() -> None:
+    """What prints masked must be sent whole."""
+    header = KEY.header()
+    assert isinstance(header, Authorization)
+    assert header == f"Bearer {SECRET}"
+    assert header.encode() == f"Bearer {SECRET}".encode()
+    assert repr(header) == "'***'"
+    assert KEY.origin == "INSTANTLY_API_KEY"
+
+
+def test_the_argument_goes_before_the_environment() -> None:
+    """Stripped once; the origin is what errors name."""
+    environ = {"INSTANTLY_API_KEY": f" {SECRET}\n"}
+    for key, text, origin in (
+        (read_api_key(None, environ), SECRET, "INSTANTLY_API_KEY"),
+        (read_api_key(" other ", environ), "other", "the api_key argument"),
+    ):
+        assert isinstance(key, ApiKey)
+        assert (key.header(), key.origin) == (f"Bearer {text}", origin)
+
+
+@pytest.mark.parametrize(
+    ("argument", "environ"),
+    [
+        (None, {}),
+        (None, {"INSTANTLY_API_KEY": ""}),
+        (None, {"INSTANTLY_API_KEY": "sec\nret"}),
+        ("", {"INSTANTLY_API_KEY": SECRET}),
+        ("sec ret", {"INSTANTLY_API_KEY": SECRET}),
+    ],
+)
+def test_a_key_that_cannot_work_is_an_error_without_frames(
+    argument: str | None, environ: dict[str, str]
+) -> None:
+    """An empty argument does not fall back: the caller meant to pass a key."""
+    error = read_api_key(argument, environ)
+    assert isinstance(error, errors.ConfigurationError)
+    assert error.__traceback__ is None
+    assert "sec" not in str(error)
+
+
+# --- proxy, workspace ---
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128", "https://u:p@proxy.example"])
+def test_a_proxy_is_an_http_url_or_none(proxy: str | None) -> None:
+    assert not isinstance(read_proxy(proxy), errors.ConfigurationError)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "url", "pair"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128", None),
+        ("http://u:hunter2@proxy.example", "http://proxy.example", b"u:hunter2"),
+        ("https://u%40x:p%3A%2F@[::1]:3128/", "https://[::1]:3128/", b"u@x:p:/"),
+        ("http://u@proxy.example", "http://proxy.example", b"u:"),
+        ("http://u:é@proxy.example", "http://proxy.example", "u:é".encode()),
+    ],
+)
+def test_a_proxy_is_split_from_its_password(proxy: str, url: str, pair: bytes | None) -> None:
+    """URLs are printed; what goes into the header prints masked."""
+    read = read_proxy(proxy)
+    assert isinstance(read, Proxy)
+    assert read.url == url
+    sent = read.headers.get("Proxy-Authorization")
+    assert (sent and base64.b64decode(sent.removeprefix("Basic "))) == pair
+    assert "hunter2" not in repr(read)
+
+
+@pytest.mark.parametrize("proxy", ["", "u:hunter2@proxy.example", "socks5://u:hunter2@proxy"])
+def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
+    error = read_proxy(proxy)
+    assert isinstance(error, errors.ConfigurationError)
+    assert str(error) == "proxy must be a URL like http://proxy.example:8080."
+    assert error.__traceback__ is None
+
+
+def test_a_sub_workspace_is_named_in_a_header() -> None:
+    assert workspace_headers(None) == {}
+    assert workspace_headers("019e-abc") == {"x-as-workspace": "019e-abc"}
+
+
+@pytest.mark.parametrize("workspace", ["", " ", "a b", "a\r\nX-Evil: 1", "a\0", "\u00e9"])
+def test_a_workspace_that_cannot_stand_in_a_header_is_refused(workspace: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match="workspace must be an id"):
+        workspace_headers(workspace)

@@ -1,0 +1,172 @@
+"""When to try again, purely: limits and jitter."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instantly_async import errors
+from instantly_async._pace import Tries
+from instantly_async.errors import DecodeError, InstantlyError, ProtocolError
+from instantly_async.settings import RetryPolicy
+
+LONG = 1e9
+
+
+def high() -> float:
+    return 1.0
+
+
+def low() -> float:
+    return 0.0
+
+
+def waits(
+    error: InstantlyError,
+    policy: RetryPolicy = RetryPolicy(),
+    rng: Callable[[], float] = high,
+    max_elapsed_s: float = LONG,
+) -> list[float]:
+    """Give every wait until it gives up."""
+    tries = Tries(policy, rng)
+    result: list[float] = []
+    while (wait := tries.wait_s(error, max_elapsed_s)) is not None:
+        result.append(wait)
+        assert len(result) < 20_000
+    return result
+
+
+TRANSIENT = [
+    errors.ConnectionFailedError("x"),
+    errors.RequestTimeoutError("x"),
+    errors.ServerError("x"),
+    errors.ProtocolError("broken HTTP"),
+]
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
+def test_a_transient_failure_is_tried_five_times(error: InstantlyError) -> None:
+    """Full jitter below a ceiling that doubles: U(0, min(20, 0.25·2^i))."""
+    assert waits(error) == [0.25, 0.5, 1.0, 2.0]
+    assert waits(error, rng=low) == [0, 0, 0, 0]
+
+
+def test_the_backoff_is_capped() -> None:
+    policy = RetryPolicy(attempts=10)
+    assert waits(TRANSIENT[0], policy)[-3:] == [16.0, 20.0, 20.0]
+
+
+def test_a_429_is_repeated_ten_times() -> None:
+    """Half of it fixed, half jitter: d/2 + U(0, d/2), d = min(20, 2^i)."""
+    error = errors.RateLimitedError("x")
+    assert waits(error) == [1, 2, 4, 8, 16, 20, 20, 20, 20, 20]
+    assert waits(error, rng=low) == [0.5, 1, 2, 4, 8, 10, 10, 10, 10, 10]
+
+
+@given(
+    attempts=st.integers(1, 3000),
+    base=st.floats(1e-3, 1e3),
+    cap=st.floats(1e-3, 1e3),
+    jitter=st.floats(0, 1),
+    throttled=st.booleans(),
+)
+def test_no_wait_leaves_its_bounds(
+    attempts: int, base: float, cap: float, jitter: float, *, throttled: bool
+) -> None:
+    """Nor overflows, however many attempts are allowed."""
+    policy = RetryPolicy(
+        attempts=attempts, throttled_attempts=attempts, backoff_base_s=base, backoff_cap_s=cap
+    )
+    error = errors.RateLimitedError("x") if throttled else errors.ServerError("x")
+    result = waits(error, policy, lambda: jitter)
+    assert len(result) == (attempts if throttled else attempts - 1)
+    for i, wait in enumerate(result):
+        first = 1.0 if throttled else base
+        ceiling = min(cap, first * 2.0 ** min(i, 60))
+        assert wait <= ceiling
+        assert wait >= (ceiling / 2 if throttled else 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "repeats"),
+    [
+        (DecodeError("x", reason="truncated"), 2),
+        (DecodeError("x", reason="malformed"), 1),
+        (DecodeError("x", reason="other lead"), 1),
+        (DecodeError("x", reason="oversized"), 0),
+        (ProtocolError("x", status=302), 1),
+        (ProtocolError("x", status=404), 1),
+        (errors.NotFoundError("x"), 0),
+        (errors.RequestRejectedError("x"), 0),
+        (errors.InvalidLeadIdError("x"), 0),
+        (errors.AuthenticationError("x"), 0),
+    ],
+    ids=lambda value: f"{type(value).__name__} {getattr(value, 'reason', '')}",
+)
+def test_what_will_not_get_better_is_hardly_repeated(error: InstantlyError, repeats: int) -> None:
+    assert len(waits(error)) == repeats
+
+
+@pytest.mark.parametrize(
+    "error", [*TRANSIENT, DecodeError("x"), ProtocolError("x", status=302)], ids=repr
+)
+def test_one_attempt_means_one(error: InstantlyError) -> None:
+    """``RetryPolicy(attempts=1)`` repeats nothing."""
+    assert waits(error, RetryPolicy(attempts=1)) == []
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*TRANSIENT, DecodeError("x", reason="truncated"), ProtocolError("x", status=302)]
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 8),
+)
+def test_mixed_failures_share_the_attempts(failures: list[InstantlyError], attempts: int) -> None:
+    tries = Tries(RetryPolicy(attempts=attempts), low)
+    repeated = 0
+    for error in failures:
+        if tries.wait_s(error, LONG) is None:
+            break
+        repeated += 1
+    assert repeated <= attempts - 1
+    assert tries.failures == min(len(failures), repeated + 1)
+
+
+def test_throttles_do_not_use_up_attempts_or_time() -> None:
+    tries = Tries(RetryPolicy(), high)
+    for _ in range(10):
+        assert tries.wait_s(errors.RateLimitedError("x"), LONG) is not None
+    assert (tries.failures, tries.throttles, tries.spent_s) == (0, 10, 0.0)
+    assert tries.wait_s(errors.ServerError("x"), LONG) == 0.25
+
+
+def test_repeats_of_a_body_are_counted_over_both_kinds() -> None:
+    tries = Tries(RetryPolicy(attempts=9), low)
+    assert tries.wait_s(DecodeError("x"), LONG) is not None
+    assert tries.wait_s(ProtocolError("x", status=204), LONG) is None
+
+
+def test_an_id_has_only_so_much_time() -> None:
+    """Attempts and backoff together; a wait that would pass the cap is not begun."""
+    error = errors.ServerError("x")
+    assert waits(error, max_elapsed_s=0.76) == [0.25, 0.5]
+    assert waits(error, max_elapsed_s=0.75) == [0.25]
+    tries = Tries(RetryPolicy(), low)
+    tries.spent_s += 100.0
+    assert tries.remaining_s(120.0) == 20.0
+    assert tries.wait_s(error, 120.0) == 0.0
+    tries.spent_s += 20.0
+    assert tries.wait_s(error, 120.0) is None
+
+
+def test_an_outage_is_forgiven() -> None:
+    tries = Tries(RetryPolicy(), high)
+    while tries.wait_s(errors.ServerError("x"), LONG) is not None:
+        pass
+    tries.forgive()
+    assert (tries.failures, tries.spent_s) == (0, 0.0)
+    assert tries.wait_s(errors.ServerError("x"), LONG) == 0.25
