@@ -1,4 +1,4 @@
-"""What a run has done so far: counters that cost next to nothing, and frozen snapshots."""
+"""Counters that cost next to nothing, and their frozen snapshot ``Stats``."""
 
 import math
 from collections import Counter
@@ -12,31 +12,38 @@ _BUCKETS = 28 * _BUCKETS_PER_OCTAVE  # from 1 µs to 268 s
 _RATE_WINDOW_S = 5
 
 
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
+class Counts(msgspec.Struct, kw_only=True):
+    """What is counted; see ``Stats``."""
+
+    requested: int = 0
+    found: int = 0
+    not_found: int = 0
+    failed: Mapping[str, int] = msgspec.field(default_factory=Counter)
+    in_flight: int = 0
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    bytes_received: int = 0
+    fallbacks: int = 0
+    list_distrusted: bool = False
+
+
+class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
     """A snapshot of one stream, or of a client since it was made.
 
-    ``requests`` counts wire attempts (aiohttp's own re-sends included), ``retries`` those
-    that repeat an id or a page, ``throttled`` the 429s. ``failed`` maps an error's class name to
-    its count. ``rate`` is requests per second over the last 5 s; ``allowed_rate`` what the
-    limiter allows now (``None``: no limit). Latencies are seconds from a request's sending
-    to its last byte, within 9 %; ``None`` before the first answer. ``paused_s`` is how long
-    nothing will be sent because the server asked for a pause. ``breaker_open`` says whether
-    the circuit breaker holds everything back; then ``next_probe_s`` is how long until the next
-    attempt to get through (0.0: one is on its way), and ``gives_up_s`` how long until the run
-    ends if none does, in seconds; both ``None`` when it is closed or nobody waits. By list,
-    ``fallbacks`` counts the ids that had to be asked for one by one, and ``list_distrusted``
-    says that the strategy was given up because a page held a lead that was not asked for.
+    ``requests`` counts wire attempts (re-sends by aiohttp included), ``retries`` those that
+    repeat an id or a page, ``throttled`` the 429s. ``failed`` maps an error's class name to its
+    count. ``rate`` is requests per second over the last 5 s; ``allowed_rate`` is what the limiter
+    allows now (``None``: no limit). Latencies are seconds from sending a request to its last byte,
+    within 9 %; ``None`` before the first answer. ``paused_s``: seconds until sending resumes
+    after a pause that the server asked for. ``breaker_open``: the circuit breaker stops all
+    requests; then ``next_probe_s`` is the time until the next probe (0.0: one is in flight) and
+    ``gives_up_s`` the time until the run ends if no probe succeeds, in seconds. Both are ``None``
+    when the breaker is closed or nobody waits. With strategy ``"list"``, ``fallbacks`` counts the
+    ids that had to be fetched one by one, and ``list_distrusted`` says that the strategy was given
+    up because a page held a lead that was not requested.
     """
 
-    requested: int
-    found: int
-    not_found: int
-    failed: Mapping[str, int]
-    in_flight: int
-    requests: int
-    retries: int
-    throttled: int
-    bytes_received: int
     rate: float
     allowed_rate: float | None
     latency_p50_s: float | None
@@ -47,8 +54,6 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     breaker_open: bool = False
     next_probe_s: float | None = None
     gives_up_s: float | None = None
-    fallbacks: int = 0
-    list_distrusted: bool = False
 
     @property
     def done(self) -> int:
@@ -117,62 +122,25 @@ class RateMeter:
         return events / window_s if window_s > 0 else 0.0
 
 
-class Recorder:
+class Recorder(Counts, kw_only=True):
     """The counters behind ``Stats``: plain attributes that the hot path increments.
 
     ``started_at`` and ``stopped_at`` are the loop's time, ``None`` until it happens.
     """
 
-    __slots__ = (
-        "bytes_received",
-        "failed",
-        "fallbacks",
-        "found",
-        "in_flight",
-        "latency",
-        "list_distrusted",
-        "meter",
-        "not_found",
-        "requested",
-        "requests",
-        "retries",
-        "started_at",
-        "stopped_at",
-        "throttled",
-    )
-
-    def __init__(self) -> None:
-        self.started_at: float | None = None
-        self.stopped_at: float | None = None
-        self.requested = 0
-        self.found = 0
-        self.in_flight = 0
-        self.not_found = 0
-        self.failed: Counter[str] = Counter()
-        self.requests = 0
-        self.retries = 0
-        self.fallbacks = 0
-        self.list_distrusted = False
-        self.throttled = 0
-        self.bytes_received = 0
-        self.latency = Histogram()
-        self.meter = RateMeter()
+    failed: Counter[str] = msgspec.field(default_factory=Counter)
+    latency: Histogram = msgspec.field(default_factory=Histogram)
+    meter: RateMeter = msgspec.field(default_factory=RateMeter)
+    started_at: float | None = None
+    stopped_at: float | None = None
 
     def add(self, other: "Recorder") -> None:
-        """Take over what ``other`` has counted."""
-        self.requested += other.requested
-        self.found += other.found
-        self.not_found += other.not_found
-        self.failed += other.failed
-        self.requests += other.requests
-        self.retries += other.retries
-        self.throttled += other.throttled
-        self.bytes_received += other.bytes_received
+        """Add all that ``other`` has counted."""
+        for name in Counts.__struct_fields__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, mine or theirs if isinstance(mine, bool) else mine + theirs)
         self.latency.add(other.latency)
         self.meter.add(other.meter)
-        self.in_flight += other.in_flight
-        self.fallbacks += other.fallbacks
-        self.list_distrusted |= other.list_distrusted
 
     def snapshot(
         self,
@@ -184,19 +152,12 @@ class Recorder:
         next_probe_s: float | None = None,
         gives_up_s: float | None = None,
     ) -> Stats:
-        """Freeze the counters as of ``now``, or as of ``stopped_at`` when the run is over."""
+        """Return the counters as of ``now``, or as of ``stopped_at`` when the run is over."""
         until = now if self.stopped_at is None else self.stopped_at
         elapsed_s = 0.0 if self.started_at is None else max(0.0, until - self.started_at)
+        counts = {name: getattr(self, name) for name in Counts.__struct_fields__}
         return Stats(
-            requested=self.requested,
-            found=self.found,
-            not_found=self.not_found,
-            failed=dict(self.failed),
-            in_flight=self.in_flight,
-            requests=self.requests,
-            retries=self.retries,
-            throttled=self.throttled,
-            bytes_received=self.bytes_received,
+            **counts | {"failed": dict(self.failed)},
             rate=self.meter.rate(until, elapsed_s),
             allowed_rate=allowed_rate,
             latency_p50_s=self.latency.quantile(0.50),
@@ -207,6 +168,4 @@ class Recorder:
             breaker_open=breaker_open,
             next_probe_s=next_probe_s,
             gives_up_s=gives_up_s,
-            fallbacks=self.fallbacks,
-            list_distrusted=self.list_distrusted,
         )

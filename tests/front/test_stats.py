@@ -156,7 +156,7 @@ def test_a_recorder_takes_over_all_counts_of_another() -> None:
     assert total.snapshot(10.0, allowed_rate=95.0) == busy_recorder(3).snapshot(
         10.0, allowed_rate=95.0
     )
-    ours = set(Recorder.__slots__) - {"started_at", "stopped_at", "latency", "meter"}
+    ours = set(Recorder.__struct_fields__) - {"started_at", "stopped_at", "latency", "meter"}
     assert {name: getattr(total, name) for name in ours} == {
         name: getattr(busy_recorder(3), name) for name in ours
     }
