@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from instantly_async.cli.convert.conversion import convert, make_writer
+from instantly_async.cli.convert import convert
+from instantly_async.cli.options import OutputOptions
+from instantly_async.cli.target import writer_of
 from instantly_async.testing import lead_ids, lead_json
 
 TARGET_MIB = 200
@@ -62,7 +64,7 @@ def main(count: int = 1_000_000) -> list[Cost]:
 def convert_here(journal: Path, output: Path) -> None:
     """Convert in this process; print peak, seconds and leads."""
     began = time.perf_counter()
-    writer = make_writer(str(output), None, OUTPUTS[output.name], labels=False, csv_raw=False)
+    writer = writer_of(str(output), OutputOptions(fields=OUTPUTS[output.name]))
     leads = convert(str(journal), str(output), writer).leads
     seconds = time.perf_counter() - began
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds, leads)

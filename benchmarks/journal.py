@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from instantly_async import Found
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.output.journal import open_journal
-from instantly_async.cli.output.lines import line_of
+from instantly_async.cli.output import open_journal
+from instantly_async.cli.records import to_line
 from instantly_async.testing import lead_ids, lead_json
 
 DISTINCT = 1_000
@@ -33,7 +33,7 @@ async def write_journal(path: Path, leads: Sequence[tuple[Found[None], bytes]]) 
     with open_journal(str(path), f"{path}.errors.jsonl", KnownIds()) as journal:
         async with journal.recording():
             for outcome, raw in leads:
-                await journal.write_lead(outcome, line_of(raw))
+                await journal.write_lead(outcome, to_line(raw))
                 await asyncio.sleep(0)  # leads come one by one, so the loop has its turn
     return time.process_time() - began
 

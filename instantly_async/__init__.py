@@ -1,9 +1,9 @@
 """Bulk concurrent fetching of Instantly leads by id, for asyncio."""
 
-from ._fetch import KeyCheck
-from ._pace import AdaptiveLimiter
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
-from .client import InstantlyClient
 from .errors import (
     AuthenticationError,
     ClosedError,
@@ -29,7 +29,6 @@ from .errors import (
     TLSError,
     TransientError,
 )
-from .loader import LeadLoader
 from .models import (
     EnrichmentStatus,
     EsgCode,
@@ -46,7 +45,22 @@ from .models import (
 from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Strategy, Timeouts
 from .stats import Stats
-from .streams import LeadStream
+
+if TYPE_CHECKING:
+    from ._fetch import KeyCheck
+    from ._pace import AdaptiveLimiter
+    from .client import InstantlyClient
+    from .loader import LeadLoader
+    from .streams import LeadStream
+
+# Imported on first use, because they need aiohttp: a program that only reads leads does not.
+_NEED_AIOHTTP = {
+    "AdaptiveLimiter": "._pace",
+    "InstantlyClient": ".client",
+    "KeyCheck": "._fetch",
+    "LeadLoader": ".loader",
+    "LeadStream": ".streams",
+}
 
 __all__ = [
     "AdaptiveLimiter",
@@ -101,3 +115,15 @@ __all__ = [
     "VerificationStatus",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_AIOHTTP:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_NEED_AIOHTTP[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

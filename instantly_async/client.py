@@ -1,4 +1,4 @@
-"""``InstantlyClient``: checks its settings, puts the rooms together, and is what users call."""
+"""``InstantlyClient``, which users call: checks its settings and connects the other parts."""
 
 import asyncio
 import copy
@@ -150,7 +150,7 @@ class InstantlyClient(Generic[L]):
         )
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_activity"):  # within a traceback of __init__
+        if not hasattr(self, "_activity"):  # in a traceback of __init__
             return "<InstantlyClient unconfigured>"
         state = "closed" if self._activity.closed else "open"
         return f"<InstantlyClient {state} {self._transport!r} {self._workspace.limiter!r}>"
@@ -213,7 +213,7 @@ class InstantlyClient(Generic[L]):
         return self._activity.total()
 
     async def check(self) -> KeyCheck:
-        """Check whether the key works, by one request for any lead. Does not wait for an outage.
+        """Check whether the key works, with one request for any lead. Does not wait out an outage.
 
         Raises:
             RunError: the key, plan or scope does not allow it, or the service is down.
@@ -270,7 +270,7 @@ class InstantlyClient(Generic[L]):
         """
         self._activity.require_open()
         if isinstance(lead_ids, str | bytes):
-            raise TypeError("lead_ids is one string; pass a collection of ids, or use get_lead.")
+            raise TypeError("lead_ids is a string; pass a collection of ids, or use get_lead.")
         options = StreamOptions(
             strategy=strategy,
             ordered=ordered,

@@ -1,14 +1,14 @@
 """Every error this package raises, grouped by what the caller can do about it.
 
     InstantlyError
-      ConfigurationError(ValueError)   raised at construction; mend the setting
+      ConfigurationError(ValueError)   raised at construction; fix the setting
       ClosedError                      the client is closed, or belongs to another loop
       LeadError                        concerns one id; the run goes on
         InvalidLeadIdError             no request was made
         NotFoundError                  404
         DecodeError                    the answer is not this lead
         RequestRejectedError           400, 422, other 4xx
-        TransientError                 retries used up; ask again later
+        TransientError                 retries are used up; try again later
           ConnectionFailedError  RequestTimeoutError  ServerError
           ProtocolError  RateLimitedError
       RunError                         stops the run; what was finished is kept
@@ -21,8 +21,8 @@
         ServiceUnavailableError        the circuit breaker gave up
         RateLimitPauseError            asked to wait longer than the cap
 
-No error carries the API key, a response object or a body in its text. Decisions
-about retrying live in ``retry.py``, not here.
+No error has the API key, a response object or a body in its text. Whether to retry is
+decided in ``_pace/backoff.py``, not here.
 """
 
 from typing import Any, Literal, TypeVar
@@ -32,7 +32,8 @@ MAX_RAW_BYTES = 64 * 1024
 """How much of an undecodable body ``DecodeError.raw`` keeps."""
 
 DecodeFailure = Literal["malformed", "truncated", "oversized", "other lead"]
-"""Why a body is not the lead: it ended early, passed its cap, or names another id."""
+"""Why a body is not the lead: it is not a lead's JSON (*malformed*), ended early (*truncated*), is
+larger than the cap (*oversized*), or has another id (*other lead*)."""
 
 
 class InstantlyError(Exception):
@@ -40,18 +41,18 @@ class InstantlyError(Exception):
 
 
 class ConfigurationError(InstantlyError, ValueError):
-    """A key, URL or setting that cannot work, found before any request."""
+    """A key, URL or setting is invalid. Raised before any request."""
 
 
 class ClosedError(InstantlyError):
-    """The client was closed, or is used from another event loop than its first."""
+    """The client was closed, or is used in another event loop than at first."""
 
 
 class LeadError(InstantlyError):
-    """Trouble with one id.
+    """An error that concerns one id; other ids are not affected.
 
     ``lead_id`` is what the caller passed; ``attempts`` counts the requests made
-    for it. Both are filled in before the caller sees the error.
+    for it. Both are set before the caller sees the error.
     """
 
     lead_id: str | UUID = ""
@@ -66,7 +67,7 @@ class LeadError(InstantlyError):
 
 
 class InvalidLeadIdError(LeadError):
-    """The id is no UUID. No request was made."""
+    """The id is not a UUID. No request was made."""
 
 
 class NotFoundError(LeadError):
@@ -74,11 +75,12 @@ class NotFoundError(LeadError):
 
 
 class DecodeError(LeadError):
-    """The answer is no JSON object, not UTF-8, too large, or another lead.
+    """The answer is not a JSON object or not UTF-8, is too large, or is not the requested lead.
 
-    ``path`` names where it failed (``"$"``: the whole body) and ``reason`` how; ``raw``
-    is the first 64 KiB of the body, left out of ``str``, ``repr``, ``args`` and pickles
-    because it is personal data.
+    Also raised if a required field of the caller's own ``lead_type`` does not fit. ``path`` says
+    where decoding failed (``"$"``: the whole body) and ``reason`` why. ``raw`` is the first
+    64 KiB of the body; ``str``, ``repr``, ``args`` and pickles leave it out, because it is
+    personal data.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class DecodeError(LeadError):
 
 
 class RequestRejectedError(LeadError):
-    """The API refuses this request: 400, 422 or another 4xx; ``status`` says which."""
+    """The API rejected this request: 400, 422 or another 4xx; ``status`` says which."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
@@ -109,7 +111,7 @@ class RequestRejectedError(LeadError):
 class TransientError(LeadError):
     """Retries are used up. ``last`` says what happened last, in a few words.
 
-    ``retry_after_s`` is what the last answer asked for, ``None`` when it did not.
+    ``retry_after_s``: seconds that the last answer asked to wait; ``None``: it did not ask.
     """
 
     retry_after_s: float | None = None
@@ -121,11 +123,11 @@ class TransientError(LeadError):
 
 
 class ConnectionFailedError(TransientError):
-    """No connection, or it broke before the whole answer had arrived."""
+    """There was no connection, or it broke before the whole answer had arrived."""
 
 
 class RequestTimeoutError(TransientError):
-    """Connecting, an answer, or the rest of it took longer than ``Timeouts`` allow."""
+    """Connecting or reading the answer took longer than ``Timeouts`` allows."""
 
 
 class ServerError(TransientError):
@@ -145,14 +147,14 @@ class ProtocolError(TransientError):
 
 
 class RateLimitedError(TransientError):
-    """429, more often than ``RetryPolicy.throttled_attempts``."""
+    """The answer was 429 more often than ``RetryPolicy.throttled_attempts`` allows."""
 
 
 class RunError(InstantlyError):
-    """Trouble that stops the whole run.
+    """An error that stops the whole run.
 
-    ``partial`` is the ``LeadBatch`` of what was finished when ``get_leads`` raised
-    it, else ``None``.
+    ``partial`` is the ``LeadBatch`` of the finished ids if ``get_leads`` raised the error;
+    otherwise ``None``.
     """
 
     partial: Any = None
@@ -175,15 +177,15 @@ class EdgeBlockedError(RunError):
 
 
 class TLSError(RunError):
-    """The server's certificate or TLS handshake is not acceptable."""
+    """The server's TLS certificate is not trusted, or the TLS handshake failed."""
 
 
 class ProxyError(RunError):
-    """The proxy wants other credentials (407)."""
+    """The proxy requires credentials, or other ones (407)."""
 
 
 class ServiceUnavailableError(RunError):
-    """The circuit breaker is open and gave up; ask again later."""
+    """The circuit breaker is open and gave up; try again later."""
 
 
 class RateLimitPauseError(RunError):
@@ -198,7 +200,7 @@ E = TypeVar("E", bound=Exception)
 
 
 def own_copy(error: E) -> E:
-    """Give an equal error of its own to each of several that share one; without traceback."""
+    """Return an equal error without traceback, so that several tasks can raise one each."""
     copy = type(error).__new__(type(error), *error.args)
     copy.__dict__.update(error.__dict__)
     copy.__dict__.pop("__notes__", None)  # a list that the two would share

@@ -1,11 +1,11 @@
-"""``LeadLoader``: many tasks each want one lead; together they make few list requests.
+"""``LeadLoader``: combines the calls of many tasks, one lead each, into few list requests.
 
 Theory of operation. The first call opens a batch, which has a task; later calls join it. The
-task waits a few milliseconds or until the batch is full, then for its turn to ask; until then
-ids may join, so the slower the API, the fuller the pages. A call for an id that is on its way
-joins the batch that has it. Callers wait behind a shield, so one that is cancelled leaves the
-others alone; a batch that nobody waits for any more is cancelled. Whatever ends the task, its
-end tells those who still wait.
+task waits a few milliseconds or until the batch is full, and then for a free page slot. Until
+then ids may join, so the slower the API, the fuller the pages. A call for an id that is already
+requested joins the batch of that id. Callers wait behind a shield, so cancelling one does not
+affect the others; a batch without callers is cancelled. When the task ends for any reason, callers
+that still wait are told.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ CACHE_SIZE = 10_000
 
 
 class _Batch(Generic[L]):
-    """Ids that are asked for together, and who waits for them.
+    """Ids that are requested together, and the futures that their callers wait for.
 
     A future's result is the outcome, or the error that ended the whole batch.
     """
@@ -45,13 +45,13 @@ class _Batch(Generic[L]):
 
 
 class _Cache(Generic[L]):
-    """Leads for a while, the oldest first out."""
+    """Keeps leads for ``ttl_s`` seconds; when it is full, the oldest one is dropped."""
 
     def __init__(self, ttl_s: float, size: int) -> None:
         require_positive(cache_ttl_s=ttl_s)
         self._ttl_s = ttl_s
         self._size = size
-        self._kept: dict[str, tuple[float, Found[L]]] = {}  # as they came, so by age
+        self._kept: dict[str, tuple[float, Found[L]]] = {}  # in order of arrival, so by age
 
     def get(self, wire: str, now: float) -> Found[L] | None:
         kept = self._kept.get(wire)
@@ -67,9 +67,9 @@ class _Cache(Generic[L]):
 class LeadLoader(Generic[L]):
     """Loads single leads for many tasks at once. Made by ``InstantlyClient.loader``.
 
-    Calls that arrive within a few milliseconds, or 100 of them, share one list request; the
-    same id is asked for once. Nothing is cached unless that was asked for. Belongs to the
-    event loop of its first call.
+    Calls that arrive within a few milliseconds share one list request, up to 100 ids. The same
+    id is requested once. Nothing is cached unless ``cache_ttl_s`` is set. Belongs to the event
+    loop of its first call.
     """
 
     def __init__(
@@ -100,25 +100,25 @@ class LeadLoader(Generic[L]):
         return f"<LeadLoader {state} waiting={len(self._asked)} batches={len(self._tasks)}>"
 
     async def load(self, lead_id: LeadId) -> L:
-        """Give one lead.
+        """Return one lead.
 
         Raises:
             NotFoundError: the workspace has no such lead.
             LeadError: this lead could not be fetched.
-            RunError: nothing can be fetched now: the key, the plan, the service.
+            RunError: nothing can be fetched now, because of the key, the plan or the service.
             ClosedError: the client or the loader is closed, or belongs to another loop.
         """
         return lead_or_raise((await self.load_many([lead_id]))[0])
 
     async def load_many(self, lead_ids: Iterable[LeadId]) -> list[Outcome[L]]:
-        """Give one outcome per id, in input order; they share requests with other calls.
+        """Return one outcome per id, in input order. Other calls share the requests.
 
         Raises:
             TypeError: ``lead_ids`` is a single string.
             RunError, ClosedError: as ``load``.
         """
         if isinstance(lead_ids, str | bytes):
-            raise TypeError("lead_ids is one string; pass a collection of ids, or use load.")
+            raise TypeError("lead_ids is a string; pass a collection of ids, or use load.")
         self._require_open()
         lead_ids = list(lead_ids)
         known: dict[str, Found[L] | _Batch[L]] = {}
@@ -137,7 +137,7 @@ class LeadLoader(Generic[L]):
                     self._abandon(batch)
 
     async def aclose(self) -> None:
-        """Cancel and await what is on its way; its callers get ``ClosedError``. Idempotent."""
+        """Cancel and await all requests; their callers get ``ClosedError``. Idempotent."""
         self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
@@ -160,7 +160,7 @@ class LeadLoader(Generic[L]):
         return self._cache.get(wire, asyncio.get_running_loop().time())
 
     def _join(self, wire: str) -> _Batch[L]:
-        """Give the batch that has the id, or will have."""
+        """Return the batch of the id; if there is none, the id joins the open batch."""
         batch = self._asked.get(wire)
         if batch is not None:
             return batch
@@ -180,7 +180,7 @@ class LeadLoader(Generic[L]):
         return batch
 
     def _seal(self, batch: _Batch[L]) -> None:
-        """Let nothing more join."""
+        """Let no more ids join."""
         if batch is self._filling:
             self._filling = None
 
@@ -195,11 +195,11 @@ class LeadLoader(Generic[L]):
                 0,
                 wires,
                 lambda index, outcome: self._settle(wires[index], batch, outcome),
-                after_pages=page.close,  # what goes one by one holds up no other batch
+                after_pages=page.close,  # single requests must not delay other batches
             )
 
     def _end(self, batch: _Batch[L], task: asyncio.Task[None]) -> None:
-        """Tell callers without an outcome why there is none; each raises its own copy."""
+        """Tell callers without an outcome the reason; each raises its own copy."""
         self._tasks.discard(task)
         self._seal(batch)
         failure = None if task.cancelled() else task.exception()
@@ -217,7 +217,7 @@ class LeadLoader(Generic[L]):
         batch.futures[wire].set_result(result)
 
     def _abandon(self, batch: _Batch[L]) -> None:
-        """Ask for nothing that nobody waits for."""
+        """Cancel a batch that has no callers any more."""
         self._seal(batch)
         for wire, future in batch.futures.items():
             if not future.done() and self._asked.get(wire) is batch:

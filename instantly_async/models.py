@@ -1,8 +1,8 @@
 """The ``Lead`` as the vendor's *Get lead* page describes it, and nothing else.
 
 Only ``id`` is required; every other field is ``None`` when absent. Enums are open:
-the page documents their members, but values it does not list turn up in the field
-and become pseudo-members ``UNKNOWN_<value>``. Fields it does not list are ignored.
+the page documents their members, but other values occur in practice, and these
+become pseudo-members ``UNKNOWN_<value>``. Fields that it does not list are ignored.
 
 Source: https://developer.instantly.ai (API v2, GET /api/v2/leads/{id}).
 """
@@ -25,8 +25,8 @@ class OpenIntEnum(IntEnum):
     >>> LeadStatus(7)
     <LeadStatus.UNKNOWN_7: 7>
 
-    A pseudo-member is equal to another of the same value but not the same object:
-    none is kept, so that hostile data cannot grow memory.
+    Pseudo-members of the same value are equal, but not the same object: none is kept,
+    so that hostile data cannot fill the memory.
     """
 
     label: str
@@ -81,7 +81,7 @@ class OpenStrEnum(StrEnum):
 
 
 class LeadStatus(OpenIntEnum):
-    """``Lead.status``: where the lead stands in its campaign."""
+    """``Lead.status``: the state of the lead in its campaign."""
 
     ACTIVE = 1, "Active"
     PAUSED = 2, "Paused"
@@ -92,7 +92,7 @@ class LeadStatus(OpenIntEnum):
 
 
 class InterestStatus(OpenIntEnum):
-    """``Lead.lt_interest_status``. Workspaces define values of their own besides these."""
+    """``Lead.lt_interest_status``. Workspaces also define values of their own."""
 
     OUT_OF_OFFICE = 0, "Out of Office"
     INTERESTED = 1, "Interested"
@@ -184,11 +184,11 @@ class SubsequenceStatusSummary(msgspec.Struct, frozen=True, kw_only=True, gc=Fal
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One lead: 50 fields under the API's own names, of which only ``id`` is sure to be set.
+    """One lead: 50 fields under the API's own names. Only ``id`` is always set.
 
     Ids are strings as the API sends them, counts and steps are integers, timestamps
-    are aware. ``payload`` holds the customer's own variables: any key; strings,
-    numbers, booleans, ``None``, by the schema also objects.
+    are aware. ``payload`` holds the customer's own variables, under any keys. Their values
+    are strings, numbers, booleans or ``None``, and by the schema also objects.
     """
 
     id: str

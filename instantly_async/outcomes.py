@@ -9,7 +9,7 @@ from .errors import LeadError, NotFoundError
 from .stats import Stats
 
 LeadId = str | UUID
-"""A lead's id as callers pass it; white space around a string does not count."""
+"""A lead's id as callers pass it; white space around a string is ignored."""
 
 L = TypeVar("L")
 
@@ -18,9 +18,9 @@ class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
     """The lead was fetched.
 
     ``lead_id`` is what the caller passed, ``index`` its position in the input, ``attempts``
-    the requests made for it, ``elapsed_s`` seconds from admission to outcome. ``problems``
-    names fields that had to be converted or left out; then, and with ``keep_raw``, ``raw``
-    is the server's own JSON, otherwise ``None``.
+    the requests made for it, and ``elapsed_s`` the seconds from the start of work on it to its
+    outcome. ``problems`` names the fields that had to be converted or left out. ``raw`` is the
+    server's own JSON if there are problems, or with ``keep_raw``; otherwise ``None``.
     """
 
     lead_id: LeadId
@@ -39,7 +39,7 @@ class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
 
 
 class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The API has no such lead (404 with its own error body). Fields as in ``Found``."""
+    """The workspace has no such lead. Fields as in ``Found``."""
 
     lead_id: LeadId
     index: int
@@ -58,14 +58,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Found[L] | NotFound | Failed
-"""What every id gets exactly one of."""
+"""The outcome of an id; every id gets exactly one."""
 
 
 def lead_or_raise(outcome: Outcome[L]) -> L:
-    """Give the lead of an outcome.
+    """Return the lead of an outcome.
 
     Raises:
-        NotFoundError: the API has no such lead.
+        NotFoundError: the workspace has no such lead.
         LeadError: the error of a ``Failed`` outcome.
     """
     if isinstance(outcome, Found):
@@ -90,7 +90,7 @@ class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
 
     @property
     def not_found(self) -> list[LeadId]:
-        """The ids, as passed, of which the API has no lead."""
+        """The ids, as passed, of leads that the workspace does not have."""
         return [outcome.lead_id for outcome in self.outcomes if isinstance(outcome, NotFound)]
 
     @property
@@ -101,7 +101,7 @@ class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
     def raise_for_failures(self) -> None:
         """Raise the first failure, with a note that counts the others.
 
-        ``NotFound`` is no failure.
+        ``NotFound`` is not a failure.
 
         Raises:
             LeadError: the error of the first ``Failed`` outcome.

@@ -1,7 +1,7 @@
 """Settings as frozen values: what may be sent, how often to retry, how long to wait.
 
-Each is checked when it is made; what cannot work is a ``ConfigurationError``. Values
-marked *choice* are ours and may change where a benchmark says better; the others come
+Each is checked when it is made; an invalid value raises ``ConfigurationError``. Values
+marked *choice* are ours and may change if a benchmark shows better ones; the others come
 from the vendor's rate-limit page (https://developer.instantly.ai).
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from .errors import ConfigurationError
 
 API_KEY_VARIABLE = "INSTANTLY_API_KEY"
-"""Environment variable with the key; the name other Instantly tools use."""
+"""Environment variable with the key; other Instantly tools use the same name."""
 
 DEFAULT_BASE_URL = "https://api.instantly.ai"
 """The vendor's server."""
@@ -23,7 +23,7 @@ Strategy = Literal["get", "list"]
 """How leads are fetched: one request per id, or one per 100 ids."""
 
 DEFAULT_CONCURRENCY = 100
-"""Requests in flight at once (*choice*: 1 s of the allowed rate)."""
+"""Requests in flight at once (*choice*: those of 1 s at the allowed rate)."""
 
 DEFAULT_LIST_CONCURRENCY = 8
 """List requests in flight at once (*choice*: each one is 100 leads)."""
@@ -42,7 +42,7 @@ KEEP_ALIVE_S = 15.0
 
 
 def require_positive(**values: float) -> None:
-    """Raise ``ConfigurationError`` for the first value that is no positive, finite number."""
+    """Raise ``ConfigurationError`` for the first value that is not a positive, finite number."""
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value <= sys.float_info.max):
@@ -50,20 +50,20 @@ def require_positive(**values: float) -> None:
 
 
 def base_url_problem(url: str) -> str | None:
-    """Say in one sentence why this cannot be the API's address, or ``None`` when it can.
+    """Return why this cannot be the API's address, in one sentence; ``None``: it can.
 
-    https only, http for this machine; no path (``…/api/v2`` would make every lead *not
-    found*), user, query or fragment. Never quotes the address: it could hold a password.
+    https only, or http for this machine; no path (``…/api/v2`` would make every lead *not
+    found*), user, query or fragment. Never quotes the address: it could contain a password.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "base_url is no URL; use something like https://api.instantly.ai."
+        return "base_url is not a URL; use something like https://api.instantly.ai."
     if not parts.hostname or port == 0 or any(c.isspace() or not c.isprintable() for c in url):
-        return "base_url is no URL; use something like https://api.instantly.ai."
+        return "base_url is not a URL; use something like https://api.instantly.ai."
     if parts.username is not None or parts.password is not None:
-        return "base_url must not hold a user or password; the key is passed as api_key."
+        return "base_url must not contain a user or password; pass the key as api_key."
     if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
         return "base_url must end after host and port, without a path; /api/v2 is added to it."
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
@@ -81,7 +81,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_concurrency(value: int) -> int:
-    """Give ``value`` back if it can be a number of requests in flight.
+    """Return ``value`` if it is a valid number of requests in flight.
 
     Raises:
         ConfigurationError: it is not a whole number of at least 1.
@@ -99,7 +99,7 @@ class RateLimit:
 
     The vendor allows 100 requests per second and 6,000 per minute, workspace-wide.
     ``share`` in (0, 1] leaves the rest to the customer's other tools. ``capacity`` and
-    ``rate`` are the token bucket that keeps both windows wherever they begin: a bucket
+    ``rate`` define the token bucket. It stays within both windows, wherever they begin: it
     lets at most ``capacity + rate * t`` requests through in any ``t`` seconds.
 
     >>> RateLimit().capacity, RateLimit().rate
@@ -127,19 +127,20 @@ class RateLimit:
 
     @property
     def capacity(self) -> float:
-        """Requests that may leave at once (*choice*): 1/50 of a second's share, if that can be 2.
+        """Requests that may be sent at once (*choice*): 1/50 of a second's share.
 
-        It makes up for timers that are late: up to ``(capacity - 1) / rate`` seconds are lost
-        to none. What it lets out at once is missing as room for jitter on the way.
+        Below 100 per second: 1/25 of them, but at least 1 and at most 2. The capacity makes up
+        for late timers: a delay of up to ``(capacity - 1) / rate`` seconds loses no request. A
+        larger one would leave less room for jitter in the network.
         """
         per_second = self.share * self.per_second
         return max(1.0, min(2.0, per_second / 25), per_second / 50)
 
     @property
     def rate(self) -> float:
-        """Requests per second: at most 95 % of the share, and both windows one below their limit.
+        """Requests per second: at most 95 % of the share, and in both windows one below the limit.
 
-        The rest is for jitter: 30 ms of it do not break the default limit.
+        The rest is reserved for jitter: 30 ms of it do not break the default limit.
         """
         per_second = self.share * self.per_second
         return min(
@@ -151,17 +152,17 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long one id is tried again. All values are *choices*.
+    """How often and how long to retry an id. All values are *choices*.
 
     ``attempts`` bounds the wire attempts that fail transiently, ``throttled_attempts``
-    the repeats after a 429, ``max_elapsed_s`` the seconds an id may spend in attempts and
-    backoff (``list_max_elapsed_s``: a page of them); waiting for the limiter, a pause or
-    the circuit breaker does not count. Backoff is full jitter,
+    the retries after a 429, ``max_elapsed_s`` the seconds that an id may spend in attempts
+    and backoff (``list_max_elapsed_s``: a page of ids); waiting for the limiter, a pause or
+    the circuit breaker does not count. Backoff has full jitter:
     U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
     longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
     holds ``budget_capacity`` retries and gains ``budget_refill`` per first attempt.
     ``breaker_threshold`` transient failures in a row open the circuit breaker, which gives
-    up after ``breaker_patience_s``.
+    up after ``breaker_patience_s`` seconds.
 
     Raises:
         ConfigurationError: a value is not positive, or a count is not whole.
@@ -191,9 +192,9 @@ class Timeouts:
     """Seconds one wire attempt may take. All values are *choices*.
 
     ``connect_s``: DNS, TCP and TLS. ``read_s``: without any progress of the answer.
-    ``total_s``: from sending to the last byte; it begins anew if a dead connection makes the
-    request go out again. ``list_read_s`` and ``list_total_s``: the same for list pages, of
-    which users report answers after 60 s and more (with ``search``; with ``ids`` nobody says).
+    ``total_s``: from sending to the last byte; it starts again if the request is re-sent
+    because its connection was dead. ``list_read_s`` and ``list_total_s``: the same for list
+    pages. Users report answers to ``search`` after 60 s and more; for ``ids`` it is unknown.
 
     Raises:
         ConfigurationError: a value is not a positive, finite number.

@@ -82,7 +82,7 @@ class LeadStream(Generic[L]):
 class Activity(Generic[L]):
     """The open streams of one client, and the counters of all that it does.
 
-    ``recorder`` counts what is done outside of streams, and what ended streams did.
+    ``recorder`` counts what is done outside of streams, and what ended streams have done.
     ``concurrency`` is the client's.
     """
 

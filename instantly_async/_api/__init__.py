@@ -1,6 +1,6 @@
-"""What it means: ids, endpoints, answers and leads, without I/O.
+"""The API's rules, without I/O: ids, endpoints, error answers, and the decoding of leads.
 
-Decides how a request looks and what an answer stands for. Must not know how requests travel,
+Decides what a request looks like and what an answer means. Must not know how requests are sent,
 when they may be sent, or how often they are repeated.
 """
 

@@ -1,4 +1,4 @@
-"""What an answer other than 200 means: status, headers and body to one of our errors.
+"""Errors from answers: maps status, headers and body of an answer other than 200 to an error.
 
 Source of every status and body: https://developer.instantly.ai (API v2), except where a
 comment says otherwise. Whether to try again is decided in ``_pace``.
@@ -23,12 +23,12 @@ _MAX_REASON = 200
 
 
 class Key(Protocol):
-    """What an error may say about the API key."""
+    """The API key, as far as error messages need it."""
 
     origin: str
 
     def redact(self, text: str) -> str:
-        """Remove the key from a text that came from outside."""
+        """Return a text from outside without the key."""
 
 
 class ApiErrorBody(msgspec.Struct, gc=False):
@@ -43,7 +43,7 @@ _error_decoder = msgspec.json.Decoder(ApiErrorBody)
 
 
 def parse_api_error(body: bytes) -> ApiErrorBody | None:
-    """Give the API's error body, or ``None`` when somebody else wrote it."""
+    """Return the API's error body; ``None``: the body is not from the API."""
     try:
         return _error_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -53,7 +53,7 @@ def parse_api_error(body: bytes) -> ApiErrorBody | None:
 def error_for(
     status: int, headers: Mapping[str, str], body: bytes, *, key: Key, now: float, cap_s: float
 ) -> errors.LeadError | errors.RunError:
-    """Give the error that an answer other than 200 stands for.
+    """Return the error for an answer other than 200.
 
     ``now`` is the wall clock in Unix seconds and ``cap_s`` the longest pause that is obeyed,
     both for a ``Retry-After`` that is a date.
@@ -79,29 +79,29 @@ def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | e
         case 404:
             return _missing(body)
         case 407:
-            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
+            return errors.ProxyError("The proxy requires credentials (407); pass them in proxy=….")
         case 429:
             return errors.RateLimitedError("HTTP 429, the workspace's rate limit")
         case 408:
             return errors.ServerError("HTTP 408", status=status)
         case _ if 400 <= status < 500:
             return errors.RequestRejectedError(
-                f"The API refuses the request (HTTP {status}{_reason(body, key)})", status=status
+                f"The API rejected the request (HTTP {status}{_reason(body, key)})", status=status
             )
         case _ if 500 <= status < 600:
             return errors.ServerError(f"HTTP {status}", status=status)
         case _:
             return errors.ProtocolError(
-                f"HTTP {status}, which this API never answers with", status=status
+                f"HTTP {status}, a status that the API never sends", status=status
             )
 
 
 def _forbidden(body: bytes, key: Key) -> errors.RunError:
     if parse_api_error(body) is None:
-        # The edge answers HTML or "error code: 1010" (reported by users).
+        # The CDN answers with HTML or "error code: 1010" (reported by users).
         return errors.EdgeBlockedError(
             "The CDN in front of the API blocks this client (403 without the API's JSON); "
-            "try another address, or ask Instantly."
+            "try another IP address, or ask Instantly."
         )
     return errors.PermissionDeniedError(
         f"The key from {key.origin} may not read leads (403); it needs one of the scopes "
@@ -111,11 +111,11 @@ def _forbidden(body: bytes, key: Key) -> errors.RunError:
 
 def _missing(body: bytes) -> errors.LeadError:
     answer = parse_api_error(body)
-    # "Route GET:/… not found" is how Fastify names a missing route; that this API answers
-    # so is unknown, but a route must never be taken for a lead.
+    # "Route GET:/… not found" is Fastify's message for a missing route. Whether this API sends
+    # it is unknown, but a missing route must never be treated as a missing lead.
     if answer is None or _MISSING_ROUTE.match(answer.message):
         return errors.ProtocolError(
-            "HTTP 404 without the API's error body: base_url is not the API", status=404
+            "HTTP 404 without the API's error body; check that base_url is the API", status=404
         )
     return errors.NotFoundError("The workspace has no such lead")
 

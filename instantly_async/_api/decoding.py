@@ -1,8 +1,8 @@
-"""Bytes to leads: the fast decode, and the salvage that saves a lead with an odd field.
+"""Bytes to leads: a fast decoder, and a fallback that salvages leads with odd fields.
 
-A lead is lost to ``DecodeError`` only when its body is no JSON object, is not UTF-8, or
-names another lead. Everything else is salvaged field by field, and what was converted or
-left out is named.
+A lead fails with ``DecodeError`` only if its body is not a JSON object, is not UTF-8, or has
+another id, or if a required field of the caller's own type does not fit. Otherwise each field is
+salvaged by itself, and ``problems`` names the fields that were converted or left out.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ Decoded = tuple[L, tuple[str, ...]]
 class LeadItem(msgspec.Struct, Generic[L], gc=False):
     """A lead, the fields that had to be converted or left out, and the server's own JSON.
 
-    ``raw`` may be ``None`` when nobody has asked for it and there are no ``problems``.
+    ``raw`` may be ``None`` if it is not to be kept and there are no ``problems``.
     """
 
     lead: L
@@ -34,8 +34,8 @@ class LeadItem(msgspec.Struct, Generic[L], gc=False):
 
 
 PageItems = dict[str | None, LeadItem[L] | None]
-"""Leads by their ids in lower case. Id ``None``: an item without one. ``None`` for a lead: the
-item does not decode."""
+"""Leads by id, in lower case. Key ``None``: the item has no id. Value ``None``: the item does not
+decode."""
 
 
 class _IdOnly(msgspec.Struct, gc=False):
@@ -54,8 +54,8 @@ class LeadDecoder(Generic[L]):
     """Decodes bodies into ``lead_type``, a ``msgspec.Struct``.
 
     Raises:
-        ConfigurationError: the type is no Struct, or is tagged, array-like or forbids
-            unknown fields: the API's leads would not fit it.
+        ConfigurationError: the type is not a Struct, or it is tagged, array-like or forbids
+            unknown fields, so leads of the API would not fit it.
     """
 
     def __init__(self, lead_type: type[L]) -> None:
@@ -72,12 +72,12 @@ class LeadDecoder(Generic[L]):
         self._id_only = msgspec.json.Decoder(_IdOnly)
 
     def decode(self, body: bytes, wire_id: str) -> Decoded[L]:
-        """Decode one lead and check that it is the one asked for.
+        """Decode one lead and check that it is the requested one.
 
         ``wire_id`` is in lower case.
 
         Raises:
-            DecodeError: as the module says.
+            DecodeError: see the module's docstring.
         """
         problem = _utf8_problem(body)
         if problem is not None:
@@ -87,14 +87,14 @@ class LeadDecoder(Generic[L]):
             found_id = self._id_of(lead, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found_id = None
-        if found_id is None:  # outside the except block: msgspec's error can quote values
+        if found_id is None:  # outside the except block, as msgspec's error can quote values
             return self._salvage(body, wire_id)
         if found_id != wire_id:
             raise _other_lead(body)
         return lead, ()
 
     def ids_of(self, leads: list[L]) -> list[str | None] | None:
-        """Give the leads' ids in lower case; ``None`` when this type has no field for them."""
+        """Return the leads' ids in lower case; ``None``: the type has no field for them."""
         if self._id_name is None:
             return None
         found_ids = list(map(self._get_id, leads))
@@ -109,14 +109,14 @@ class LeadDecoder(Generic[L]):
         return _wire_form(getattr(lead, self._id_name))
 
     def decode_item(self, body: bytes) -> tuple[str | None, LeadItem[L] | None]:
-        """Give the id and the lead of one item of a page, as in ``PageItems``."""
+        """Return the id and the lead of one item of a page, as in ``PageItems``."""
         is_utf8 = _utf8_problem(body) is None
         if is_utf8:
             try:
                 lead = self._fast.decode(body)
                 return self._id_of(lead, body), LeadItem(lead, (), body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                pass  # to be salvaged, outside the except block: the error can quote values
+                pass  # salvaged outside the except block, as the error can quote values
         parsed = parse_object(body if is_utf8 else body.decode(errors="replace").encode())
         if parsed is None or not isinstance(parsed[0].get("id"), str):
             return None, None
@@ -133,7 +133,7 @@ class LeadDecoder(Generic[L]):
         parsed = parse_object(body)
         if parsed is None:
             raise DecodeError(
-                "The answer is no JSON object",
+                "The answer is not a JSON object",
                 raw=body,
                 reason="truncated" if is_cut_off(body) else "malformed",
             )
@@ -141,18 +141,18 @@ class LeadDecoder(Generic[L]):
             raise _other_lead(body)
         return self._fit(*parsed, body)
 
-    def _fit(self, fields: dict[str, Any], mended: set[str], body: bytes) -> Decoded[L]:
-        problems = [f.encode_name for f in self._fields if f.encode_name in mended]
+    def _fit(self, fields: dict[str, Any], converted: set[str], body: bytes) -> Decoded[L]:
+        problems = [f.encode_name for f in self._fields if f.encode_name in converted]
         lead = salvage_struct(self.type, fields, "", problems)
         if lead is MISFIT:
             raise DecodeError(
-                f"The lead does not fit at {problems[-1]}", path=problems[-1], raw=body
+                f"The lead does not match its type at {problems[-1]}", path=problems[-1], raw=body
             )
         return lead, tuple(dict.fromkeys(problems))
 
 
 class PageDecoder(Generic[L]):
-    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if need be."""
+    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if that fails."""
 
     def __init__(self, leads: LeadDecoder[L]) -> None:
         self._leads = leads
@@ -162,22 +162,22 @@ class PageDecoder(Generic[L]):
         self._raws = msgspec.json.Decoder(_RawPage)
 
     def decode(self, body: bytes, *, keep_raw: bool = False) -> PageItems[L]:
-        """Decode a page, in its order; of two items with the same id the last one counts.
+        """Decode a page, in its order. If two items have the same id, the last one counts.
 
-        The ids are as they come: who asked must compare them.
+        The ids are not checked: the caller must compare them with the requested ones.
 
         Raises:
-            DecodeError: it is no object with an array of items.
+            DecodeError: the body is not an object with an array of items.
         """
-        # What is handed out is UTF-8. msgspec sees to that for fields; for raw JSON it costs
-        # half as much as the decoding.
+        # Raw JSON must be UTF-8, but msgspec checks only the fields that it keeps. The check is
+        # skipped if no raw JSON is kept, because it costs half as much as the decoding.
         is_clean = not keep_raw or _utf8_problem(body) is None
         items = self._decode_fast(body, keep_raw=keep_raw) if is_clean else None
         if items is None:  # outside the except block, as in ``LeadDecoder``
             parts = split_items(body)
             if parts is None:
                 raise DecodeError(
-                    "The answer is no page of leads",
+                    "The answer is not a page of leads",
                     raw=body,
                     reason="truncated" if is_cut_off(body) else "malformed",
                 )
@@ -191,7 +191,7 @@ class PageDecoder(Generic[L]):
                 _wire_form(item.id) for item in self._ids.decode(body).items
             ]
             if keep_raw:
-                # Copies: a view would keep the whole page.
+                # Copies, because a view would keep the whole page in memory.
                 raws = [bytes(raw) for raw in self._raws.decode(body).items]
                 return dict(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -206,18 +206,18 @@ def _check_lead_type(lead_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     if config.tag is not None or config.array_like or config.forbid_unknown_fields:
         raise ConfigurationError(
             f"lead_type {lead_type.__name__} is tagged, array-like or forbids unknown fields; "
-            "a lead is a plain object whose fields may grow."
+            "use a plain Struct, because the API may add fields."
         )
     return msgspec.structs.fields(lead_type)
 
 
 def _wire_form(found_id: object) -> str | None:
-    # None: the lead has no id, which only a caller's own type allows, or an empty one.
+    # None: the id is empty, or the lead has none, which only a caller's own type allows.
     return str(found_id).lower() if found_id else None
 
 
 def _utf8_problem(body: bytes) -> DecodeError | None:
-    # msgspec looks at the bytes of the fields it keeps only; a journal line must be
+    # msgspec checks only the bytes of the fields that it keeps, but a journal line must be
     # readable as a whole.
     if body.isascii():
         return None
@@ -233,7 +233,7 @@ def _utf8_problem(body: bytes) -> DecodeError | None:
 
 def _other_lead(body: bytes) -> DecodeError:
     return DecodeError(
-        "The answer is another lead than the one asked for",
+        "The answer is a different lead than the requested one",
         path="$.id",
         raw=body,
         reason="other lead",

@@ -1,6 +1,6 @@
 """The endpoints: what a request for a lead, a page or a check looks like, and how it is read.
 
-An ``Endpoint`` is a value: where and how to ask, its limits, and pure functions for the request
+An ``Endpoint`` is a value: method, path, limits, and pure functions for the request
 and its answer. Nothing here sends or repeats anything.
 """
 
@@ -33,7 +33,7 @@ CHECK_BODY = msgspec.json.encode({"limit": 1})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint(Generic[Q, R]):
-    """How to ask for a query ``Q``, and how to read the answer ``R``.
+    """How to send a query ``Q``, and how to read its answer ``R``.
 
     ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
     200; it raises ``DecodeError`` if that is not what was requested. ``describe`` names the query

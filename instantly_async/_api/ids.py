@@ -1,4 +1,4 @@
-"""Lead ids: which spellings are accepted, and the one that goes over the wire."""
+"""Lead ids: which spellings are accepted, and the one that is sent."""
 
 import re
 from uuid import UUID
@@ -8,12 +8,12 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def wire_id(lead_id: object) -> str | None:
-    """Give the id as it goes into a URL, in lower case; ``None`` when it is no UUID.
+    """Return the id as it goes into a URL, in lower case; ``None``: it is not a UUID.
 
-    Strict, because any other text could name another endpoint: ``../../v2/api-keys``.
+    Strict, because other text could address another endpoint, such as ``../../v2/api-keys``.
     """
     if type(lead_id) is str and _LOWER_UUID.fullmatch(lead_id):
-        return lead_id  # as it is, nearly always
+        return lead_id  # the usual case: nothing to convert
     if isinstance(lead_id, UUID):
         return str(lead_id)
     if isinstance(lead_id, str):

@@ -1,4 +1,4 @@
-"""``Retry-After``: how long an answer asks us to wait (RFC 9110, 10.2.3)."""
+"""``Retry-After``: how long an answer asks the client to wait (RFC 9110, 10.2.3)."""
 
 import math
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from email.utils import parsedate_to_datetime
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: float, cap_s: float) -> float | None:
-    """Give the seconds that ``Retry-After`` asks for; ``None``: absent or senseless.
+    """Return the seconds that ``Retry-After`` asks for; ``None``: it is absent or invalid.
 
-    Seconds or an HTTP-date (RFC 9110, 10.2.3). A date counts from the answer's own ``Date``;
-    without one from ``now``, and then for at most ``cap_s``, because this machine's wall
-    clock may be wrong. Whether the API sends the header with a lead's 429 is unknown.
+    The header is a number of seconds or an HTTP-date. A date counts from the answer's own
+    ``Date``; without one from ``now``, and then for at most ``cap_s``, because this machine's
+    wall clock may be wrong. Whether the API sends the header with a lead's 429 is unknown.
     """
     text = headers.get("Retry-After")
     if text is None:

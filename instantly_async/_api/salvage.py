@@ -1,4 +1,4 @@
-"""What saves a lead with an odd field: lenient parsing, and fitting field by field.
+"""Salvage of leads with odd fields: lenient parsing, and conversion field by field.
 
 Knows JSON and ``msgspec.Struct`` types, but neither ids nor errors.
 """
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 MISFIT = object()
-"""Stands for a value that fits nowhere."""
+"""Returned instead of a value that does not fit its type."""
 
 _BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -22,25 +22,25 @@ _MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-107
 
 
 def parse_object(body: bytes) -> tuple[dict[str, Any], set[str]] | None:
-    """Parse with the standard library, which takes more; ``None`` when it is no object.
+    """Parse with the standard library, which accepts more; ``None``: it is not an object.
 
-    Gives the object and those of its keys whose values had to be mended.
+    Returns the object and those of its keys whose values had to be converted.
     """
     try:
-        # A byte order mark is no JSON, but harmless.
+        # A byte order mark is not valid JSON, but harmless.
         parsed = json.loads(body.decode("utf-8-sig"), parse_int=_parse_int)
         if not isinstance(parsed, dict):
             return None
-        fields = {_mend(key): _mend(value) for key, value in parsed.items()}
+        fields = {_replace_invalid(key): _replace_invalid(value) for key, value in parsed.items()}
         return fields, {key for key, value in parsed.items() if fields.get(key, value) != value}
     except (ValueError, RecursionError):
         return None
 
 
 def split_items(body: bytes) -> list[bytes] | None:
-    """Give the bytes of each element of the array ``items``; ``None`` when there is none.
+    """Return the bytes of each element of the array ``items``; ``None``: there is no such array.
 
-    They need not be UTF-8: one bad byte spoils one element only.
+    The elements need not be UTF-8, so one bad byte spoils only one of them.
     """
     text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     try:
@@ -55,9 +55,9 @@ def split_items(body: bytes) -> list[bytes] | None:
 
 
 def split_members(body: bytes) -> dict[str, bytes] | None:
-    """Give the bytes of each value of an object; ``None`` when it is none.
+    """Return the bytes of each value of an object; ``None``: it is not an object.
 
-    They are as they came, whatever their strings hold.
+    The bytes are unchanged, whatever their strings hold.
     """
     text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     members = {}
@@ -75,10 +75,7 @@ def split_members(body: bytes) -> dict[str, bytes] | None:
 
 
 def is_cut_off(body: bytes) -> bool:
-    """Whether a body looks like JSON that ended early, because a bracket is still open.
-
-    So does an empty body.
-    """
+    """Whether a body looks like JSON that ended early: it is empty, or a bracket is still open."""
     text = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text.startswith((b"{", b"[")):
         return not text
@@ -91,12 +88,12 @@ def is_cut_off(body: bytes) -> bool:
         elif token in {b"}", b"]"}:
             depth -= 1
             if not depth:
-                return False  # whole; what follows does not belong to it
+                return False  # complete; any further bytes come after it
     return True
 
 
 def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
-    """Read an object from behind its brace; give where the items are, and where it ends."""
+    """Read an object from after its brace; return where its items are, and where it ends."""
     spans: list[slice] | None = None
     while text[at] != "}":
         key, at = _scanner.raw_decode(text, at)
@@ -106,7 +103,7 @@ def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
         elif text[at] == "[":
             spans, at = _scan_elements(text, _expect(text, "[", at))
         else:
-            spans = None  # of two with the same key, the last one counts
+            spans = None  # if a key occurs twice, the last one counts
             _, at = _scanner.raw_decode(text, at)
         at = _next_member(text, at, "}")
     return spans, at + 1
@@ -127,7 +124,7 @@ def _next_member(text: str, at: int, closing: str) -> int:
 
 
 def _expect(text: str, character: str, at: int) -> int:
-    """Give the position of what follows the character."""
+    """Skip the character and the white space around it; return the position after that."""
     at = _skip_space(text, at)
     if text[at] != character:
         raise ValueError(character)
@@ -143,12 +140,12 @@ def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
 
 
-# Not strict: a control character within a string spoils its element only.
+# Not strict, so a control character in a string spoils only its element.
 _scanner = json.JSONDecoder(parse_int=_parse_int, strict=False)
 
 
-def _mend(value: Any) -> Any:
-    """Replace what no JSON text should hold.
+def _replace_invalid(value: Any) -> Any:
+    """Replace values that JSON must not contain.
 
     Half a surrogate pair, which JavaScript writes for a cut emoji, becomes U+FFFD; a number
     that is not finite becomes ``None``.
@@ -160,14 +157,14 @@ def _mend(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
-        return [_mend(item) for item in value]
+        return [_replace_invalid(item) for item in value]
     if isinstance(value, dict):
-        return {_mend(key): _mend(item) for key, item in value.items()}
+        return {_replace_invalid(key): _replace_invalid(item) for key, item in value.items()}
     return value
 
 
 class _Field(NamedTuple):
-    """A field of a Struct, and what it takes to fit a value into it."""
+    """A field of a Struct, with the decoders for its values."""
 
     name: str
     key: str
@@ -178,7 +175,7 @@ class _Field(NamedTuple):
     nested: Any
 
 
-@functools.lru_cache(maxsize=256)  # making decoders costs more than all the rest
+@functools.lru_cache(maxsize=256)  # making the decoders is the slowest part
 def _fields(struct: Any) -> tuple[_Field, ...]:
     return tuple(_prepare(field) for field in msgspec.structs.fields(struct))
 
@@ -198,10 +195,10 @@ def _prepare(field: msgspec.structs.FieldInfo) -> _Field:
 
 
 def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list[str]) -> Any:
-    """Fit an object into a Struct, field by field; ``MISFIT`` if a required one does not fit.
+    """Make a Struct from an object, field by field; ``MISFIT`` if a required one does not fit.
 
-    ``problems`` gains the path of each field that was converted or left out; ``path`` is
-    that of the object, with a dot at its end.
+    Appends to ``problems`` the path of each field that was converted or left out. ``path`` is
+    the path of the object, with a dot at its end.
     """
     kept: dict[str, Any] = {}
     for field in _fields(struct):
@@ -223,7 +220,7 @@ def salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list
 
 
 def _fit(value: Any, field: _Field, path: str, problems: list[str]) -> Any:
-    """Convert one value; a field that needed help, or is left out, joins ``problems``."""
+    """Convert one value; append its path to ``problems`` if it was converted or is left out."""
     fitted = _convert(value, field.strict)
     if fitted is not MISFIT:
         return fitted
@@ -235,7 +232,7 @@ def _fit(value: Any, field: _Field, path: str, problems: list[str]) -> Any:
             return salvaged
     problems.append(path)
     if isinstance(value, str) and field.takes_timestamp:
-        # A number for a timestamp could be seconds or milliseconds: nobody says, so neither.
+        # Digits could be seconds or milliseconds. That is unknown, so they are left out.
         return _convert(f"{value}Z", field.strict) if _is_naive_timestamp(value) else MISFIT
     if isinstance(value, float) and value.is_integer():
         return _convert(int(value), field.strict)
@@ -245,7 +242,7 @@ def _fit(value: Any, field: _Field, path: str, problems: list[str]) -> Any:
 
 
 def _convert(value: Any, decoder: msgspec.json.Decoder[Any]) -> Any:
-    # By way of JSON, so that every type means here what it means to the fast decoder.
+    # Through JSON, so that every type is read as the fast decoder reads it.
     try:
         return decoder.decode(msgspec.json.encode(value))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):

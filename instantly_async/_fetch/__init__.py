@@ -1,7 +1,7 @@
-"""Who gets what: from ids to exactly one outcome each, by either strategy, in bounded memory.
+"""Fetching: from ids to exactly one outcome each, by either strategy, in bounded memory.
 
-Decides which request is made for which id, and when an id is settled. Must not know HTTP, or
-who consumes the outcomes.
+Decides which requests are made for which id, and when an id has its outcome. Must not know HTTP,
+or who consumes the outcomes.
 """
 
 from .by_get import GetLookup

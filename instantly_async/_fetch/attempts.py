@@ -110,7 +110,7 @@ class Requester(Generic[Q, R]):
             if self._is_last_probe():
                 return None
             tries.is_suspect = True
-            return _Retry(kind, 0.0)  # a probe costs an id nothing; it queues again, at the end
+            return _Retry(kind, 0.0)  # probes are free; queue again, at the end
         throttled = isinstance(result, RateLimitedError)
         kind = AttemptKind.REPEAT if throttled else AttemptKind.RETRY
         wait_s = tries.wait_s(result, self._endpoint.max_elapsed_s)
@@ -167,7 +167,7 @@ class Requester(Generic[Q, R]):
         )
 
     async def _attempt(self, query: Q, tries: Tries, *, probe: bool) -> R | LeadError:
-        """Send once, within a slot that is given back, and report the result."""
+        """Send once, free the slot, and report the result."""
         exchange = self._exchange(query, self._total_s(tries))
         tries.attempts += 1
         tries.was_probe = probe
@@ -188,7 +188,7 @@ class Requester(Generic[Q, R]):
             tries.first_sent_at = tries.first_sent_at or exchange.sent_at or _now()
             self._recorder.requests += exchange.sends
         if is_misdelivered(result):
-            exchange.drop_connection()  # the next answer on it could be another one's too
+            exchange.drop_connection()  # its next answer could also belong to another request
         self._report(result, exchange, probe=probe)
         if isinstance(result, RunError):
             raise result

@@ -2,7 +2,7 @@
 
 Pages are not trusted. The API ignores filters that it does not know and then returns the whole
 workspace (reported), so a page with a lead that was not requested is discarded, and the rest of
-the run uses *Get lead*. So do ids that a page leaves out, and all ids of a page that failed.
+the run uses *Get lead*. Ids that a page leaves out, and all ids of a page that failed, use it too.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ class ListLookup(Generic[L]):
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]
         if failure is None and chunk.open:
-            # A child was cancelled, not we. A task group treats that as a normal end.
+            # A child was cancelled, but not this task. A task group treats that as a normal end.
             failure = asyncio.CancelledError()
         if failure is not None:
             raise failure

@@ -1,4 +1,4 @@
-"""Whether the key works: one request for any one lead, sent like all others."""
+"""The check of the key: one request for any one lead, sent like all other requests."""
 
 import asyncio
 from typing import Any
@@ -32,7 +32,7 @@ async def request_check(
 
     Raises:
         RunError: the key may not read leads, or nothing can be fetched now.
-        LeadError: no such answer came.
+        LeadError: no answer came, or an answer that is not a page of leads.
     """
     requester = Requester(endpoints.check, workspace, recorder, patient=False)
     tries = Tries(workspace.retry, workspace.rng)

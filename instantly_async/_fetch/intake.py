@@ -1,10 +1,10 @@
-"""The lazy input of a pipeline: given out item by item, or in chunks.
+"""The lazy input of a pipeline: handed out item by item, or in chunks.
 
-Theory of operation. An iterable is pulled when a unit is asked for, never ahead. Only an async
-one that is cut into chunks has a *feeder* task, which fills the next chunk while the ones
-before are worked on. A chunk goes when it is full, or ``flush_s`` after its first item came:
-a slow input does not hold back what it has given. The flush never touches the feeder, whose
-pending ``__anext__`` would end a generator if it were cancelled.
+Theory of operation. An iterable is pulled only when a unit is needed, never ahead. Only an async
+iterable that is cut into chunks has a *feeder* task, which fills the next chunk while earlier ones
+are worked on. A chunk is handed out when it is full, or ``flush_s`` after its first item arrived,
+so a slow input does not delay its own items. The flush never cancels the feeder: cancelling its
+pending ``__anext__`` would end a generator.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ FLUSH_S = 0.05
 
 
 class Units(Protocol[U_co]):
-    """What a pipeline works on: units of one item or of several, numbered by their first item.
+    """What a pipeline works on: units of one or more items, numbered by their first item.
 
-    ``is_async`` says which way to pull; ``pulled`` counts items given out, ``unit_size`` is how
-    many a unit holds at most.
+    ``is_async`` says which method to pull with. ``pulled`` counts the items handed out.
+    ``unit_size`` is the most items that a unit holds.
     """
 
     is_async: bool
@@ -41,10 +41,10 @@ class Units(Protocol[U_co]):
     unit_size: int
 
     def pull(self) -> tuple[int, U_co] | None:
-        """Give the next unit of a plain iterable; ``None`` at its end."""
+        """Return the next unit of a plain iterable; ``None`` at its end."""
 
     async def pull_async(self) -> tuple[int, U_co] | None:
-        """Give the next unit of an async iterable; ``None`` at its end. One call at a time."""
+        """Return the next unit of an async iterable; ``None`` at its end. One call at a time."""
 
     async def aclose(self) -> None:
         """Close the input if it is a generator; a caller's file stays open."""
@@ -71,7 +71,7 @@ class Intake(Generic[T]):
         self._exhausted = False
 
     def pull(self) -> tuple[int, T] | None:
-        """Give the next item of a plain iterable with its index; ``None`` at its end."""
+        """Return the next item of a plain iterable with its index; ``None`` at its end."""
         assert self._iterator is not None
         if self._exhausted:
             return None
@@ -84,14 +84,14 @@ class Intake(Generic[T]):
         return self.pulled - 1, item
 
     def pull_into(self, chunk: list[T], size: int) -> None:
-        """Fill an empty chunk from a plain iterable; what came before an error stays in it."""
+        """Fill an empty chunk from a plain iterable; items before an error stay in it."""
         assert self._iterator is not None
         if not self._exhausted:
             chunk.extend(islice(self._iterator, size))
             self._exhausted = len(chunk) < size
 
     async def pull_async(self) -> tuple[int, T] | None:
-        """Give the next item of an async iterable with its index; ``None`` at its end."""
+        """Return the next item of an async iterable with its index; ``None`` at its end."""
         assert self._aiterator is not None
         if self._exhausted:
             return None
@@ -134,10 +134,10 @@ class ChunkIntake(Generic[T]):
         self._closing = False
 
     def pull(self) -> tuple[int, list[T]] | None:
-        """Give the next full chunk with the index of its first item; at the end, the rest.
+        """Return the next full chunk with the index of its first item; at the end, the rest.
 
         Raises:
-            BaseException: what the input has raised, after the items before it.
+            BaseException: what the input raised, after the items before it.
         """
         if self._error is not None:
             raise self._error
@@ -151,10 +151,10 @@ class ChunkIntake(Generic[T]):
         return self._number(chunk)
 
     async def pull_async(self) -> tuple[int, list[T]] | None:
-        """Give the next chunk, full or as full as it is when its time is up.
+        """Return the next chunk: full, or what has arrived when ``flush_s`` is over.
 
         Raises:
-            BaseException: what the input has raised, after the items before it.
+            BaseException: what the input raised, after the items before it.
         """
         if self._feeder is None:
             self._feeder = asyncio.create_task(self._feed())
@@ -180,7 +180,7 @@ class ChunkIntake(Generic[T]):
     async def _feed(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            # An input can make nothing of its cancellation, and give another item.
+            # An input may ignore its cancellation and yield another item.
             while (pulled := await self._items.pull_async()) is not None and not self._closing:
                 self._chunk.append(pulled[1])
                 if len(self._chunk) == 1:
@@ -190,7 +190,7 @@ class ChunkIntake(Generic[T]):
                     self._complete.set()
                     self._emptied.clear()
                     await self._emptied.wait()
-        except BaseException as error:  # noqa: BLE001 - whoever pulls gets it, cancellations too
+        except BaseException as error:  # noqa: BLE001 - pull_async raises it, cancellations too
             self._error = error
         finally:
             self._begun.set()

@@ -1,16 +1,15 @@
 """Bounded workers over a lazy input: results as they complete, or in order. Knows no HTTP.
 
-Theory of operation. A runner task owns a task group of workers. A worker waits until
-there is room, pulls one unit (an item, or a chunk of them) from the input, works on it and
-delivers a result per item into ``ready``, from which the consumer takes them. The first unit
-starts one worker; every pull starts the next, up to ``concurrency``: short inputs make few
-tasks.
+Theory of operation. A runner task owns a task group of workers. A worker waits until there is
+room, pulls one unit (an item, or a chunk of them) from the input, works on it and delivers one
+result per item into ``ready``, from which the consumer takes them. Each worker starts the next
+one after its first pull, up to ``concurrency``, so short inputs need few tasks.
 
-Room is what bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: no
-more items than ``concurrency`` units hold lie between the oldest one open and the newest.
+Room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most as many
+items are pulled and not yet taken by the consumer as ``concurrency`` units hold.
 
-The first exception of a worker or of the input ends the run: the group cancels and
-awaits the rest, the input is closed, what was done is still yielded, then it is raised.
+The first exception of a worker or of the input ends the run: the group cancels and awaits the
+other workers, the input is closed, finished results are still yielded, then it is raised.
 """
 
 import asyncio
@@ -24,14 +23,14 @@ U = TypeVar("U")
 R = TypeVar("R")
 
 BUFFER = 64
-"""Results that may wait for a slow consumer before the intake stops (*choice*)."""
+"""Results that may wait for a slow consumer before no more input is pulled (*choice*)."""
 
 Deliver = Callable[[int, R], None]
 Work = Callable[[int, U, Deliver[R]], Awaitable[None]]
 
 
 class _StrayError(Exception):
-    """Carries a ``CancelledError`` that nobody asked for through the task group."""
+    """Carries through the task group a ``CancelledError`` that did not cancel the task itself."""
 
     def __init__(self, cancellation: asyncio.CancelledError) -> None:
         super().__init__()
@@ -41,11 +40,11 @@ class _StrayError(Exception):
 class Pipeline(Generic[U, R]):
     """An async iterator of results; one result per item of the input.
 
-    ``work(index, unit, deliver)`` calls ``deliver(index, result)`` once per item of the unit,
-    whose first one has this index. In flight are at most ``concurrency`` units; held are at
-    most ``BUFFER`` results more than these give (``ordered``: together no more than these
-    give). Memory does not grow with the input. ``on_end()`` is called once, when no work is
-    in flight any more.
+    ``work(index, unit, deliver)`` calls ``deliver(index, result)`` once per item of the unit;
+    ``index`` is that of its first item. At most ``concurrency`` units are in flight. At most
+    ``BUFFER`` results wait, and those of the units in flight (``ordered``: both together are at
+    most the items of ``concurrency`` units). Memory does not grow with the input. ``on_end()``
+    is called once, when no work is in flight any more.
     """
 
     def __init__(
@@ -84,8 +83,8 @@ class Pipeline(Generic[U, R]):
     def __anext__(self) -> Coroutine[Any, Any, R]:
         return self.take()
 
-    async def take(self, keeper: object = None) -> R:  # noqa: ARG002 - see below
-        """Give the next result. ``keeper``: what must not be collected meanwhile.
+    async def take(self, keeper: object = None) -> R:  # noqa: ARG002 - kept alive
+        """Return the next result. ``keeper`` must not be garbage-collected while this waits.
 
         Raises:
             StopAsyncIteration: there are no more.
@@ -121,16 +120,16 @@ class Pipeline(Generic[U, R]):
         if not self._runner.done():
             self._error = error
             self.cancel()
-            # Shielded: a cancelled caller leaves at once, the cleaning up goes on.
+            # Shielded: if the caller is cancelled, it leaves at once, and the cleanup continues.
             await asyncio.shield(asyncio.wait([self._runner]))
         self._ready.clear()
 
     def cancel(self) -> None:
         """Ask the work in flight to end, without waiting for it."""
         if self._runner is None or self._cancelled:
-            return  # once only: a second cancellation would interrupt the cleaning up
+            return  # only once: a second cancellation would interrupt the cleanup
         self._cancelled = True
-        if self._group is not None:  # else it has not begun, and will see the flag
+        if self._group is not None:  # otherwise it has not begun, and will see the flag
             self._runner.cancel()
 
     @property
@@ -155,7 +154,7 @@ class Pipeline(Generic[U, R]):
             await self._intake.aclose()
         except BaseException as error:  # noqa: BLE001 - whatever a caller's generator raises
             self._error = self._error or error
-        # What waited for a gap in front of it will wait in vain now.
+        # Ordered results behind a gap: the missing one will not come any more.
         self._ready.extend(self._held[index] for index in sorted(self._held))
         self._held.clear()
         self._closed = True
@@ -174,8 +173,8 @@ class Pipeline(Generic[U, R]):
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            # Nobody cancelled us: it came out of the input or the work. A task group takes
-            # it for an orderly end, which would lose this item and those behind it.
+            # This task was not cancelled: the error came from the input or the work. A task
+            # group treats it as a normal end, which would lose this item and those after it.
             raise _StrayError(cancellation) from None
 
     async def _serve_until_the_end(self) -> None:
@@ -196,8 +195,8 @@ class Pipeline(Generic[U, R]):
             await self._work(*pulled, self._deliver)
 
     async def _pull_in_turn(self) -> tuple[int, U] | None:
-        # One at a time: async generators refuse a second __anext__, and room that was
-        # seen must still be there when the item arrives.
+        # One at a time: async generators refuse a second __anext__, and the room that was
+        # found must still be free when the item arrives.
         async with self._turn:
             await self._wait_for_room()
             return await self._intake.pull_async()

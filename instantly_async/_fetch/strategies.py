@@ -1,4 +1,4 @@
-"""The two strategies of a stream: its options, and the pipeline that they stand for."""
+"""The two strategies of a stream: makes the pipeline that its options select."""
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How it goes: connections, deadlines and secrets. The only room that imports aiohttp's client.
+"""The HTTP layer: connections, deadlines and secrets. Only this package imports aiohttp's client.
 
 Decides how one request is sent and its answer read to the end. Must not know what an answer
 means, or whether the request is repeated.

@@ -1,7 +1,7 @@
-"""The secrets that join a request, API key and proxy password, and what else its headers carry.
+"""The secrets of a request (API key and proxy password), and the header that selects a workspace.
 
-A secret lives in a type of its own, so that no repr, log, traceback or pickle shows it. Knows
-nothing about what is requested or answered.
+Each secret has a type of its own, so that no repr, log, traceback or pickle shows it. Must not
+know what is requested or answered.
 """
 
 import re
@@ -17,9 +17,9 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
 class Authorization(str):
-    """A header's value that prints as ``***``: reprs of headers stay free of the key.
+    """A header's value that prints as ``***``, so that reprs of headers do not show the key.
 
-    A slice, too: Rich cuts strings before it prints them.
+    A slice of it does the same, because Rich cuts strings before it prints them.
     """
 
     __slots__ = ()
@@ -32,7 +32,7 @@ class Authorization(str):
 
 
 class ApiKey:
-    """The API key. Prints as ``***`` and does not pickle; ``origin`` says where it came from."""
+    """The API key. Prints as ``***``, cannot be pickled; ``origin`` says where it came from."""
 
     __slots__ = ("_header", "_value", "origin")
 
@@ -47,21 +47,21 @@ class ApiKey:
     __str__ = __repr__
 
     def __reduce__(self) -> Never:
-        raise TypeError("An API key does not pickle; build the client where it is used.")
+        raise TypeError("An API key cannot be pickled; create the client where it is used.")
 
     def header(self) -> Authorization:
-        """Give the value of the ``Authorization`` header."""
+        """Return the value of the ``Authorization`` header."""
         return self._header
 
     def redact(self, text: str) -> str:
-        """Take the key out of a text that came from outside."""
+        """Return a text from outside without the key."""
         return text.replace(str(self._value), "***")
 
 
 def read_api_key(argument: object, environ: Mapping[str, str]) -> ApiKey | ConfigurationError:
-    """Take the key from the argument, else from the environment; an error is a value here.
+    """Read the key from the argument, else from the environment. An error is returned.
 
-    A raised one would carry frames that hold the key.
+    It is not raised, because its traceback would have frames that hold the key.
     """
     origin = "the api_key argument" if argument is not None else API_KEY_VARIABLE
     value = argument if argument is not None else environ.get(API_KEY_VARIABLE)
@@ -74,11 +74,11 @@ def read_api_key(argument: object, environ: Mapping[str, str]) -> ApiKey | Confi
 
 
 def key_problem(value: str | None) -> str | None:
-    """Say in one sentence why this cannot be a key, or ``None`` when it can. Never quotes it."""
+    """Return why this cannot be a key, in one sentence without it; ``None``: it can."""
     if value is None or not value.strip():
         return "There is no API key: pass api_key=… or set INSTANTLY_API_KEY."
     if not _VISIBLE_ASCII.fullmatch(value.strip()):
-        return "The API key has characters that no key has; copy it from Instantly again."
+        return "The API key contains characters that are not allowed; copy it from Instantly again."
     return None
 
 
@@ -90,9 +90,9 @@ class Proxy(NamedTuple):
 
 
 def read_proxy(proxy: str | None) -> Proxy | ConfigurationError | None:
-    """Take a proxy's URL apart, because URLs are printed; an error is a value, as for the key.
+    """Separate a proxy's URL, which is printed, from its user and password.
 
-    User and password go as *Basic* (RFC 7617).
+    These are sent with the scheme *Basic* (RFC 7617). An error is returned, as for the key.
     """
     if proxy is None:
         return None
@@ -111,10 +111,10 @@ def read_proxy(proxy: str | None) -> Proxy | ConfigurationError | None:
 
 
 def workspace_headers(workspace: str | None) -> Mapping[str, str]:
-    """Give the headers that act on a sub-workspace (documented for admin keys).
+    """Return the headers that select a sub-workspace (documented for admin keys).
 
     Raises:
-        ConfigurationError: the id has characters that no header may have.
+        ConfigurationError: the id has characters that a header may not have.
     """
     if workspace is None:
         return {}
@@ -124,5 +124,5 @@ def workspace_headers(workspace: str | None) -> Mapping[str, str]:
 
 
 def is_header_token(value: str) -> bool:
-    """Whether a value may stand in a header: visible ASCII, no white space."""
+    """Whether a value may be used in a header: visible ASCII, no white space."""
     return _VISIBLE_ASCII.fullmatch(value) is not None

@@ -1,7 +1,6 @@
-"""One request and what becomes of it: what a lookup and the transport below it share.
+"""``Exchange``: one request and its progress, shared by ``Requester`` and the transport.
 
-An ``Exchange`` keeps the clocks of its attempt and remembers who cancelled it; it sends
-nothing itself.
+It holds the deadlines of one attempt and records who cancelled it. It sends nothing itself.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ class Response(msgspec.Struct, gc=False):
     body: bytes
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Show neither headers nor body, which may quote anything, in tracebacks with locals."""
+        """Hide headers and body from tracebacks with locals, because they may quote anything."""
         return [("status", self.status), ("bytes", len(self.body))]
 
     def __repr__(self) -> str:
@@ -30,19 +29,19 @@ class Response(msgspec.Struct, gc=False):
 
 
 class Pacer(Protocol):
-    """What a wire attempt pays its token to."""
+    """Grants each wire attempt its token."""
 
     async def acquire(self) -> None:
         """Return when one request may be sent."""
 
 
 class Exchange:
-    """One request to make, and what became of it on the wire.
+    """One request to make, and what happened to it on the wire.
 
-    ``sent_at`` is the loop's time of the last sending (``None``: nothing was sent),
-    ``reuses_connection`` whether that was on a connection used before, ``sends`` how often it
-    was sent (aiohttp's own re-send included) and ``spent_s`` the seconds it took, without
-    those at the limiter.
+    ``sent_at`` is the loop's time when it was last sent (``None``: it was not sent),
+    ``reuses_connection`` whether that connection had been used before, ``sends`` how often it
+    was sent (re-sends included), and ``spent_s`` the seconds it took without the wait for the
+    limiter.
     """
 
     __slots__ = (
@@ -81,7 +80,7 @@ class Exchange:
         self._aborted: InstantlyError | None = None
 
     def begin(self, now: float, task: "asyncio.Task[Any]") -> None:
-        """Note that the request belongs to ``task`` and is about to look for a connection."""
+        """Note that ``task`` makes the request and now needs a connection."""
         self._started_at = now
         self._task = task
         self._cancelling = task.cancelling()
@@ -91,12 +90,12 @@ class Exchange:
         self._started_at = now
 
     def connected(self, now: float) -> None:
-        """Stop the clock: the connection is there, the limiter comes next."""
+        """Stop the clock: there is a connection, and the limiter comes next."""
         self.spent_s += now - self._started_at
         self.until = self.stalls_at = inf
 
     def sending(self, now: float, handler: Any) -> None:
-        """Start the deadlines: the token is paid, the connection is ``handler``."""
+        """Start the deadlines: the token is taken, the connection is ``handler``."""
         self._started_at = self.sent_at = now
         self._handler = handler
         self.sends += 1
@@ -108,7 +107,7 @@ class Exchange:
         self.spent_s += now - self._started_at
 
     def abort(self, reason: InstantlyError) -> None:
-        """Cancel the request, once, and leave word why."""
+        """Cancel the request and record the reason. A second call does nothing."""
         if self._aborted is not None:
             return
         self._aborted = reason
@@ -116,19 +115,19 @@ class Exchange:
         self._task.cancel()
 
     def aborted(self) -> InstantlyError | None:
-        """Why the cancellation that arrives was ``abort``'s; ``None``: it is the caller's."""
+        """Return the reason if ``abort`` cancelled the request; ``None``: the caller did."""
         if self._aborted is not None and self._task.uncancel() <= self._cancelling:
             return self._aborted
         return None
 
     def drop_connection(self) -> None:
-        """Close the connection that was used: it gave another request's answer."""
+        """Close the connection, because it delivered the answer to another request."""
         if self._handler is not None:
             self._handler.close()
 
 
 class Transport(Protocol):
-    """The seam to the network: sends an exchange, or raises one of our errors."""
+    """The interface to the network."""
 
     async def request(self, exchange: Exchange) -> Response:
-        """Send one request and read its answer to the end."""
+        """Send one request and read its answer to the end, or raise one of our errors."""

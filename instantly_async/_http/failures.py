@@ -1,4 +1,4 @@
-"""What aiohttp's errors mean: one function that maps them to ours."""
+"""Maps aiohttp's errors to ours."""
 
 import os
 import ssl
@@ -11,35 +11,35 @@ from instantly_async import errors
 def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
     """Return our error for one of aiohttp's.
 
-    The messages are ours: aiohttp's can quote headers, and with them the key.
+    The messages are ours, because aiohttp's can quote headers, and with them the key.
 
     Raises:
-        Exception: ``error`` itself if it is unknown: that is a defect, which must stay visible.
+        Exception: ``error`` itself if it is unknown: that is a bug, which must stay visible.
     """
     match error:
         case aiohttp.ClientHttpProxyError(status=407):
-            return errors.ProxyError("The proxy wants credentials (407); put them into proxy=….")
+            return errors.ProxyError("The proxy requires credentials (407); pass them in proxy=….")
         case aiohttp.ClientHttpProxyError(status=status):
             return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return errors.TLSError(
-                "The server's TLS certificate or handshake is not acceptable; "
-                "check base_url and, for a private authority, ssl_context."
+                "The server's TLS certificate is not trusted, or the TLS handshake failed; "
+                "check base_url and, for a private certificate authority, ssl_context."
             )
         case aiohttp.ClientConnectorDNSError():
             return errors.ConnectionFailedError("the server's name does not resolve")
         case TimeoutError():
-            return errors.RequestTimeoutError("no connection in time")
+            return errors.RequestTimeoutError("no connection within the timeout")
         case aiohttp.ClientConnectorError(os_error=os_error):
             return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
         case aiohttp.ClientPayloadError():
-            return errors.ConnectionFailedError("the answer broke off")
+            return errors.ConnectionFailedError("the answer was cut off")
         case aiohttp.ServerDisconnectedError():
-            return errors.ConnectionFailedError("the server hung up")
+            return errors.ConnectionFailedError("the server closed the connection")
         case aiohttp.ClientConnectionError() | OSError():
             return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
         case aiohttp.ClientError():
-            return errors.ProtocolError("the answer is no valid HTTP")
+            return errors.ProtocolError("the answer is not valid HTTP")
         case _:
             raise error
 

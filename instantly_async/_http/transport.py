@@ -1,9 +1,10 @@
 """``AiohttpTransport``: sends one request and reads its answer, within deadlines and a body cap.
 
-Theory of operation. The limiter's token is paid inside ``connect()``, for each wire attempt and
-with the connection in hand. There are two reasons: aiohttp re-sends an idempotent request once
-when a reused connection is dead, past any limiter in front of the session; and new connections
-would bunch requests that were well paced. The key joins the request there too, as late as possible.
+Theory of operation. The limiter's token is taken inside ``connect()``, for each wire attempt and
+after the connection is ready. There are two reasons. If a reused connection is dead, aiohttp
+re-sends an idempotent request once, and a limiter in front of the session would not see that. And
+connections take different times to open, so requests that were well paced would leave in bursts.
+The key is added there too, as late as possible.
 
 Deadlines start when the token is granted. One sweep checks all of them a few times a second,
 which costs far less than a timer each. It cancels the task and records why, as
@@ -52,7 +53,7 @@ _current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
 
 
 class PacedConnector(aiohttp.TCPConnector):
-    """A connector that hands out a connection together with the right to use it once."""
+    """A connector that returns a connection together with the right to use it once."""
 
     def __init__(self, key: ApiKey, proxy: Proxy | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,7 +66,7 @@ class PacedConnector(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Any:
-        """Get a connection, pay for it, sign the request."""
+        """Get a connection, take a token, add the key to the request."""
         exchange = _current.get()
         while True:
             exchange.reuses_connection = True
@@ -80,13 +81,13 @@ class PacedConnector(aiohttp.TCPConnector):
                 raise
             if not connection.closed:
                 break
-            # It died in the queue. Nothing was sent, but the token is stale: others that
-            # wait for a new connection too would all send at once.
+            # The connection died while it waited for the token, which is stale now: if others
+            # that reconnect kept theirs too, all would send at once.
             connection.close()
             exchange.connecting(self._loop.time())
         exchange.sending(self._loop.time(), connection.protocol)
         req.headers[aiohttp.hdrs.AUTHORIZATION] = self._key.header()
-        if self._proxy is not None and not req.is_ssl():  # else they have gone with CONNECT
+        if self._proxy is not None and not req.is_ssl():  # otherwise CONNECT has sent them
             req.headers.update(self._proxy.headers)
         if exchange.headers:
             req.headers.update(exchange.headers)
@@ -98,7 +99,7 @@ class PacedConnector(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Any:
-        """Note that the connection is a new one."""
+        """Note that the connection is new."""
         _current.get().reuses_connection = False
         return await super()._create_connection(req, traces, timeout)
 
@@ -144,7 +145,7 @@ class AiohttpTransport:
     async def request(self, exchange: Exchange) -> Response:
         """Send one request and read its answer to the end.
 
-        An error status is returned even if its body fails: a 401 is one, however it is cut.
+        If the body of an error status cannot be read, the answer is returned with an empty one.
 
         Raises:
             ClosedError: the transport is closed or belongs to another loop.
@@ -192,7 +193,7 @@ class AiohttpTransport:
     async def _send(
         self, session: aiohttp.ClientSession, exchange: Exchange
     ) -> aiohttp.ClientResponse:
-        """Send. On a dead idle connection, aiohttp repeats a GET, and this method a POST."""
+        """Send. If an idle connection is dead, aiohttp re-sends a GET, and this method a POST."""
         url = self._base_url.with_path(exchange.path, encoded=True)
         if exchange.body is None:
             return await session.request(exchange.method, url, allow_redirects=False, **self._route)
@@ -215,7 +216,7 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Close all connections; requests in flight end with ``ClosedError``. Idempotent."""
         self._closed = True
-        for exchange in self._in_flight:  # aiohttp would let their readers wait for ever
+        for exchange in self._in_flight:  # aiohttp would let their readers wait forever
             exchange.abort(_closed())
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -249,8 +250,8 @@ class AiohttpTransport:
             ),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # total starts before the limiter's wait, sock_read costs a timer per request:
-            # the sweep does both.
+            # The sweep does both: total would start before the wait for the limiter, and
+            # sock_read costs a timer per request.
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s),
             trust_env=False,
         )
@@ -259,7 +260,7 @@ class AiohttpTransport:
         now = loop.time()
         for exchange in self._in_flight:
             if now >= exchange.until or now >= exchange.stalls_at:
-                exchange.abort(errors.RequestTimeoutError("no answer in time"))
+                exchange.abort(errors.RequestTimeoutError("no answer within the timeout"))
         self._sweeper = (
             loop.call_later(self._sweep_interval_s, self._sweep, loop) if self._in_flight else None
         )
@@ -276,7 +277,7 @@ async def _read_body(
     chunks: list[bytes] = []
     size = 0
     while True:
-        # Nearly always the whole body came with the headers: then nothing is awaited.
+        # Usually the whole body came with the headers, and nothing is awaited.
         chunk = content.read_nowait() if content.is_eof() else await content.readany()
         if not chunk:
             return b"".join(chunks)

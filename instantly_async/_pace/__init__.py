@@ -1,7 +1,7 @@
-"""When it may go: rate limiter, backoff, retry budget and circuit breaker.
+"""Pacing: rate limiter, backoff, retry budget and circuit breaker.
 
-Decides when an attempt may be sent and when enough is enough. Must not know what is requested,
-or how it is sent.
+Decides when an attempt may be sent and when to give up. Must not know what is requested, or how
+it is sent.
 """
 
 from .backoff import Tries, speaks_of_outage

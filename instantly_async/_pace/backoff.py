@@ -4,8 +4,8 @@ Theory of operation. Three rules limit the cost of failures: each id has few att
 time, with jittered exponential backoff (here); the *retry budget* limits all retries together
 (``budget.py``); the *circuit breaker* stops sending when the service is down (``breaker.py``).
 
-A 429 does not mean that the service fails, so it is repeated free of budget and breaker. GET and
-list are reads, so repeating them is always safe.
+A 429 does not mean that the service fails, so budget and breaker do not apply to its retries.
+GET and list are reads, so repeating them is always safe.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ PROTOCOL_REPEATS = 1
 
 
 def speaks_of_outage(error: InstantlyError) -> bool:
-    """Whether an outage can be the reason of an error, and not only one id."""
+    """Whether the reason of an error may be an outage, and not this one id."""
     if isinstance(error, ProtocolError):
         return error.status is None
     return isinstance(error, TransientError) and not isinstance(error, RateLimitedError)

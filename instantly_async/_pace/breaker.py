@@ -29,7 +29,7 @@ class CircuitBreaker:
 
     @property
     def gives_up_at(self) -> float:
-        """When an open breaker ends the run; infinity while nobody waits for it."""
+        """The time when an open breaker ends the run; infinity while nobody waits for it."""
         if self._opened_at is None:
             return float("inf")
         return self._opened_at + self._patience_s
@@ -88,10 +88,10 @@ class CircuitBreaker:
             self._delay_s = 2 * FIRST_PROBE_DELAY_S
 
     def resume_waiting(self, now: float) -> None:
-        """Restart the patience for a run that finds a breaker that has given up."""
+        """Restart the patience: a new run waits for a breaker that has given up."""
         if self.is_open and self._opened_at is None:
             self._opened_at = now
 
     def give_up(self) -> None:
-        """Stay open, with nobody waiting."""
+        """Stay open. Nobody waits any more."""
         self._opened_at = None

@@ -1,4 +1,4 @@
-"""The gate before an attempt: an open breaker and an empty retry budget are waited for here.
+"""The gate before an attempt: here attempts wait for the circuit breaker and the retry budget.
 
 Theory of operation. Nearly always the gate is clear and nobody waits. Otherwise attempts queue
 in order of arrival, and one timer wakes the queue. While the breaker is open only probes pass:

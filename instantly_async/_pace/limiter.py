@@ -1,17 +1,14 @@
-"""The adaptive limiter: aiolimiter's token bucket, with a rate that changes and pauses.
+"""The adaptive limiter: aiolimiter's token bucket, with a rate that changes, and with pauses.
 
-Theory of operation. A bucket of capacity c that refills at r/s lets at most c + r·t
-requests through in any t seconds, wherever they begin; ``RateLimit`` picks c and r so that
-both of the vendor's windows hold. aiolimiter can neither change its rate nor pause, so:
+Theory of operation. A bucket of capacity c that refills at r/s lets at most c + r·t requests
+through in any t seconds; ``RateLimit`` picks c and r so that both of the vendor's windows hold.
+aiolimiter can neither change its rate nor pause, so there is one lock, by which one waiter at a
+time is at the bucket (FIFO, safe to cancel); a new rate is a new bucket, emptied before its first
+use, because a full one would allow a burst of c; and a waiter tries again after a change or pause.
 
-* one lock lets one waiter at a time at the bucket (FIFO, safe to cancel);
-* a new rate is a new bucket, emptied before its first use: a full one would let a burst
-  of c through at every change;
-* a waiter that wakes after a change or a pause asks again.
-
-The rate follows AIMD. A 429 whose request was sent after the last cut means the workspace
-is full, with somebody else's requests too: cut, pause, then rise slowly while it is quiet.
-Older 429s are echoes of what the cut has already answered.
+The rate follows AIMD. A 429 to a request that was sent after the last cut means that the workspace
+is full, perhaps by other clients: the rate is cut, sending pauses, and then the rate rises slowly
+until the next 429. A 429 to an older request is ignored, because the cut has already answered it.
 """
 
 import asyncio
@@ -27,10 +24,10 @@ from instantly_async.settings import RateLimit
 _log = logging.getLogger(__name__)
 
 CUT_FACTOR = 0.7
-"""What a 429 leaves of the rate (*choice*)."""
+"""A 429 multiplies the rate by this (*choice*)."""
 
 CUT_INTERVAL_S = 1.0
-"""At most one cut in this time, and the pause that follows a cut (*choice*)."""
+"""Shortest time between two cuts, and the pause after a cut, in seconds (*choice*)."""
 
 RISE_PER_S = 1.0
 """How much the rate rises per second of success, in requests per second (*choice*)."""
@@ -39,14 +36,14 @@ LOWEST_RATE = 1.0
 """The rate is never cut below this, in requests per second (*choice*)."""
 
 PAUSE_JITTER = 0.1
-"""A pause the server asks for is drawn out by up to this share, so that clients that were
-stopped together do not start together (*choice*)."""
+"""A pause that the server asks for is extended by up to this share, so that clients that were
+stopped together do not resume together (*choice*)."""
 
 
 class AdaptiveLimiter:
     """Paces the requests of one workspace; may be shared by several of its clients.
 
-    ``limit=None`` sets no rate; the pauses that the server asks for still hold. Belongs to
+    ``limit=None``: no rate limit, but pauses that the server asks for still hold. Belongs to
     the event loop in which it is first used.
     """
 
@@ -80,7 +77,7 @@ class AdaptiveLimiter:
         return self._paused_until > now
 
     async def wait_out_pause(self) -> None:
-        """Return once nothing is paused."""
+        """Wait until no pause is in effect."""
         loop = asyncio.get_running_loop()
         while (seconds := self.paused_s(loop.time())) > 0:
             await asyncio.sleep(seconds)
@@ -102,7 +99,7 @@ class AdaptiveLimiter:
                     return
 
     def on_success(self, now: float) -> None:
-        """Learn that a request was answered with anything but 429."""
+        """Note that a request was answered with anything but 429."""
         if self.limit is None or self._rate >= self.limit.rate:
             return
         quiet_since = max(self._changed_at, self._paused_until)
@@ -110,9 +107,9 @@ class AdaptiveLimiter:
             self._change_rate(min(self.limit.rate, self._rate + RISE_PER_S), now)
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
-        """Learn of a 429 to the request that was sent at ``sent_at``.
+        """Note a 429 to the request that was sent at ``sent_at``.
 
-        ``retry_after_s``: what the server asked for, ``None`` when it did not say.
+        ``retry_after_s``: the pause that the server asks for; ``None``: it names none.
         """
         if retry_after_s is not None:
             self.pause(now, retry_after_s)
@@ -123,10 +120,10 @@ class AdaptiveLimiter:
         if self.limit is not None:
             lowest = min(LOWEST_RATE, self.limit.rate)
             self._change_rate(max(lowest, self._rate * CUT_FACTOR), now)
-            _log.info("429: the rate is cut to %.1f/s", self._rate)
+            _log.info("429: the rate is reduced to %.1f/s", self._rate)
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let nothing through for ``seconds``, as a ``Retry-After`` asks."""
+        """Send nothing for ``seconds``, as ``Retry-After`` asks."""
         until = now + seconds * (1 + PAUSE_JITTER * self._rng())
         self._paused_until = max(self._paused_until, until)
 

@@ -1,29 +1,35 @@
-"""The command ``instantly-async``. Needs the extra ``cli``; without it, one sentence says so.
+"""The command ``instantly-async``: options, files, terminal, exit codes.
 
-Neither Rich nor cyclopts is imported before ``main`` runs.
+It needs the extra ``cli`` and a POSIX system; if one is missing, one sentence says so. So nothing
+is imported before ``main`` runs.
 """
 
 import os
 import sys
 
-_EXTRA = frozenset({"cyclopts", "rich"})
-_MISSING = (
-    "The command needs the extra \"cli\": pip install 'instantly-async[cli]' (no module {name})."
-)
+_MISSING = {
+    **dict.fromkeys(
+        ("cyclopts", "rich"),
+        "The command needs the extra \"cli\": pip install 'instantly-async[cli]' "
+        "(no module {name}).",
+    ),
+    "fcntl": "The command needs Linux, macOS or WSL; on Windows, use the library from Python.",
+}
 
 
 def main() -> int:
     """Run the command line in ``sys.argv`` and return its exit code."""
-    if sys.stderr is None:  # 2>&-: what is said goes nowhere, never into a file or a socket
+    if sys.stderr is None:  # 2>&-: messages must not go into a file or socket that is opened later
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - kept until the end
     try:
         from .app import run_command_line  # noqa: PLC0415 - cyclopts and rich may be missing
 
         return run_command_line(sys.argv[1:])
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
+        sentence = _MISSING.get((error.name or "").partition(".")[0])
+        if sentence is None:
             raise
-        sys.stderr.write(_MISSING.format(name=error.name) + "\n")
+        sys.stderr.write(sentence.format(name=error.name) + "\n")
         return 2
     except KeyboardInterrupt:  # before the run began, or the second one
         return 130

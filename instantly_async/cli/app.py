@@ -1,9 +1,8 @@
-"""The commands. Thin: each builds its parts and runs them."""
+"""The command line: each command builds its parts and runs them."""
 
 import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated, TextIO
 
 from cyclopts import (
@@ -15,33 +14,40 @@ from cyclopts import (
     validators,
 )
 
+from instantly_async import __version__
 from instantly_async._api import wire_id
 from instantly_async.settings import API_KEY_VARIABLE, Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
-from . import exits
+from . import exits, process
 from .check import check_key
-from .convert.conversion import convert as convert_file
 from .exits import CommandError
-from .fetch import Run, run, run_job
-from .input.formats import InputFormat
-from .input.sources import STDIO, GivenIds, open_source
+from .fetch import FetchJob, end, plan, run_fetch, survey
+from .input import GivenIds, InputFormat, open_source
 from .known import KnownIds
-from .options import BASE_URL_VARIABLE, Connection, Flag, Format, GoingOn, ShownLogLevel, base_url
-from .output.lines import Stdout
-from .output.recovery import Resume
+from .options import (
+    BASE_URL_VARIABLE,
+    Connection,
+    Flag,
+    OutputOptions,
+    ResumeOptions,
+    ShownLogLevel,
+    base_url,
+)
+from .output import Resume, Stdout
 from .serve import fake_process, serve_fake
-from .target import Target, end, plan, survey, target_of, writer_of
-from .terminal import LogLevel, QuietConsole, Terminal, counting, discard, log_to
+from .system import STDIO
+from .target import Target, convert_visibly, target_of, writer_of
+from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
 
 app = App(
     name="instantly-async",
     help=(
         "Fetch Instantly leads by id, within the workspace's rate limits.\n\n"
         f"The API key is read from {API_KEY_VARIABLE}, never from an argument.\n"
-        f"{BASE_URL_VARIABLE} names another server than Instantly's."
+        f"{BASE_URL_VARIABLE} selects a server other than Instantly's."
     ),
-    version=version("instantly-async"),
+    version=__version__,
     help_format="plaintext",
     help_formatter="plain",
 )
@@ -57,9 +63,13 @@ _Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 _Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
 _Strategy = Annotated[Strategy, Parameter(show_choices=False)]
 _InputFormat = Annotated[InputFormat, Parameter(show_choices=False)]
-_Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # what the command was called with
+_Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # the whole command line
 
-_DEFAULT_CONNECTION, _DEFAULT_FORMAT, _DEFAULT_GOING_ON = Connection(), Format(), GoingOn()
+_DEFAULT_CONNECTION, _DEFAULT_OUTPUT, _DEFAULT_RESUME = (
+    Connection(),
+    OutputOptions(),
+    ResumeOptions(),
+)
 
 
 @app.command
@@ -75,22 +85,22 @@ def get(
 
     Args:
         lead_id: The lead's id, a UUID.
-        workspace: Sub-workspace that an admin key acts on.
-        patience: Seconds of outage to wait out.
+        workspace: Id of the sub-workspace that an admin key acts on.
+        patience: Seconds to wait for an outage to end.
         log_level: Log debug, info, warning or error.
     """
     terminal = _start(log_level)
     if wire_id(lead_id) is None:
         raise CommandError("A lead id is a UUID, such as 019a3f62-5400-7abc-8def-0123456789ab.")
     client = Connection(workspace=workspace, patience=patience).client()
-    job = Run(
+    job = FetchJob(
         client=client,
         source=GivenIds([lead_id]),
         output=Stdout(),
         terminal=terminal,
         quiet=True,
     )
-    return run_job(job)
+    return run_fetch(job)
 
 
 @app.command
@@ -100,16 +110,16 @@ def check(
     patience: float = 10.0,
     log_level: ShownLogLevel = "warning",
 ) -> int:
-    """Say whether the API key works, by one request.
+    """Check whether the API key works, by one request.
 
     Args:
-        workspace: Sub-workspace that an admin key acts on.
-        patience: Seconds to try for.
+        workspace: Id of the sub-workspace that an admin key acts on.
+        patience: Seconds to keep trying.
         log_level: Log debug, info, warning or error.
     """
     terminal, stdout = _start(log_level), _require_stdout()
     client = Connection(workspace=workspace, patience=patience).client()
-    return run(check_key(client, base_url(), stdout), terminal)
+    return process.run(check_key(client, base_url(), stdout), terminal)
 
 
 @app.command
@@ -118,8 +128,8 @@ def fetch(
     /,
     *,
     output: _Output = STDIO,
-    form: Format = _DEFAULT_FORMAT,
-    going_on: GoingOn = _DEFAULT_GOING_ON,
+    options: OutputOptions = _DEFAULT_OUTPUT,
+    resuming: ResumeOptions = _DEFAULT_RESUME,
     dry_run: Flag = False,
     input_format: _InputFormat | None = None,
     column: str | None = None,
@@ -134,42 +144,42 @@ def fetch(
     Args:
         file: File with lead ids; - is stdin.
         output: New file for the leads; - is stdout.
-        form: Shared options.
-        going_on: Shared options.
-        dry_run: Only say what there is to do.
-        input_format: text, csv, tsv or jsonl. Default: by FILE's name.
+        options: Shared options.
+        resuming: Shared options.
+        dry_run: Print what a run would do, and send no request.
+        input_format: text, csv, tsv or jsonl. Default: by FILE's suffix.
         column: CSV column with the ids. Default: id or lead_id.
-        strategy: get: one lead a request; list: 100.
-        stats_json: File for the summary as JSON, replaced.
-        quiet: Neither progress nor summary.
+        strategy: get: one lead per request; list: 100.
+        stats_json: File for the summary as JSON; replaced if it exists.
+        quiet: Hide progress and summary.
         connection: Shared options.
         arguments: The command line.
     """
     terminal = _start(connection.log_level)
-    file, target, known = _path(file), target_of(_path(output), form), KnownIds()
+    file, target, known = _path(file), target_of(_path(output), options), KnownIds()
     client = None if dry_run else connection.client()
     with open_source(file, input_format, column, known) as source:
         target.require_other_than(source)
         target.require_other_than_stats(stats_json and _path(stats_json), source)
         if client is None:
-            target.read(known, going_on.how())
+            target.read(known, resuming.how())
             text = plan(survey(source, terminal), connection.rate_limit())
             _require_stdout().write(text + "\n")
             return exits.ALL_FOUND
-        with target.open(known, going_on.how()) as out:
+        with target.open(known, resuming.how()) as out:
             if source.is_regular:
                 survey(source, terminal)
-            job = Run(
+            job = FetchJob(
                 client=client,
                 source=source,
                 output=out,
                 terminal=terminal,
-                line_of=target.line_of,
+                make_line=target.make_line,
                 strategy=strategy,
                 quiet=quiet,
-                again=target.how_to_resume(arguments, from_stdin=file == STDIO),
+                resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
             )
-            code = run_job(job)
+            code = run_fetch(job)
     return end(job, target, code, stats_json)
 
 
@@ -179,26 +189,23 @@ def convert(
     output: _File,
     /,
     *,
-    form: Format = _DEFAULT_FORMAT,
+    options: OutputOptions = _DEFAULT_OUTPUT,
     force: Flag = False,
     quiet: Flag = False,
 ) -> int:
-    """Make CSV, Parquet or JSON Lines of leads, whole or not at all.
+    """Convert leads to CSV, Parquet or JSON Lines, completely or not at all.
 
     Args:
-        leads: What `fetch` wrote; - is stdin.
-        output: New file. Its name ends with .jsonl, .csv or .parquet.
-        form: Shared options.
-        force: Replace a file that exists.
-        quiet: No progress.
+        leads: JSON Lines that `fetch` wrote; - is stdin.
+        output: New file, named .jsonl, .csv or .parquet.
+        options: Shared options.
+        force: Replace an existing file.
+        quiet: Hide progress.
     """
     terminal = _start("warning")
     leads, output = _path(leads), _path(output)
-    writer = writer_of(output, form)
-    with counting(terminal, quiet=quiet) as on_progress:
-        tally = convert_file(leads, output, writer, force=force, on_progress=on_progress)
-    if remark := tally.describe():
-        terminal.say(remark)
+    writer = writer_of(output, options)
+    convert_visibly(leads, output, writer, terminal, quiet=quiet, force=force)
     return exits.ALL_FOUND
 
 
@@ -221,12 +228,12 @@ def demo(
 
     Args:
         count: How many leads.
-        strategy: get: one lead a request; list: 100.
-        latency_ms: How long each answer takes.
-        output: New file for the leads; - is stdout. Default: nowhere.
-        resume: Go on with an output that exists.
-        stats_json: File for the summary as JSON, replaced.
-        quiet: Neither progress nor summary.
+        strategy: get: one lead per request; list: 100.
+        latency_ms: Milliseconds until each answer.
+        output: New file for the leads; - is stdout. Default: none.
+        resume: Resume an output that exists.
+        stats_json: File for the summary as JSON; replaced if it exists.
+        quiet: Hide progress and summary.
         log_level: Log debug, info, warning or error.
         arguments: The command line.
     """
@@ -237,16 +244,16 @@ def demo(
         target.open(known, Resume() if resume else None) as out,
         fake_process(latency_ms / 1000) as url,
     ):
-        job = Run(
+        job = FetchJob(
             client=Connection().client_of(DEFAULT_API_KEY, url),
             source=GivenIds(tuple(lead_ids(count)), known),
             output=out,
             terminal=terminal,
             strategy=strategy,
             quiet=quiet,
-            again=target.how_to_resume(arguments, from_stdin=False),
+            resume_hint=target.how_to_resume(arguments, from_stdin=False),
         )
-        code = run_job(job)
+        code = run_fetch(job)
     return end(job, target, code, stats_json)
 
 
@@ -260,18 +267,18 @@ def serve(
 ) -> int:
     """Run a fake API on this machine, until Ctrl-C.
 
-    Every UUID is a lead there, and the rate limits are enforced. What to paste into
-    another shell is printed; `instantly-async ids` prints lead ids.
+    It has a lead for every UUID, and enforces the rate limits. It prints two lines to
+    paste into another shell; `instantly-async ids` prints lead ids.
 
     Args:
-        port: Where to listen; 0 is any free port.
+        port: Port to listen on; 0 is any free port.
         host: 127.0.0.1, ::1 or localhost.
-        latency_ms: How long each answer takes.
+        latency_ms: Milliseconds until each answer.
         as_child: End with stdin.
     """
     terminal = _start("warning")
     job = serve_fake(host, port, latency_ms / 1000, terminal, as_child=as_child)
-    code = run(job, terminal)
+    code = process.run(job, terminal)
     return exits.ALL_FOUND if code > exits.SIGNAL_BASE else code  # a signal is how it ends
 
 
@@ -287,12 +294,13 @@ def ids(*, count: _Count = 1000) -> int:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run one command; return its exit code. What was foreseeable becomes a sentence."""
+    """Run one command; return its exit code. Foreseeable failures become a sentence."""
     try:
-        command, bound, own = app.parse_args(
+        command, bound, unparsed = app.parse_args(
             arguments, console=QuietConsole(), exit_on_error=False, print_error=False
         )
-        bound.arguments.update(dict.fromkeys(own, arguments))
+        if "arguments" in unparsed:  # of type _Arguments
+            bound.arguments["arguments"] = arguments
         code = command(*bound.args, **bound.kwargs)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -306,7 +314,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _usage(error: CycloptsError) -> str:
-    # A key that somebody passes as an argument is not shown: neither after "=" nor alone.
+    # A key that was passed as an argument must not be shown: neither after "=" nor alone.
     text = " ".join(str(error).split())
     if isinstance(error, UnusedCliTokensError):
         text = "There are too many arguments."

@@ -1,9 +1,9 @@
-"""``check``: says whether the key works, and what is in the way if it does not."""
+"""``check``: reports whether the key works, and if not, why."""
 
 from typing import TextIO
 
 from instantly_async.client import InstantlyClient
-from instantly_async.errors import LeadError
+from instantly_async.errors import ConnectionFailedError, LeadError, RequestTimeoutError
 from instantly_async.models import Lead
 
 from . import exits
@@ -11,19 +11,23 @@ from .exits import CheckError
 
 
 async def check_key(client: InstantlyClient[Lead], server: str, stdout: TextIO) -> int:
-    """Ask the server for one lead and print what that has shown, but not the lead.
+    """Request one lead and print what the answer shows, but not the lead.
 
     Raises:
         RunError: the key does not work, or nothing can be fetched now.
-        CheckError: there was no answer that says so.
+        CheckError: no answer shows whether the key works.
     """
     async with client:
         try:
             found = await client.check()
         except LeadError as error:
+            if isinstance(error, ConnectionFailedError | RequestTimeoutError):
+                raise CheckError(
+                    f"Cannot reach {server}: {error}; check network and address, or try later."
+                ) from None
             raise CheckError(
-                f"{server} has not answered as the API does: {error}; try again later, or check "
-                "the address."
+                f"{server} did not answer like the API: {error}; try again later, or check the "
+                "address."
             ) from None
     has = "has leads" if found.has_leads else "has no leads"
     milliseconds = found.round_trip_s * 1000

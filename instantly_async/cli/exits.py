@@ -4,7 +4,7 @@ from instantly_async import errors
 
 ALL_FOUND = 0
 USAGE = 2
-"""The command line, the environment or the input has to be mended."""
+"""The command line, the environment or the input has to be fixed."""
 
 INCOMPLETE = 3
 """Finished; some leads were not found or failed."""
@@ -13,7 +13,7 @@ NOT_ALLOWED = 4
 """The key, the plan or a scope is missing."""
 
 GAVE_UP = 5
-"""The service, the network or the output made going on impossible."""
+"""The service, the network or the output made it impossible to continue."""
 
 SIGNAL_BASE = 128
 """Added to a signal's number: 130 for SIGINT, 143 for SIGTERM."""
@@ -33,23 +33,27 @@ class CommandError(Exception):
 
 
 class InputError(CommandError):
-    """The ids cannot be read."""
+    """The input cannot be read."""
 
 
 class OutputError(CommandError):
-    """The output cannot be written any more."""
+    """The output can no longer be written."""
 
     code = GAVE_UP
 
 
 class CheckError(CommandError):
-    """Whether the key works could not be found out."""
+    """The check of the key got no answer."""
 
     code = GAVE_UP
 
 
 class OutputClosedError(Exception):
-    """Nobody reads the output any more (``| head``), which is no failure."""
+    """The reader of the output has gone (``| head``), which is not a failure."""
+
+
+FORESEEABLE = (CommandError, errors.InstantlyError)
+"""What is shown as a sentence, without a traceback."""
 
 
 def code_of(error: CommandError | errors.InstantlyError) -> int:

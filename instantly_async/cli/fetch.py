@@ -1,69 +1,60 @@
-"""A run: ids in, lines out, troubles named, and an exit code. Signals end it in good order."""
+"""``fetch``: from ids to lines, with every failure named and an exit code at the end."""
 
-import asyncio
 import contextlib
-import os
 import re
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from math import ceil
 
+from instantly_async._api import MAX_IDS_PER_PAGE
 from instantly_async.client import InstantlyClient
-from instantly_async.errors import InstantlyError, TransientError
+from instantly_async.errors import TransientError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound, Outcome
-from instantly_async.settings import Strategy
+from instantly_async.settings import RateLimit, Strategy
 from instantly_async.streams import LeadStream
 
-from . import exits
-from .exits import CommandError, OutputClosedError
-from .input.formats import LineId
-from .input.sources import IdSource
-from .output.lines import Output, line_of
-from .show.chart import charts
-from .show.progress import Display
-from .show.report import Report, Tally, summary
+from . import exits, process
+from .exits import CommandError
+from .input import FileOfIds, IdSource, Survey
+from .output import Output
+from .records import LineId, to_line
+from .show import Display, Report, Tally, charts, summary, write_stats
+from .target import Target
 from .terminal import Terminal
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F{}-]{1,64}")
 
 
-DRAIN_S = 5.0
-"""How long a stopped run may take to finish what is in flight, in seconds (*choice*)."""
-
-
 @dataclass(slots=True, kw_only=True)
-class Run:
-    """What ``fetch`` needs.
+class FetchJob:
+    """One run of ``fetch``, ``get`` or ``demo``.
 
-    ``line_of`` makes a line of the server's JSON. ``quiet``:
-    neither progress nor summary. ``again`` says how to go on with what is unfinished, ``None``:
-    that cannot be.
-    ``report`` is there when ``fetch`` has ended, however it did.
+    ``make_line`` makes a line from the server's JSON. ``quiet`` hides progress and summary.
+    ``resume_hint`` is the sentence that says how to resume; ``None``: the run cannot be resumed.
+    ``report`` is set once ``fetch`` has ended, for any reason.
     """
 
     client: InstantlyClient[Lead]
     source: IdSource
     output: Output
     terminal: Terminal
-    line_of: Callable[[bytes], bytes] = line_of
+    make_line: Callable[[bytes], bytes] = to_line
     strategy: Strategy = "get"
     quiet: bool = False
-    again: str | None = None
+    resume_hint: str | None = None
     report: Report | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     transient: int = field(default=0, init=False)
 
     async def fetch(self) -> int:
-        """Fetch every id of the source; return the exit code of a run that came to its end.
+        """Fetch every id of the source; return the exit code of a finished run.
 
         Raises:
             CommandError: the input or the output failed.
-            OutputClosedError: nobody reads the output any more.
+            OutputClosedError: the reader of the output has gone.
             RunError: nothing more can be fetched.
         """
         if self.output.remark is not None and not self.quiet:
@@ -94,16 +85,17 @@ class Run:
         return exits.ALL_FOUND if all_found else exits.INCOMPLETE
 
     def stop(self) -> None:
-        """Ask for no more leads, and finish those in flight."""
+        """Request no more leads, and finish the requests in flight."""
         self.stopped = True
         self.source.stop()
         if not self.quiet:
             self.terminal.say(
-                f"Stopping: leads in flight get {DRAIN_S:.0f} s; a second signal ends at once."
+                f"Stopping: requests in flight get {process.DRAIN_S:.0f} s; a second signal ends "
+                "the run at once."
             )
 
     def leave(self) -> None:
-        """Leave the output and the terminal in order, because the process is about to end."""
+        """Clean up output and terminal, because the process is about to end."""
         self.output.make_whole()
         self.terminal.restore()
 
@@ -118,11 +110,11 @@ class Run:
 
     async def _record(self, outcome: Outcome[Lead]) -> None:
         if isinstance(outcome, Found):
-            await self.output.write_lead(outcome, self.line_of(outcome.raw or b""))  # keep_raw
+            await self.output.write_lead(outcome, self.make_line(outcome.raw or b""))  # keep_raw
             return
         if isinstance(outcome, Failed) and isinstance(outcome.error, TransientError):
             self.transient += 1
-        if not self.source.has_named(outcome.lead_id):
+        if not self.source.has_reported(outcome.lead_id):
             self.terminal.say(trouble(outcome))
         await self.output.write_failure(outcome)
 
@@ -133,12 +125,13 @@ class Run:
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
             self.terminal.say(charts(report.tally, width, block))
-        if self.again is not None and self.output.is_trusted and not (ended and not self.transient):
-            self.terminal.say(self.again)
+        is_unfinished = not ended or self.transient
+        if self.resume_hint is not None and self.output.is_trusted and is_unfinished:
+            self.terminal.say(self.resume_hint)
 
 
 def trouble(outcome: NotFound | Failed) -> str:
-    """Name an id that did not make it into the output, and say why."""
+    """Return the line that names an id without a lead, and why."""
     lead_id = outcome.lead_id
     if isinstance(outcome, NotFound):
         return f"not found: {lead_id}"
@@ -149,106 +142,66 @@ def trouble(outcome: NotFound | Failed) -> str:
 
 
 def invalid(lead_id: LineId) -> str:
-    """Name the line of an id that is none; its text only if it looks like one.
+    """Return the line that reports an invalid id.
 
-    It could be an email or a key.
+    Its text is shown only if it looks like a part of an id: it could be an email or a key.
     """
     shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
     return f"invalid: {shown}in line {lead_id.line} (a lead id is a UUID)"
 
 
-def run_job(job: Run) -> int:
-    """Run ``fetch`` of a job; a signal lets it come to its end."""
-    return run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+def run_fetch(job: FetchJob) -> int:
+    """Run a job; the first signal lets it come to its end."""
+    return process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
 
 
-def run(
-    main: Coroutine[Any, Any, int],
-    terminal: Terminal,
-    *,
-    stop: Callable[[], None] | None = None,
-    leave: Callable[[], None] | None = None,
-) -> int:
-    """Run a command's coroutine; return its exit code, or that of what ended it.
+def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int:
+    """Create derived files and statistics after a run; return the final exit code."""
+    try:
+        if code in {exits.ALL_FOUND, exits.INCOMPLETE}:
+            target.derive(job.terminal, quiet=job.quiet)
+    except CommandError as error:
+        job.terminal.say(str(error))
+        code = error.code
+    except (KeyboardInterrupt, SystemExit) as stop:  # the latter by SIGTERM
+        code = process.code_of_signal(stop)
+        if job.resume_hint is not None and not job.quiet:
+            job.terminal.say(job.resume_hint)
+    if stats_json is None or job.report is None:
+        return code
+    try:
+        write_stats(stats_json, job.report, code)
+    except CommandError as error:
+        job.terminal.say(str(error))
+        return code or exits.GAVE_UP
+    return code
 
-    The first SIGINT or SIGTERM calls ``stop``, so that it can come to its end, and cancels it
-    after ``DRAIN_S``; without ``stop`` at once. The second one calls ``leave`` and ends the
-    process. Either way the code is 128 + number.
+
+def survey(source: FileOfIds, terminal: Terminal) -> Survey:
+    """Read the whole input beforehand, and report invalid ids.
+
+    Raises:
+        InputError: something else in the input is wrong.
     """
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        return runner.run(_until_signal(guarded(main, terminal), stop, leave))
+    return source.survey(lambda lead_id: terminal.say(invalid(lead_id)))
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - the extra "speed" may be missing
-    except ImportError:
-        return asyncio.new_event_loop()
-    return new_event_loop()
+def plan(found: Survey, limit: RateLimit) -> str:
+    """Return what a run would do, one fact per line."""
+    read = found.to_fetch + found.invalid + found.duplicates + found.done
+    pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
+    facts = {
+        "ids read": read,
+        "invalid": found.invalid,
+        "duplicates": found.duplicates,
+        "already done": found.done,
+        "to fetch": found.to_fetch,
+        "by get": _at_the_limit(found.to_fetch, limit),
+        "by list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
+    }
+    return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
 
 
-async def guarded(main: Coroutine[Any, Any, int], terminal: Terminal) -> int:
-    """Turn foreseeable failures into a sentence and an exit code."""
-    try:
-        return await main
-    except OutputClosedError:
-        return exits.ALL_FOUND
-    except (CommandError, InstantlyError) as error:
-        terminal.say(str(error))
-        return exits.code_of(error)
-
-
-async def _until_signal(
-    main: Coroutine[Any, Any, int],
-    stop: Callable[[], None] | None,
-    leave: Callable[[], None] | None,
-) -> int:
-    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
-    leave_now = _leaving(leave)
-    caught: list[int] = []
-
-    def on_first(number: int) -> None:
-        if caught:  # both came within one turn of the loop
-            leave_now(number, None)
-        caught.append(number)
-        remove_handlers()
-        for each in _SIGNALS:
-            signal.signal(each, leave_now)
-        if stop is None:
-            task.cancel()
-        else:
-            stop()
-            loop.call_later(DRAIN_S, task.cancel)
-
-    def remove_handlers() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-    previous = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, on_first, number)
-    code = exits.GAVE_UP
-    try:
-        with contextlib.suppress(asyncio.CancelledError):
-            code = await task
-    finally:
-        remove_handlers()
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-    return exits.SIGNAL_BASE + caught[0] if caught else code
-
-
-def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
-    """Give the handler of a second signal: it runs between two bytecodes of the main thread.
-
-    So whatever the loop is busy with, and however long that takes, does not hold it up.
-    """
-
-    def leave_now(number: int, _: object) -> None:
-        try:
-            if leave is not None:
-                leave()
-        finally:
-            os._exit(exits.SIGNAL_BASE + number)
-
-    return leave_now
+def _at_the_limit(requests: int, limit: RateLimit) -> str:
+    minutes, seconds = divmod(ceil(requests / limit.rate), 60)
+    return f"{requests} requests, {minutes}:{seconds:02} at {limit.rate:.0f}/s"

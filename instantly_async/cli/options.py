@@ -1,4 +1,4 @@
-"""Options that several commands share, and the client they describe."""
+"""Options that several commands share, and the client that they describe."""
 
 import os
 import re
@@ -18,19 +18,19 @@ from instantly_async.settings import (
     RetryPolicy,
 )
 
-from .convert.columns import OutputFormat
+from .convert import OutputFormat
 from .exits import CommandError
-from .output.recovery import Resume
+from .output import Resume
 from .terminal import LogLevel
 
 BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
-"""Environment variable with the address of another server than the vendor's."""
+"""Environment variable with the address of a server other than the vendor's."""
 
-PATIENCE_S = 120.0
-"""How long ``fetch`` waits out an outage, in seconds: that of ``RetryPolicy``."""
+PATIENCE_S = RetryPolicy().breaker_patience_s
+"""How long ``fetch`` waits for an outage to end, in seconds."""
 
 ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False)]
-"""A log level whose choices stand in the help text."""
+"""A log level whose choices are in the help text."""
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
@@ -51,40 +51,40 @@ def base_url() -> str:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class OutputOptions:
     """Options of every command that writes files with leads."""
 
     output_format: Annotated[
         OutputFormat | None, Parameter(name="--format", show_choices=False)
     ] = None
-    """jsonl, csv or parquet. Default: by OUTPUT's name."""
+    """jsonl, csv or parquet. Default: by OUTPUT's suffix."""
 
     fields: str | None = None
-    """Fields in order, as id,email,payload.company. Default: all."""
+    """Fields in order, like id,email,payload.company. Default: all."""
 
     labels: Flag = False
-    """Names in place of numbers, as Bounced for -1."""
+    """Write labels (Bounced) instead of codes (-1)."""
 
     csv_raw: Flag = False
-    """Leave cells alone that a spreadsheet takes for formulas."""
+    """Do not defuse cells that look like spreadsheet formulas."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class GoingOn:
-    """Options of going on with an output that exists."""
+class ResumeOptions:
+    """Options for an output that exists."""
 
     resume: Flag = False
-    """Go on with an output that exists."""
+    """Resume an output that exists."""
 
     repair: Flag = False
-    """Resume, and drop its lines that are no leads."""
+    """Resume, and drop lines that are not leads."""
 
     retry_errors: Flag = False
-    """Resume, and ask again for ids that failed."""
+    """Resume, and fetch failed ids again."""
 
     def how(self) -> Resume | None:
-        """Return how to go on; ``None``: the output has to be new."""
+        """Return how to resume; ``None``: the output has to be new."""
         if not (self.resume or self.repair or self.retry_errors):
             return None
         return Resume(repair=self.repair, retry_errors=self.retry_errors)
@@ -96,25 +96,25 @@ class Connection:
     """Options of every command that fetches from the API."""
 
     workspace: str | None = None
-    """Sub-workspace that an admin key acts on."""
+    """Id of the sub-workspace that an admin key acts on."""
 
     rate_share: float = 1.0
-    """Share of the limit to use, up to 1."""
+    """Share of the rate limit to use, at most 1."""
 
     concurrency: int = DEFAULT_CONCURRENCY
     """Requests in flight at once."""
 
     patience: float = PATIENCE_S
-    """Seconds of outage to wait out."""
+    """Seconds to wait for an outage to end."""
 
     log_level: ShownLogLevel = "warning"
     """Log debug, info, warning or error."""
 
     def rate_limit(self) -> RateLimit:
-        """Return the limit that is kept.
+        """Return the rate limit.
 
         Raises:
-            CommandError: there is no such share.
+            CommandError: the share is out of range.
         """
         try:
             return RateLimit(share=self.rate_share)
@@ -125,17 +125,17 @@ class Connection:
         """Make the client that these options and the environment describe.
 
         Raises:
-            CommandError: one of them cannot work.
+            CommandError: an option or a variable is invalid.
         """
         if not os.environ.get(API_KEY_VARIABLE, "").strip():
             raise CommandError(
-                f"Set {API_KEY_VARIABLE} to the workspace's API key; it is never taken from "
+                f"Set {API_KEY_VARIABLE} to the workspace's API key; the key is never read from "
                 "an argument."
             )
         return self.client_of(None, base_url())
 
     def client_of(self, key: str | None, base_url: str) -> InstantlyClient[Lead]:
-        """Make the client of this server; ``key=None``: that of the environment."""
+        """Make a client of this server; ``key=None``: the key of the environment."""
         try:
             return InstantlyClient(
                 key,
@@ -150,5 +150,5 @@ class Connection:
 
 
 def _name_option(sentence: str) -> str:
-    """Name the option in place of the setting that a sentence begins with."""
+    """Replace the setting at the beginning of a sentence by its option."""
     return re.sub(r"^\w+", lambda word: _OPTION_OF_SETTING.get(word[0], word[0]), sentence)

@@ -1,4 +1,4 @@
-"""The fake API for ``serve`` and ``demo``: in this process, or in one of its own."""
+"""The fake API for ``serve`` and ``demo``: in this process, or in a child process."""
 
 import asyncio
 import contextlib
@@ -15,11 +15,11 @@ from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly
 from . import exits
 from .exits import CommandError
 from .options import BASE_URL_VARIABLE
-from .system.polling import until_readable
+from .system import reason_of, until_readable
 from .terminal import Terminal
 
 STOP_S = 5.0
-"""How long the fake's process may take to end, in seconds (*choice*)."""
+"""Seconds that the fake's process may take to end (*choice*)."""
 
 _URL = re.compile(rf"export {BASE_URL_VARIABLE}=(\S+)")
 
@@ -38,16 +38,15 @@ async def serve_fake(
         try:
             await stack.enter_async_context(fake)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
             raise CommandError(
-                f"The fake API cannot listen on {host}, port {port}: {reason}; choose another "
-                "--port."
+                f"The fake API cannot listen on {host}, port {port}: {reason_of(error)}; choose "
+                "another --port."
             ) from None
         if not as_child:
             terminal.say("The fake API is running; Ctrl-C ends it. Paste into another shell:")
         print(_exports(fake.url), flush=True)  # noqa: T201 - stdout is for this
         if as_child:
-            await until_readable(0)  # nobody writes to it, so this is its end
+            await until_readable(0)  # nothing is written to it, so this is its end
         else:
             await asyncio.Event().wait()
     return exits.ALL_FOUND
@@ -63,15 +62,17 @@ def _require_loopback(host: str) -> None:
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        raise CommandError(f"{host} is not this machine; --host takes 127.0.0.1, ::1 or localhost.")
+        raise CommandError(
+            f"{host} is not this machine; use 127.0.0.1, ::1 or localhost as --host."
+        )
 
 
 @contextlib.contextmanager
 def fake_process(latency_s: float) -> Iterator[str]:
-    """Run the fake API in a process of its own and give its URL.
+    """Run the fake API in a child process, and yield its URL.
 
-    It ends with the block, and also when this process is killed: its stdin ends then.
-    Signals of the terminal do not reach it, so that a run can be stopped in good order.
+    The process ends with the block, and also if this process is killed, because its stdin ends
+    then. Signals of the terminal do not reach it, so that a run can be stopped cleanly.
 
     Raises:
         CommandError: it did not start.

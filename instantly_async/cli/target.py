@@ -1,31 +1,30 @@
-"""The bulk job around a run: what goes where, what is done already, what there is to do."""
+"""``Target``: the files that a run writes, checked before it starts."""
 
 import os
 import shlex
-import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import dataclass
 from pathlib import Path
 
-from instantly_async._api import MAX_IDS_PER_PAGE
-from instantly_async.settings import API_KEY_VARIABLE, RateLimit
+from instantly_async.settings import API_KEY_VARIABLE
 
-from . import exits
-from .convert.columns import format_of_output, parse_fields
-from .convert.conversion import check_output, convert, make_writer
-from .convert.writers import Writer
+from .convert import (
+    Writer,
+    check_options,
+    check_output,
+    convert,
+    format_of_output,
+    make_writer,
+    parse_fields,
+)
 from .exits import CommandError
-from .fetch import Run, invalid
-from .input.reader import MAX_LINE_BYTES
-from .input.sources import STDIO, FileOfIds, Survey
+from .input import FileOfIds
 from .known import KnownIds
-from .options import Format
-from .output.journal import open_journal, read_journal
-from .output.lines import Output, Stdout, line_of
-from .output.recovery import Resume
-from .records.selection import Selection, keys_of
-from .show.report import check_stats_path, write_stats
+from .options import OutputOptions
+from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
+from .process import unwinding_on_sigterm
+from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
+from .system import STDIO, check_writable
 from .terminal import Terminal, counting
 
 ERRORS_SUFFIX = ".errors.jsonl"
@@ -34,10 +33,10 @@ ERRORS_SUFFIX = ".errors.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where leads go: ``output`` is what the user has named, ``-`` for stdout.
+    """Where leads go: ``output`` is the name that the user gave, ``-`` for stdout, or ``None``.
 
-    ``None``: nowhere. With a ``writer`` it is made of the journal at the end; otherwise it is
-    the journal, of lines cut down to ``selection`` if there is one.
+    With a ``writer``, the output is created from the journal at the end. Otherwise the output is
+    the journal, and its lines are cut down to ``selection`` if there is one.
     """
 
     output: str | None
@@ -46,7 +45,7 @@ class Target:
 
     @property
     def journal(self) -> str | None:
-        """The file that the run writes and that a later one goes on with."""
+        """The file that the run writes and that a later run resumes."""
         if self.output == STDIO:
             return None
         return self.output if self.writer is None else f"{self.output}.jsonl"
@@ -57,12 +56,12 @@ class Target:
         return f"{self.output}{ERRORS_SUFFIX}"
 
     @property
-    def line_of(self) -> Callable[[bytes], bytes]:
-        """What makes a line of the server's JSON."""
-        return line_of if self.selection is None else self.selection.cut
+    def make_line(self) -> Callable[[bytes], bytes]:
+        """The function from the server's JSON to a line."""
+        return to_line if self.selection is None else self.selection.cut
 
     def require_other_than(self, source: FileOfIds) -> None:
-        """Check that the input is not what will be written.
+        """Check that the input is not one of the files that will be written.
 
         Raises:
             CommandError: it is.
@@ -80,24 +79,26 @@ class Target:
             )
 
     def require_other_than_stats(self, path: str | None, source: FileOfIds | None = None) -> None:
-        """Check that statistics can be written to ``path``, and that it is nothing else.
+        """Check that statistics can be written to ``path``, and that no other file is there.
 
         Raises:
             CommandError: they cannot, or it is.
         """
         if path is None:
             return
-        check_stats_path(path)
+        if path == STDIO:
+            raise CommandError("--stats-json needs a file name, because stdout is for leads.")
+        check_writable(path, follow=True)
         ours = () if self.journal is None else (str(self.output), self.journal, self.errors)
         taken = any(Path(path).resolve() == Path(each).resolve() for each in ours)
         if taken or (source is not None and source.is_file(path)):
             raise CommandError(f"{path} is the input or the output; choose another --stats-json.")
 
     def open(self, known: KnownIds, resume: Resume | None) -> Output:
-        """Make the output, or go on with it; ``known`` learns what is done.
+        """Create the output, or resume it; ``known`` learns which ids are done.
 
         Raises:
-            CommandError: that cannot be.
+            CommandError: it cannot be created or resumed.
         """
         self._check(resume)
         if self.journal is not None:
@@ -105,7 +106,7 @@ class Target:
         return Output() if self.output is None else Stdout()
 
     def read(self, known: KnownIds, resume: Resume | None) -> None:
-        """Only read what is done.
+        """Only read which ids are done.
 
         Raises:
             CommandError: as ``open``.
@@ -121,7 +122,7 @@ class Target:
             return
         assert self.output is not None
         if self.output.endswith(ERRORS_SUFFIX):
-            raise CommandError(f"{self.output} is named like a file of errors; choose another.")
+            raise CommandError(f"{self.output} is named like an errors file; choose another name.")
         if self.writer is not None:
             self._check_derived(self.output, self.journal, resume)
         if self.selection is not None and resume is not None:
@@ -130,13 +131,11 @@ class Target:
     @staticmethod
     def _check_derived(output: str, journal: str, resume: Resume | None) -> None:
         if os.path.lexists(output) and resume is None:
-            raise CommandError(
-                f"{output} exists already; add --resume to go on with it, or choose another name."
-            )
+            raise CommandError(f"{output} exists already; {ADD_RESUME}.")
         if os.path.lexists(output) and not os.path.lexists(journal):
             raise CommandError(
-                f"{output} exists without {journal}, from which it would be made; choose another "
-                "name."
+                f"{output} exists without {journal}, from which it would be created; choose "
+                "another name."
             )
         check_output(output, force=True)
 
@@ -146,111 +145,80 @@ class Target:
             with Path(journal).open("rb") as file:
                 line = file.readline(MAX_LINE_BYTES)
         except OSError:
-            return  # opening it will tell
+            return  # opening it will report the error
         keys = keys_of(line)
         if line.endswith(b"\n") and keys is not None and keys != selection.keys:
             raise CommandError(
-                f"{journal} was begun with other fields; name the same ones with --fields, or "
-                "choose another output."
+                f"{journal} has other fields; name the same fields with --fields, or choose "
+                "another output."
             )
 
     def derive(self, terminal: Terminal, *, quiet: bool) -> None:
-        """Make the output of the journal, if it is not the journal itself.
+        """Create the output from the journal, unless it is the journal itself.
 
         Raises:
-            CommandError: it cannot be made.
+            CommandError: it cannot be created.
         """
-        if self.writer is None or self.output is None or self.journal is None:
-            return
-        with counting(terminal, quiet=quiet) as on_progress:
-            tally = convert(
-                self.journal, self.output, self.writer, force=True, on_progress=on_progress
-            )
-        if remark := tally.describe():
-            terminal.say(remark)
+        if self.writer is not None and self.output is not None and self.journal is not None:
+            convert_visibly(self.journal, self.output, self.writer, terminal, quiet=quiet)
 
     def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
-        """Return a sentence with the command that goes on; ``None`` when there is none."""
+        """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
         key = os.environ.get(API_KEY_VARIABLE, "").strip()
         if self.journal is None or (key and any(key in each for each in arguments)):
             return None
         command, *options = (each for each in arguments if not each.startswith("--resume"))
         line = shlex.join(["instantly-async", command, "--resume", *options])
-        return f"Go on{', with the same ids on stdin,' if from_stdin else ''} with: {line}"
+        return f"Resume{', with the same ids on stdin,' if from_stdin else ''} with: {line}"
 
 
-def writer_of(output: str, form: Format) -> Writer:
-    """Make the writer of a file.
-
-    Raises:
-        CommandError: the options do not fit together, or pyarrow is missing.
-    """
-    return make_writer(
-        output, form.output_format, form.fields, labels=form.labels, csv_raw=form.csv_raw
-    )
-
-
-def target_of(output: str, form: Format) -> Target:
+def target_of(output: str, options: OutputOptions) -> Target:
     """Make the target that the options describe; JSON Lines unless the name says otherwise.
 
     Raises:
-        CommandError: the options do not fit together, or pyarrow is missing.
+        CommandError: the options contradict each other, or pyarrow is missing.
     """
-    chosen = form.output_format or format_of_output(output) or "jsonl"
-    writer = writer_of(output, replace(form, output_format=chosen))
-    if chosen != "jsonl":
-        return Target(output, writer)
-    return Target(output, selection=(form.fields and Selection(parse_fields(form.fields))) or None)
+    form = options.output_format or format_of_output(output) or "jsonl"
+    if form != "jsonl":
+        return Target(output, writer_of(output, options))
+    check_options(output, form, labels=options.labels, csv_raw=options.csv_raw)
+    if options.fields is None:
+        return Target(output)
+    return Target(output, selection=Selection(parse_fields(options.fields)))
 
 
-def end(job: Run, target: Target, code: int, stats_json: str | None) -> int:
-    """Do what remains when a run has ended with ``code``; return the exit code of it all."""
-    try:
-        if code in {exits.ALL_FOUND, exits.INCOMPLETE}:
-            target.derive(job.terminal, quiet=job.quiet)
-    except CommandError as error:
-        job.terminal.say(str(error))
-        code = error.code
-    except (KeyboardInterrupt, SystemExit) as stop:  # the latter by SIGTERM
-        number = signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT
-        code = exits.SIGNAL_BASE + number
-        if job.again is not None and not job.quiet:
-            job.terminal.say(job.again)
-    if stats_json is None or job.report is None:
-        return code
-    try:
-        write_stats(stats_json, job.report, code)
-    except CommandError as error:
-        job.terminal.say(str(error))
-        return code or exits.GAVE_UP
-    return code
-
-
-def survey(source: FileOfIds, terminal: Terminal) -> Survey:
-    """Read the whole input beforehand; name what is no id.
+def writer_of(output: str, options: OutputOptions) -> Writer:
+    """Make the writer that the options describe.
 
     Raises:
-        InputError: something else in it is wrong.
+        CommandError: the options contradict each other, or pyarrow is missing.
     """
-    return source.survey(lambda lead_id: terminal.say(invalid(lead_id)))
+    form = options.output_format or format_of_output(output)
+    if form is None:
+        raise CommandError(
+            f"The name {output} does not show the format; end it with .jsonl, .csv or .parquet, "
+            "or use --format."
+        )
+    names = None if options.fields is None else parse_fields(options.fields)
+    check_options(output, form, labels=options.labels, csv_raw=options.csv_raw)
+    return make_writer(form, names, labels=options.labels, csv_raw=options.csv_raw)
 
 
-def plan(found: Survey, limit: RateLimit) -> str:
-    """Return what a run would do, one fact a line."""
-    read = found.to_fetch + found.invalid + found.duplicates + found.done
-    pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
-    facts = {
-        "ids read": read,
-        "invalid": found.invalid,
-        "duplicates": found.duplicates,
-        "already done": found.done,
-        "to fetch": found.to_fetch,
-        "by get": _at_the_limit(found.to_fetch, limit),
-        "by list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
-    }
-    return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
+def convert_visibly(
+    source: str,
+    output: str,
+    writer: Writer,
+    terminal: Terminal,
+    *,
+    quiet: bool,
+    force: bool = True,
+) -> None:
+    """Convert with a progress line, and report what was changed.
 
-
-def _at_the_limit(requests: int, limit: RateLimit) -> str:
-    minutes, seconds = divmod(ceil(requests / limit.rate), 60)
-    return f"{requests} requests, {minutes}:{seconds:02} at {limit.rate:.0f}/s"
+    Raises:
+        CommandError: it fails.
+    """
+    with unwinding_on_sigterm(), counting(terminal, quiet=quiet) as on_progress:
+        done = convert(source, output, writer, force=force, on_progress=on_progress)
+    if remark := done.describe():
+        terminal.say(remark)

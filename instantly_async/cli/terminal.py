@@ -1,4 +1,4 @@
-"""What goes to stderr: sentences, log lines, and whether a terminal is there to draw on."""
+"""``Terminal``: what goes to stderr, and whether a progress line can be drawn there."""
 
 import contextlib
 import logging
@@ -13,25 +13,25 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class QuietConsole(Console):
-    """A console that falls silent when nobody reads it any more; Rich would exit with 1."""
+    """A console that becomes quiet when its reader has gone; Rich would exit with code 1."""
 
     def on_broken_pipe(self) -> None:
-        """Drop what is left, and everything to come."""
+        """Drop this text and all that follows."""
         self.quiet = True
         discard(self.file.fileno())
 
 
 def discard(fd: int) -> None:
-    """Point a closed pipe's number at nothing, or Python would flush into it at the end."""
+    """Redirect a closed pipe to the null device, because Python would flush it at exit."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, fd)
     os.close(nothing)
 
 
 class Terminal:
-    """Stderr. Everything is printed as it is: no markup, no wrapping, no colours of words.
+    """Stderr. Text is printed as it is: no markup, no wrapping, no highlighting.
 
-    ``is_terminal``: a person looks at it. ``is_live``: a progress line can be drawn there.
+    ``is_terminal``: a person looks at it. ``is_live``: a progress line can be drawn on it.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Terminal:
         self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
     def say(self, text: str) -> None:
-        """Print one line; control characters, which could come from a file, are masked.
+        """Print one line. Control characters, which may come from a file, are masked.
 
-        When stderr takes nothing more (a full disk), a run must not end of that.
+        A run continues if stderr cannot be written (a full disk).
         """
         try:
             self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
@@ -51,7 +51,7 @@ class Terminal:
 
     @property
     def block(self) -> str:
-        """What bars are made of."""
+        """The character that bars are drawn with."""
         try:
             "█".encode(self.console.encoding)
         except (UnicodeEncodeError, LookupError):
@@ -59,14 +59,14 @@ class Terminal:
         return "█"
 
     def restore(self) -> None:
-        """Show the cursor again, which a progress line hides."""
+        """Show the cursor again, which the progress line hides."""
         if self.is_live:
             self.console.show_cursor()
 
 
 @contextlib.contextmanager
 def counting(terminal: Terminal, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Give what shows how many leads are converted, on a terminal; elsewhere it does nothing."""
+    """Yield a function that shows the number of converted leads, if there is a terminal."""
     if quiet or not terminal.is_live:
         yield lambda _: None
         return
@@ -85,7 +85,7 @@ class _TerminalHandler(logging.Handler):
 
 
 def log_to(terminal: Terminal, level: LogLevel) -> None:
-    """Print this package's log records of that level and above, between progress lines."""
+    """Print this package's log records of that level and above, above the progress line."""
     logger = logging.getLogger("instantly_async")
     logger.handlers[:] = [_TerminalHandler(terminal)]
     logger.setLevel(level.upper())

@@ -1,7 +1,7 @@
 """A fake Instantly API for tests: a real server on loopback with invented leads.
 
-It shares nothing with the client but ``models.py``, so that an error of one does not
-hide in the other. Everything public is here; ``plugin`` has the pytest fixture.
+It shares only ``models.py`` with the client, so that a bug in one is not hidden by the same bug
+in the other. Everything public is here; ``plugin`` has the pytest fixture.
 """
 
 from .behaviour import DEFAULT_API_KEY, Behaviour, LeadSet

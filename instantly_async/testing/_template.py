@@ -1,7 +1,7 @@
 """What an invented lead looks like, field by field, under the vendor's own names.
 
-Decides the variety: which codes, nulls and missing fields turn up how often. Source of
-the fields and their order: https://developer.instantly.ai (API v2, *Get lead*).
+Decides how often each code, null and missing field occurs. Source of the fields and their
+order: https://developer.instantly.ai (API v2, *Get lead*).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,10 @@ from instantly_async.models import (
 )
 
 PLACEHOLDER = "<lead id>"
-"""Stands where a lead's id goes."""
+"""Is replaced by a lead's id."""
 
 _SIZE = 2_800
-"""A lead has at least this many bytes of JSON, and seldom 200 more."""
+"""A lead has at least this many bytes of JSON, and rarely 200 more."""
 
 _FIRST_NAMES = ("Ada", "Bram", "Chloé", "Dmitri", "Elif", "Femi", "Grace", "Hiro", "Inés", "Jürgen")
 _LAST_NAMES = ("Abara", "Brandt", "Castellanos", "Dubois", "Eriksen", "Fujita", "Garnier", "Haddad")
@@ -56,7 +56,7 @@ _START = datetime(2025, 11, 1, tzinfo=UTC)
 def lead_template(seeded: Random, number: int) -> dict[str, Any]:
     """Return one lead as JSON values, with ``PLACEHOLDER`` for its id.
 
-    ``number`` walks through the codes, so that a run of numbers shows every one.
+    ``number`` selects the codes, so that consecutive numbers cover all of them.
     """
     person = _person(seeded)
     lead = {
@@ -68,14 +68,14 @@ def lead_template(seeded: Random, number: int) -> dict[str, Any]:
         **_codes(seeded, number),
     }
     if number % 8 == 7:
-        # Their schema has no null: where nothing is known they are left out.
+        # Their schema does not allow null, so they are left out if they are unknown.
         del lead["lt_interest_status"], lead["esg_code"], lead["status_summary_subseq"]
     _lengthen(seeded, lead)
     return lead
 
 
 def _lengthen(seeded: Random, lead: dict[str, Any]) -> None:
-    """Bring a lead to the size of real ones with notes, wherever it has room for them."""
+    """Add notes to a free-text field until the lead has the size of real ones."""
     room, key = (lead, "personalization") if lead["payload"] is None else (lead["payload"], "notes")
     room[key] = room.get(key) or seeded.choice(_NOTES)
     while len(msgspec.json.encode(lead)) < _SIZE:
@@ -97,7 +97,7 @@ def _person(seeded: Random) -> dict[str, Any]:
         "first_name": first,
         "company_name": company,
         "job_title": _maybe(seeded, seeded.choice(_JOBS)),
-        # 555-01xx is set aside for fiction.
+        # 555-01xx is reserved for fiction.
         "phone": _maybe(seeded, f"+1202555{seeded.randint(100, 199):04d}"),
         "company_domain": domain,
     }
@@ -204,5 +204,5 @@ def _time(seeded: Random, within_days: int) -> str:
 
 
 def _uuid(seeded: Random) -> str:
-    # Version 7 with random parts: only its look matters.
+    # It only looks like version 7: all its parts are random.
     return str(UUID(int=seeded.getrandbits(128) & ~(0xF << 76) | 0x7 << 76))

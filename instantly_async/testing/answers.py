@@ -1,4 +1,4 @@
-"""What the fake sends: an ``Answer``, and the error bodies of the API and its edge.
+"""What the fake sends: an ``Answer``, and the error bodies of the API and its CDN.
 
 Bodies of 401, 402, 404 and 429 are as the vendor documents them
 (https://developer.instantly.ai); the message of 400, 403 and 413 is ours, in the same shape.
@@ -27,7 +27,7 @@ class Delivery(Enum):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A response before it is written: what, how, and how long after it was asked for.
+    """A response before it is written: its content, its delays, and how it is delivered.
 
     ``delay_s`` passes before the header, ``pause_s`` in the middle of the body.
     """
@@ -63,8 +63,8 @@ def error(status: int, message: str, **headers: str) -> Answer:
 
 
 def too_many_requests(retry_after: float | str | None) -> Answer:
-    """Return the 429, with ``Retry-After`` unless that is ``None``."""
-    # Whether a 429 of the lead endpoints carries Retry-After is unknown: both must work.
+    """Return a 429; ``None``: without the header ``Retry-After``."""
+    # Whether a 429 of the lead endpoints carries Retry-After is unknown, so both must work.
     headers = {} if retry_after is None else {"Retry_After": str(retry_after)}
     return error(429, "Rate limit exceeded", **headers)
 

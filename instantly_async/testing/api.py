@@ -1,11 +1,11 @@
-"""The API's side of a request: who may pass, which fault strikes, what is answered.
+"""The API's side of a request: who is admitted, which fault occurs, what the answer is.
 
-Decides everything and writes nothing: a ``Call`` and a time go in, an ``Answer`` comes
-out, and the log has it. Any thread may call; a lock keeps the parts together.
+Takes a ``Call`` and a time, returns an ``Answer`` and logs it; it writes nothing to the network.
+Any thread may call, because a lock protects the state.
 
-The order of checks is documented nowhere. Here: outage, edge (403), key (401), rate
-limit (429), scripted or random fault, plan (402), scope (403), then the route. So only
-requests with the right key count against the workspace's limit.
+The order of checks is not documented. Here it is: outage, CDN (403), key (401), rate limit
+(429), scripted or random fault, plan (402), scope (403), then the route. So only requests with
+the right key count against the workspace's limit.
 """
 
 from collections import Counter, defaultdict, deque
@@ -41,30 +41,30 @@ class FakeApi:
         self.reset()
 
     def reset(self) -> None:
-        """Forget requests, scripts and rate windows; start the random numbers anew."""
+        """Forget requests, scripts and rate windows; restart the random numbers."""
         with self._lock:
             self._log.clear()
             self._windows: dict[str | None, RateWindows] = {}
             self._lead_scripts: defaultdict[str, deque[Fault]] = defaultdict(deque)
             self._list_script: deque[Fault] = deque()
             self._script: deque[Fault] = deque()
-            # Two streams: jitter that is turned on does not change which faults strike.
+            # Two generators, so that turning on jitter does not change which faults occur.
             self._luck = Random(f"faults {self._behaviour.seed}")  # noqa: S311 - no secret
             self._jitter = Random(f"jitter {self._behaviour.seed}")  # noqa: S311 - no secret
             self._list_renderer = LeadRenderer(self._behaviour.list_payload_keys)
 
     def script_lead(self, lead_id: str, faults: tuple[Fault, ...]) -> None:
-        """Have the next requests for one lead get these faults."""
+        """Apply these faults to the next requests for one lead, one fault each."""
         with self._lock:
             self._lead_scripts[lead_id.lower()].extend(faults)
 
     def script_list(self, faults: tuple[Fault, ...]) -> None:
-        """Have the next list requests get these faults."""
+        """Apply these faults to the next list requests, one fault each."""
         with self._lock:
             self._list_script.extend(faults)
 
     def script_all(self, faults: tuple[Fault, ...]) -> None:
-        """Have the next requests of any kind get these faults."""
+        """Apply these faults to the next requests of any kind, one fault each."""
         with self._lock:
             self._script.extend(faults)
 
@@ -100,7 +100,7 @@ class FakeApi:
             return self._delay(call, answer)
 
     def _refuse(self, call: Call, now: float) -> Answer | None:
-        """Return what stops a request before anything is looked up."""
+        """Return the answer that rejects a request before any lead is looked up, if any."""
         down = self._behaviour.down
         if down:
             return answers.OUTAGE if down is True else down.apply(answers.OUTAGE)
@@ -126,7 +126,7 @@ class FakeApi:
         return windows.admit(now, limit, count_rejected=self._behaviour.count_rejected)
 
     def _strike(self, call: Call) -> Fault | None:
-        """Take the fault this request gets, if any: a scripted one before a random one."""
+        """Return the fault of this request, if any: a scripted one before a random one."""
         own = self._list_script if call.lists else self._lead_scripts.get(call.lead_id or "")
         if own:
             return own.popleft()

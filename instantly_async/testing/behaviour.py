@@ -1,7 +1,7 @@
 """How a fake behaves: every switch, with its meaning and its default.
 
-The switches are plain attributes that may be turned while the fake runs; they are read
-anew for every request. No decision is made here.
+The switches are plain attributes that may be changed while the fake runs; they are read again
+for every request. No decision is made here.
 """
 
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from .faults import TRANSIENT_FAULTS, Fault
 
 LeadSet = Container[str] | Callable[[str], bool]
-"""Lead ids (lower-case strings; a ``set`` is fast), or a function that says yes or no."""
+"""Lead ids (lower-case strings; a ``set`` is fast), or a function from an id to ``bool``."""
 
 DEFAULT_API_KEY = "fake-key-for-tests"
-"""Accepted unless another key is asked for. It opens nothing."""
+"""The accepted key unless another one is set. It is not a real key."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -23,7 +23,7 @@ class Behaviour:
     Who may read:
         api_key: the only accepted key; another one gets 401.
         paid_plan: ``False``: every authorized request gets 402.
-        scopes: those of the key; without one that reads leads it gets 403.
+        scopes: those of the key; if none of them reads leads, requests get 403.
 
     Which leads there are:
         known: ids that exist; ``None``: every UUID is a lead.
@@ -36,19 +36,19 @@ class Behaviour:
         list_latency_s: the same for *List leads*; ``None``: ``latency_s``.
         rate_limit: requests per second and per 60 s and workspace; ``None``: no limit.
         count_rejected: whether a request that gets 429 counts against the limit too.
-        retry_after: ``Retry-After`` of a 429, sent as it is; ``None``: no such header.
+        retry_after: ``Retry-After`` of a 429, sent unchanged; ``None``: no such header.
 
     What goes wrong:
-        down: ``True``: every request gets 503; a ``Fault``: every one gets that.
+        down: ``True``: every request gets 503; a ``Fault``: every request gets it.
         fault_rate, fault_kinds: share of requests (0 to 1) that get a fault drawn
             from these.
         seed: of jitter and faults.
 
     Quirks of *List leads*:
         max_list_ids: more ``ids`` than this get 400; ``None``: any number.
-        list_ignores_filter: ``ids`` is ignored, the whole workspace comes back.
+        list_ignores_filter: ``ids`` is ignored, and the whole workspace is returned.
         list_omits: leads that *Get lead* has and *List leads* leaves out.
-        list_injects: the id of a lead added to every page, asked for or not.
+        list_injects: the id of a lead that is added to every page, requested or not.
         list_last_cursor: the last page that holds data still carries a cursor.
         list_payload_keys: ``payload`` keys named differently, by their *Get lead* name.
     """
@@ -85,11 +85,11 @@ class Behaviour:
     )
 
     def has_lead(self, lead_id: str) -> bool:
-        """Say whether a lead of that (lower-case) id exists."""
+        """Whether a lead with this (lower-case) id exists."""
         known = self.known is None or contains(self.known, lead_id)
         return known and not contains(self.unknown, lead_id)
 
 
 def contains(leads: LeadSet, lead_id: str) -> bool:
-    """Say whether the id is in a ``LeadSet``."""
+    """Whether the id is in a ``LeadSet``."""
     return leads(lead_id) if callable(leads) else lead_id in leads

@@ -1,4 +1,4 @@
-"""One request as the fake reads it: the parts that matter, and which endpoint it means."""
+"""One request as the fake reads it: the parts that matter, and its endpoint."""
 
 import re
 from typing import Self
@@ -26,7 +26,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     async def read(cls, request: web.BaseRequest) -> Self:
-        """Wait for the whole request."""
+        """Read the whole request."""
         headers = request.headers
         return cls(
             method=request.method,
@@ -40,12 +40,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def lists(self) -> bool:
-        """Whether this asks for *List leads*."""
+        """Whether this is a request for *List leads*."""
         return self.method == "POST" and self.path.partition("?")[0] == LIST_PATH
 
     @property
     def lead_segment(self) -> str | None:
-        """What stands where *Get lead* has its id; ``None``: this is another route."""
+        """The text in the place of *Get lead*'s id; ``None``: this is another route."""
         if self.method != "GET" or not self.path.startswith(LEAD_PATH):
             return None
         segment = self.path[len(LEAD_PATH) :].partition("?")[0]
@@ -53,7 +53,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def lead_id(self) -> str | None:
-        """The lower-case id that *Get lead* is asked for; ``None``: there is none."""
+        """The id that *Get lead* requests, in lower case; ``None``: there is no valid one."""
         segment = self.lead_segment
         return segment.lower() if segment and _is_uuid(segment) else None
 

@@ -1,7 +1,7 @@
 """Writes an ``Answer`` to a client, whole or broken. Decides nothing.
 
-Whole answers go through aiohttp. Broken ones are written to the transport, which is
-closed afterwards: aiohttp then notices a closed connection and writes nothing more.
+aiohttp writes whole answers. Broken ones are written directly to the transport, which is then
+closed, so that aiohttp notices a closed connection and writes nothing more.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def _length(answer: Answer, missing: int = 0) -> str:
-    # One byte more than there is: even an empty body is cut.
+    # ``missing`` is 1 for a cut answer, so that even an empty body is cut.
     return f"Connection: close\r\nContent-Length: {len(answer.body) + missing}"
 
 

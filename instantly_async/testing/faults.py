@@ -1,4 +1,4 @@
-"""Faults to script: values that turn the answer a request would get into another one.
+"""Faults for scripts: values that change the answer to a request.
 
 Each is made by a class method of ``Fault`` and can be used any number of times. How
 the bytes are written is decided in ``delivery.py``.
@@ -24,8 +24,8 @@ _CUTS = {
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. Make it with a class method; the fields are for ``==`` and ``repr``.
 
-    ``answer``: sent instead of the real one. ``fields``: put into the lead. The rest
-    is laid over the answer.
+    ``answer``: sent instead of the real one. ``fields``: put into the lead. The other fields
+    replace those of the answer.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def throttle(cls, retry_after: float | str | None = None) -> Self:
-        """Answer 429; ``retry_after`` is sent as it is, ``None``: no such header."""
+        """Answer 429; ``retry_after`` is sent unchanged; ``None``: no such header."""
         return cls(name="throttle", answer=too_many_requests(retry_after))
 
     @classmethod
@@ -87,15 +87,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def truncate(cls, framing: Framing = "length", *, reset: bool = False) -> Self:
         """Send the header and half of the body, then FIN; with ``reset`` RST.
 
-        ``framing`` is what promises more: a Content-Length, chunks, or nothing at all.
-        ``reset`` goes with ``"length"`` only.
+        ``framing`` is what shows that more should come: a Content-Length, chunks, or nothing.
+        ``reset`` works only with ``"length"``.
         """
         delivery = Delivery.CUT_RESET if reset else _CUTS[framing]
         return cls(name="truncate", delivery=delivery)
 
     @classmethod
     def stall(cls, seconds: float, *, in_body: bool = False) -> Self:
-        """Be silent for ``seconds`` before the header; ``in_body``: in the middle of the body."""
+        """Send nothing for ``seconds`` before the header; ``in_body``: amid the body."""
         if in_body:
             return cls(name="stall", delivery=Delivery.HANG, pause_s=seconds)
         return cls(name="stall", delay_s=seconds)
@@ -130,7 +130,7 @@ TRANSIENT_FAULTS = (
     Fault.close(),
     Fault.truncate(),
 )
-"""What ``fault_rate`` draws from unless told otherwise."""
+"""The faults that ``fault_rate`` draws from by default."""
 
 
 def _overwrite(answer: Answer, fields: dict[str, Any]) -> bytes:

@@ -1,8 +1,8 @@
 """Invented leads, made from their id: the same id always gives the same lead.
 
-Nothing is stored. A few templates are rendered once; a lead is the template its id
-picks, with the id put in. Every person, company and domain is made up (RFC 2606
-reserves ``example.com`` and ``.test``). Knows nothing of HTTP.
+Nothing is stored. A few templates are rendered once; the id selects a template and is put
+into it. Every person, company and domain is made up (RFC 2606 reserves ``example.com`` and
+``.test``). Must not know HTTP.
 """
 
 import zlib
@@ -29,7 +29,7 @@ def lead_ids(count: int, seed: int = 0) -> Iterator[str]:
     """Return ``count`` different lead ids, lazily, in ascending order.
 
     They are lower-case UUIDs that look like version 7 (RFC 9562). The same ``seed``
-    gives the same ids, another one gives others. Memory: none to speak of.
+    gives the same ids, another one gives others. Memory does not grow with ``count``.
     """
     return (lead_id_at(index, seed) for index in range(count))
 
@@ -38,7 +38,7 @@ def lead_id_at(index: int, seed: int = 0) -> str:
     """Return the id that ``lead_ids`` yields at ``index``, counted from 0."""
     noise = blake2b(b"%d/%d" % (seed, index), digest_size=9).hexdigest()
     time = f"{FIRST_LEAD_MS + index:012x}"
-    # One lead a millisecond keeps ids apart and ascending; the noise hides the counter.
+    # One lead per millisecond: ids are different and ascending. The noise hides the counter.
     return f"{time[:8]}-{time[8:]}-7{noise[:3]}-{'89ab'[index & 3]}{noise[3:6]}-{noise[6:]}"
 
 
@@ -72,7 +72,7 @@ class LeadRenderer:
         return key.join(templates[zlib.crc32(key) % TEMPLATES])
 
     def _fill(self) -> list[list[bytes]]:
-        # On first use, not on import: most programs that import this render nothing.
+        # On first use, not on import, because most programs that import this render nothing.
         self._templates = [self._template(number) for number in range(TEMPLATES)]
         return self._templates
 

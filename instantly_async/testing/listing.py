@@ -1,8 +1,8 @@
-"""*List leads*: body in, page out, with the quirks that people report.
+"""*List leads*: body in, page out, with the quirks that users report.
 
-Source: https://developer.instantly.ai (API v2, POST /api/v2/leads/list). Documented
-filters other than ``ids`` are not modelled and refused, so that no test passes because
-a filter was dropped; keys that are not documented are ignored, as the API does.
+Source: https://developer.instantly.ai (API v2, POST /api/v2/leads/list). Documented filters
+other than ``ids`` are not modelled. They are rejected, so that no test passes because a filter
+was dropped. Keys that are not documented are ignored, as the API does.
 """
 
 from bisect import bisect_right
@@ -36,11 +36,11 @@ NOT_MODELLED = frozenset(
         "smart_view_id",
     }
 )
-"""Documented filters this fake does not know."""
+"""Documented filters that this fake does not model."""
 
 
 class Query(msgspec.Struct, frozen=True):
-    """The body of a list request. What ``limit`` is by default nobody says; 10 is small."""
+    """The body of a list request. The default of ``limit`` is unknown; 10 is a small one."""
 
     ids: list[Annotated[str, msgspec.Meta(pattern=UUID_PATTERN)]] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
@@ -48,11 +48,11 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def parse_query(call: Call) -> Query | Answer:
-    """Return the query, or the error that refuses it."""
+    """Return the query, or the error that rejects it."""
     if call.body is None:
         return error(413, "Request body is too large")
     if not call.content_type.startswith("application/json"):
-        # Fastify's habit; the vendor's page says nothing.
+        # As Fastify does; the vendor does not document it.
         return error(415, f"Unsupported Media Type: {call.content_type}")
     try:
         decoded = msgspec.json.decode(call.body)
@@ -78,10 +78,10 @@ def list_leads(query: Query, behaviour: Behaviour, renderer: LeadRenderer) -> An
 
 
 def _matching(query: Query, behaviour: Behaviour) -> Iterable[str]:
-    """Yield the ids of the leads asked for, ascending, from the cursor on."""
-    # Whether an empty ``ids`` means nothing or everything is unknown; everything is worse.
+    """Return the ids of the requested leads, ascending, after the cursor."""
+    # Whether an empty ``ids`` means no lead or all leads is unknown; all is the worse case.
     ignored = behaviour.list_ignores_filter or not query.ids
-    ids = _workspace(query, behaviour) if ignored else _asked_for(query)
+    ids = _workspace(query, behaviour) if ignored else _requested(query)
     return (
         lead_id
         for lead_id in ids
@@ -97,7 +97,7 @@ def _workspace(query: Query, behaviour: Behaviour) -> Iterable[str]:
     return (lead_id_at(index, seed) for index in indexes[first:])
 
 
-def _asked_for(query: Query) -> Iterable[str]:
+def _requested(query: Query) -> Iterable[str]:
     after = (query.starting_after or "").lower()
     return sorted(lead_id for lead_id in {i.lower() for i in query.ids or ()} if lead_id > after)
 

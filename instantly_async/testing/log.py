@@ -1,7 +1,7 @@
-"""What the fake has seen: one small record a request, and counts by status.
+"""What the fake has seen: one small record per request, and counts by status.
 
-The key never gets in, not even when a client puts it into a path or a header where it
-does not belong.
+The key is never recorded, even if a client puts it into a path or a header where it does not
+belong.
 """
 
 from collections import Counter, deque
@@ -15,7 +15,7 @@ class RecordedRequest(NamedTuple):
 
     ``time`` is ``time.monotonic()`` when it had arrived, ``path`` as it was sent.
     ``status`` is 0 when no header was sent back. ``lead_id`` is the one in the path;
-    ``ids`` are those a list request asked for. ``fault`` names the fault it got.
+    ``ids`` are those in the body of a list request. ``fault`` names the fault it got.
     """
 
     time: float

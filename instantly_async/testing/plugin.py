@@ -8,7 +8,7 @@ from .server import FakeInstantly
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, for those who run with ``--strict-markers``."""
+    """Register the marker, so that ``--strict-markers`` accepts it."""
     config.addinivalue_line(
         "markers",
         "fake_instantly(**settings): keyword arguments for the FakeInstantly of the fixture",

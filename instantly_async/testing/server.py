@@ -1,7 +1,7 @@
 """``FakeInstantly``: a real HTTP server on loopback, in this loop or in its own thread.
 
-Decides when the server lives and nothing about what it answers. The low-level aiohttp
-server is used because two routes need no router and benchmarks need the speed.
+Starts and stops the server; decides nothing about its answers. It uses aiohttp's low-level
+server, because two routes need no router and benchmarks need the speed.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from .log import RecordedRequest
 from .windows import WorstWindows
 
 KEEP_ALIVE_S = 75.0
-"""How long an idle connection is kept: longer than clients keep theirs."""
+"""How long an idle connection is kept, in seconds: longer than clients keep theirs."""
 
 _SHUTDOWN_S = 0.05
-"""How long aiohttp may wait for a handler, all of which are cancelled by then."""
+"""How long aiohttp may wait for handlers, in seconds; they have been cancelled by then."""
 
 _ACCEPT_TURNS = 3
-"""Turns of the loop until aiohttp knows a connection that asyncio has just accepted."""
+"""Iterations of the loop until aiohttp knows a connection that asyncio has just accepted."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,7 +47,7 @@ class FakeInstantly(Behaviour):
     requests a second and 6,000 a minute are enforced.
 
     All settings of ``Behaviour`` are keyword arguments and attributes; most may be changed
-    while the server runs (``seed`` and ``list_payload_keys`` count from ``reset()`` on).
+    while the server runs (``seed`` and ``list_payload_keys`` take effect at ``reset()``).
     ``log_size`` is how many requests ``requests`` and ``worst_windows`` remember.
 
     >>> with FakeInstantly(unknown={"019a3f62-5400-72bc-842e-553a894a5100"}) as fake:
@@ -71,13 +71,15 @@ class FakeInstantly(Behaviour):
 
     @property
     def url(self) -> str:
-        """The base URL, such as ``http://127.0.0.1:40123``; stays readable after the end.
+        """The base URL, such as ``http://127.0.0.1:40123``; still readable after the server stops.
 
         Raises:
             RuntimeError: the server has not been started.
         """
         if self._address is None:
-            raise RuntimeError("The fake has no address before it is entered.")
+            raise RuntimeError(
+                "The fake has no address before it is started; use it in a with statement."
+            )
         host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -96,23 +98,23 @@ class FakeInstantly(Behaviour):
         return self._api.worst_windows()
 
     def script(self, lead_id: str, *faults: Fault) -> None:
-        """Have the next ``GET`` of that lead get the first fault, the one after the second, ….
+        """Apply these faults to the next ``GET`` requests for this lead, one fault each, in order.
 
-        Rejected requests (401, 403 of the edge, 429) use up no fault. After the last
-        one the lead is as before; further calls append.
+        Requests that are rejected first (401, 403 of the CDN, 429) use up no fault. After the
+        last fault the lead is as before. Further calls append.
         """
         self._api.script_lead(lead_id, faults)
 
     def script_list(self, *faults: Fault) -> None:
-        """Have the next list requests get these faults, as ``script`` does for a lead."""
+        """Apply these faults to the next list requests, as ``script`` does for a lead."""
         self._api.script_list(faults)
 
     def script_all(self, *faults: Fault) -> None:
-        """Have the next requests of any kind get these faults, after those of ``script``."""
+        """Apply these faults to the next requests of any kind, after those of ``script``."""
         self._api.script_all(faults)
 
     def reset(self) -> None:
-        """Forget requests, scripts and rate windows, seed anew; settings stay as they are."""
+        """Forget requests, scripts and rate windows, and seed again; settings stay."""
         self._api.reset()
 
     async def __aenter__(self) -> Self:
@@ -123,7 +125,7 @@ class FakeInstantly(Behaviour):
         self._address = self._listener.getsockname()[:2]
         server = web.Server(
             self._handle,
-            # A client that goes away ends its handler, and so does the end of the server.
+            # A handler ends when its client disconnects, or when the server stops.
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -188,7 +190,7 @@ class FakeInstantly(Behaviour):
         await self._stop_accepting()
         for connection in runner.server.connections:
             if connection.transport is not None:
-                # A polite close would wait for clients that do not read.
+                # A graceful close would wait for clients that do not read.
                 connection.transport.abort()
         await runner.cleanup()
 

@@ -1,8 +1,8 @@
 """The two sliding rate windows, on times that the caller passes in.
 
-Decides who gets a 429. Documented: 100 requests a second and 6,000 a minute. Unknown,
-so taken the strict way: the windows slide, and rejected requests count as well.
-Knows no HTTP and no clock.
+Decides who gets a 429. Documented: 100 requests a second and 6,000 a minute. Unknown, so the
+strict reading is used: the windows slide, and rejected requests count as well. Must not know
+HTTP or a clock.
 """
 
 from collections import deque
@@ -47,7 +47,7 @@ class RateWindows:
         self._minute = SlidingLog(MINUTE_S)
 
     def admit(self, now: float, limit: tuple[int, int], *, count_rejected: bool = True) -> bool:
-        """Count one request at ``now``; say whether both windows had room for it.
+        """Count one request at ``now``; return whether both windows had room for it.
 
         ``limit`` is requests per second and per 60 s.
         """

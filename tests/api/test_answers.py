@@ -127,11 +127,13 @@ def test_a_404_is_a_lead_s_only_with_the_api_s_body() -> None:
 def test_a_rejection_gives_the_api_s_reason_without_the_key() -> None:
     error = answer_to(400, error_body(400, f"bad header Bearer {SECRET}, see docs"))
     assert isinstance(error, errors.RequestRejectedError)
-    assert str(error) == ("The API refuses the request (HTTP 400: bad header Bearer ***, see docs)")
+    assert str(error) == (
+        "The API rejected the request (HTTP 400: bad header Bearer ***, see docs)"
+    )
 
 
 def test_a_rejection_does_not_quote_emails() -> None:
-    """The API may name the field that it does not like, with its value."""
+    """The API may quote the value that it rejects."""
     text = str(answer_to(422, error_body(422, 'email "ada@example.com" of <a@b.c>, no')))
     assert "@" not in text
     assert "email *** of ***" in text
@@ -140,13 +142,13 @@ def test_a_rejection_does_not_quote_emails() -> None:
 def test_a_reason_is_cut_and_cannot_forge_log_lines() -> None:
     """Control characters, line separators and bidi marks become blanks."""
     error = answer_to(422, error_body(422, "a\r\nERROR b\x1b[31m\u2028c\u202ed" + "x" * 999))
-    assert str(error).startswith("The API refuses the request (HTTP 422: a  ERROR b [31m c dxxx")
+    assert str(error).startswith("The API rejected the request (HTTP 422: a  ERROR b [31m c dxxx")
     assert str(error).isprintable()
     assert len(str(error)) < 260
 
 
 def test_a_key_at_the_cut_is_redacted_first() -> None:
-    """The reason is cut after 200 characters; half a key would be half a key."""
+    """The reason is cut after 200 characters; redacted later, half a key could remain."""
     text = str(answer_to(400, error_body(400, "x" * 195 + SECRET)))
     assert SECRET[:5] not in text
 

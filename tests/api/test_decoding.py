@@ -1,4 +1,4 @@
-"""Bytes to leads: what is salvaged, what is named, and the little that is lost."""
+"""Bytes to leads: what is salvaged, what ``problems`` names, and what is lost."""
 
 import json
 import uuid
@@ -80,7 +80,7 @@ AT = datetime(2026, 5, 11, 21, 12, 30, tzinfo=UTC)
         ("timestamp_created", "yesterday", None),
         ("timestamp_created", "", None),
         ("timestamp_created", "1778533950", None),
-        ("timestamp_created", 1778533950, None),  # seconds or milliseconds? nobody says
+        ("timestamp_created", 1778533950, None),  # seconds or milliseconds? unknown
         ("timestamp_created", 1778533950123.0, None),
         ("status_summary", "done", None),
         ("status_summary", [1], None),
@@ -182,7 +182,7 @@ def test_a_field_with_two_oddities_is_named_once() -> None:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400"])
 def test_a_number_that_is_none_becomes_null(number: str) -> None:
-    """Some JSON writers emit ``NaN``, which is no JSON."""
+    """Some JSON writers emit ``NaN``, which is not valid JSON."""
     body = (
         f'{{"id":"{LEAD_ID}","email_open_count":{number},"first_name":"Bo",'
         f'"payload":{{"score":{number},"n":[1,{number}]}}}}'
@@ -258,7 +258,7 @@ DEEP = b'{"id":"%s","%%b":' % LEAD_ID.encode() + b'{"a":' * 50_000 + b"1" + b"}"
     ids=range(22),
 )
 def test_what_is_no_json_object_in_utf8_is_a_decode_error(body: bytes, reason: str) -> None:
-    """Rows 12 and 13. A cut body is told apart, because it is worth one more try (row 4)."""
+    """Rows 12 and 13. A cut body has its own reason, because it is retried once more (row 4)."""
     error = refused(DECODER, body)
     assert (error.reason, error.path) == (reason, "$")
     assert error.raw == body[:65536]
@@ -363,7 +363,7 @@ def test_any_bytes_are_a_lead_or_a_decode_error(body: bytes) -> None:
 @example("email_open_count", "20240101")
 @example("status_summary", {"lastStep": {"from": float("nan")}})
 def test_one_odd_field_never_loses_the_lead(field: str, value: Any) -> None:
-    """Replaced by any JSON value, it costs itself at most: all others are intact."""
+    """Whatever JSON value replaces a field, at most that field is lost."""
     body = body_with(**{field: value})
     lead, problems = DECODER.decode(body, LEAD_ID)
     assert {path.partition(".")[0] for path in problems} <= {field}
@@ -452,7 +452,7 @@ def test_the_id_may_have_another_name_and_type() -> None:
 
 
 def test_defaults_stand_in_for_what_does_not_fit() -> None:
-    """Also for ``null`` where the type wants a value; each lead gets its own default."""
+    """Also for ``null`` where the type requires a value; each lead gets its own default."""
     decoder = LeadDecoder(Defaults)
     first, problems = decoder.decode(body_with(email_open_count=None), LEAD_ID)
     assert first == Defaults(id=LEAD_ID)
@@ -481,7 +481,7 @@ def test_a_required_field_that_does_not_fit_loses_the_lead(
 ) -> None:
     error = refused(LeadDecoder(lead_type), body_with(**changes))
     assert (error.path, error.reason) == (path, "malformed")
-    assert str(error) == f"The lead does not fit at {path}"
+    assert str(error) == f"The lead does not match its type at {path}"
 
 
 def test_a_required_field_that_is_absent_loses_the_lead() -> None:
@@ -508,7 +508,7 @@ def test_a_type_that_refuses_a_lead_loses_it_unquoted() -> None:
 
 
 def test_salvage_takes_every_type_the_fast_decode_takes() -> None:
-    """Integer keys, ``Raw``, dates, constraints: an odd neighbour does not cost them."""
+    """Integer keys, ``Raw``, dates, constraints: they survive an odd neighbour."""
     decoder = LeadDecoder(Typed)
     fine = {"payload": {"5": 1, "6": 2.5}, "unread": {"a": [1]}, "day": "2026-05-11", "share": 1}
     expected, problems = decoder.decode(body_with(**fine), LEAD_ID)

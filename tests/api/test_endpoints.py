@@ -101,7 +101,7 @@ GARBLED = {lead_id: b'{"id":"%s","email":"\xff"}' % lead_id.encode() for lead_id
 
 @pytest.mark.parametrize("nameless", [b"{}", b"null", b"[]", b'{"id":null}', b'{"id":""}'])
 def test_items_that_do_not_decode(nameless: bytes) -> None:
-    """With an id they are garbled, without one they could be anybody's."""
+    """With an id they are garbled; without one they could be any lead."""
     page = read_page(IDS[:4], [GARBLED[IDS[0]], LEADS[IDS[1]]])
     assert (set(page.found), page.garbled) == ({IDS[1]}, {IDS[0]})
     assert not page.has_nameless
@@ -117,7 +117,7 @@ def test_items_that_do_not_decode(nameless: bytes) -> None:
     ids=["a lead", "garbled", "no id of ours"],
 )
 def test_a_stranger_is_told(stranger: bytes) -> None:
-    """Wherever it stands, and whether or not it decodes."""
+    """At any position, and whether or not it decodes."""
     for items in ([stranger], [LEADS[IDS[0]], stranger], [stranger, LEADS[IDS[0]]]):
         page = read_page(IDS[:2], items)
         assert page.has_stranger
@@ -125,7 +125,7 @@ def test_a_stranger_is_told(stranger: bytes) -> None:
 
 
 def test_a_lead_that_stands_twice_is_one() -> None:
-    """If only one of the two decodes, either answer is safe: garbled ones are asked for again."""
+    """If only one of the two decodes, either answer is safe: garbled ones are requested again."""
     lead, bad = LEADS[IDS[0]], GARBLED[IDS[0]]
     page = read_page(IDS[:2], [lead, lead])
     assert (set(page.found), page.garbled, page.has_stranger) == ({IDS[0]}, set(), False)

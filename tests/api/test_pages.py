@@ -1,4 +1,4 @@
-"""List pages: typed at once or item by item, and what one odd item costs: itself at most."""
+"""List pages: decoded at once or item by item; one odd item costs at most itself."""
 
 import json
 import uuid
@@ -28,9 +28,9 @@ def page_of(*items: bytes, rest: bytes = b',"next_starting_after":"x"') -> bytes
 
 
 def decode(body: bytes) -> list[tuple[str | None, LeadItem[Lead] | None]]:
-    """Decode with and without raw, which must not differ in anything else.
+    """Decode with and without raw JSON; nothing else may differ.
 
-    But for bytes that are no UTF-8 in a field that nobody keeps: raw JSON must not have them.
+    Except for bytes that are not UTF-8 in a field that is not kept: raw JSON must not have them.
     """
     items = DECODER.decode(body).items()
     with_raw = list(DECODER.decode(body, keep_raw=True).items())
@@ -50,7 +50,7 @@ def refused(body: bytes) -> DecodeError:
 
 
 def with_field(lead: bytes, name: str, value: bytes) -> bytes:
-    """Give the lead with one value, or one more field, as written."""
+    """Return the lead with one value, or one more field, as written."""
     fields = {key: json.dumps(kept).encode() for key, kept in json.loads(lead).items()}
     fields[name] = value
     return b"{" + b", ".join(b'"%s": %s' % (k.encode(), v) for k, v in fields.items()) + b"}"
@@ -209,7 +209,7 @@ def test_an_escaped_key_and_a_byte_order_mark() -> None:
 def test_what_is_no_page_is_malformed(body: bytes) -> None:
     error = refused(body)
     assert (error.reason, error.raw) == ("malformed", body[:65536])
-    assert str(error) == "The answer is no page of leads"
+    assert str(error) == "The answer is not a page of leads"
 
 
 def test_a_page_that_is_cut_anywhere_is_truncated() -> None:
@@ -328,7 +328,7 @@ def test_any_bytes_are_a_page_or_a_decode_error(body: bytes) -> None:
 @FAST
 @given(items=st.lists(st.none() | st.tuples(st.sampled_from(list(Lead.__struct_fields__)), JSON)))
 def test_odd_fields_lose_no_lead(items: list[tuple[str, Any] | None]) -> None:
-    """Any field but the id may hold anything: each item is a lead, and like its fellow alone."""
+    """Any field but the id may hold anything: each item gives the same lead as it does alone."""
     bodies = [
         with_field(lead, odd[0], json.dumps(odd[1]).encode()) if odd and odd[0] != "id" else lead
         for lead, odd in zip(LEADS, items, strict=False)

@@ -1,4 +1,4 @@
-"""How long an answer asks us to wait (row 25 of the fault matrix)."""
+"""How long an answer asks the client to wait (row 25 of the fault matrix)."""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def asked(value: str | None, date: str | None = None) -> float | None:
 def test_seconds_are_taken_as_they_are_and_nonsense_is_ignored(
     value: str | None, seconds: float | None, date: str | None
 ) -> None:
-    """Too long a wait is not this function's to judge."""
+    """Whether a wait is too long is decided elsewhere."""
     assert asked(value, date) == seconds
 
 

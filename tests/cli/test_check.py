@@ -144,8 +144,8 @@ def test_the_key_works(
         ({"paid_plan": False}, 4, "no active paid plan (402)"),
         ({"scopes": ()}, 4, "scopes leads:read, leads:all, all:read, all:all"),
         ({"down": Fault.status(403, b"error code: 1010")}, 4, "The CDN in front of the API"),
-        ({"down": True}, 5, "has not answered as the API does: HTTP 503; try again later"),
-        ({"down": Fault.body(NO_PAGES[0])}, 5, "The answer is no page of leads"),
+        ({"down": True}, 5, "did not answer like the API: HTTP 503; try again later"),
+        ({"down": Fault.body(NO_PAGES[0])}, 5, "The answer is not a page of leads"),
         ({"down": Fault.throttle(1000)}, 5, "The API asks to wait 1000 s"),
     ],
 )
@@ -169,7 +169,7 @@ def test_nobody_is_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("INSTANTLY_BASE_URL", "http://127.0.0.1:9")
     result = command("check", "--patience", "0.1")
     assert (result.code, result.out, result.err.count("\n")) == (5, b"", 1)
-    assert "http://127.0.0.1:9 has not answered as the API does: no connection" in result.err
+    assert "Cannot reach http://127.0.0.1:9: no connection" in result.err
 
 
 def test_a_server_that_says_nothing(command: Command, fake_instantly: FakeInstantly) -> None:

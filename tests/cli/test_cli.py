@@ -19,8 +19,8 @@ from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
 from instantly_async.cli.fetch import trouble
-from instantly_async.cli.input.formats import LineId
-from instantly_async.cli.input.sources import open_source
+from instantly_async.cli.input import open_source
+from instantly_async.cli.records import LineId
 from instantly_async.cli.serve import fake_process
 from instantly_async.cli.terminal import Terminal
 from instantly_async.errors import InvalidLeadIdError
@@ -72,7 +72,7 @@ def test_fetch_by_list(
     assert result.code == 0
     assert ids_in(output.read_bytes()) == sorted(IDS)
     assert [request.method for request in fake_instantly.requests] == ["POST", "GET"]
-    assert "\none by one   1, which pages did not settle\n" in result.err
+    assert "\none by one   1, not settled by pages\n" in result.err
 
 
 def test_demo_by_list(command: Command) -> None:
@@ -117,7 +117,7 @@ def test_every_id_is_written_or_named(command: Command, fake_instantly: FakeInst
     result = command("fetch", "--quiet", stdin=text.encode())
     assert (result.code, result.found) == (3, IDS[:1])
     assert sorted(result.err.splitlines()) == [
-        f"failed: {IDS[2]}: The API refuses the request (HTTP 422: Scripted fault) (attempts: 1)",
+        f"failed: {IDS[2]}: The API rejected the request (HTTP 422: Scripted fault) (attempts: 1)",
         "invalid: 123-abc in line 5 (a lead id is a UUID)",
         "invalid: in line 4 (a lead id is a UUID)",
         f"not found: {IDS[1]}",
@@ -134,7 +134,7 @@ def test_failures_are_counted_by_kind(command: Command) -> None:
     [
         (b"name\nx\n", ".csv", 'has no column "id" or "lead_id"; its columns are "name"'),
         (b"\xff\xfea\x00", ".txt", "Line 1 of"),
-        (b"{", ".jsonl", "is no JSON object"),
+        (b"{", ".jsonl", "is not a JSON object"),
     ],
 )
 def test_a_bad_input_is_one_sentence(
@@ -207,7 +207,10 @@ def test_input_that_cannot_be_read_on(command: Command) -> None:
     """A process's own memory at address 0: opens, and answers EIO."""
     result = command("fetch", "/proc/self/mem", "--quiet")
     assert (result.code, result.out) == (2, b"")
-    assert result.err == f"/proc/self/mem cannot be read on: {os.strerror(errno.EIO)}.\n"
+    reason = os.strerror(errno.EIO)
+    assert (
+        result.err == f"Reading /proc/self/mem failed: {reason}; check the file, then try again.\n"
+    )
 
 
 # --- fetch: output -----------------------------------------------------------------------
@@ -230,9 +233,7 @@ def test_output_never_replaces_anything(
     link.symlink_to(tmp_path / "elsewhere")
     for path in (output, link):
         result = command("fetch", ids_file, "-o", path)
-        sentence = (
-            f"{path} exists already; add --resume to go on with it, or choose another name.\n"
-        )
+        sentence = f"{path} exists already; add --resume to continue it, or choose another name.\n"
         assert result == (2, b"", sentence)
     assert output.read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
@@ -241,7 +242,7 @@ def test_output_never_replaces_anything(
 
 def test_output_that_cannot_be_made(command: Command, ids_file: Path, tmp_path: Path) -> None:
     assert "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b").err
-    assert "cannot be made" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
+    assert "cannot be created" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
 
 
 def test_what_cannot_be_decoded_as_documented_is_written_as_it_came(
@@ -277,7 +278,7 @@ def test_a_full_disk_stops_the_run(ids_file: Path) -> None:
         ({"paid_plan": False}, 4, "no active paid plan (402)"),
         ({"scopes": ()}, 4, "may not read leads (403)"),
         ({"down": Fault.status(403, b"error code: 1010")}, 4, "The CDN in front of the API"),
-        ({"down": Fault.status(407)}, 5, "The proxy wants credentials (407)"),
+        ({"down": Fault.status(407)}, 5, "The proxy requires credentials (407)"),
         ({"down": Fault.throttle(1000)}, 5, "The API asks to wait 1000 s"),
         ({"down": True}, 5, "The API keeps failing"),
     ],
@@ -344,9 +345,9 @@ def test_a_wrong_command_line_is_one_sentence(
     ("variable", "value", "message"),
     [
         ("INSTANTLY_API_KEY", " ", "Set INSTANTLY_API_KEY to the workspace's API key"),
-        ("INSTANTLY_API_KEY", "secrét-1", "The API key has characters that no key has"),
+        ("INSTANTLY_API_KEY", "secrét-1", "The API key contains characters that are not allowed"),
         ("INSTANTLY_BASE_URL", "http://example.com", "INSTANTLY_BASE_URL must be https"),
-        ("INSTANTLY_BASE_URL", "https://u:secret-1@x", "INSTANTLY_BASE_URL must not hold a user"),
+        ("INSTANTLY_BASE_URL", "https://u:secret-1@x", "must not contain a user or password"),
         ("INSTANTLY_BASE_URL", "https://x/api/v2", "INSTANTLY_BASE_URL must end after host"),
     ],
 )

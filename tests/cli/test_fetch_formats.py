@@ -80,7 +80,7 @@ def test_json_lines_with_fields(command: Command, ids_file: Path, tmp_path: Path
     lines = output.read_bytes().splitlines()
     output.write_bytes(lines[0] + b"\n")
     refused = command("fetch", ids_file, "-o", output, "--resume", "--fields", "email")
-    assert (refused.code, "was begun with other fields; name the same" in refused.err) == (2, True)
+    assert (refused.code, "has other fields; name the same" in refused.err) == (2, True)
     assert command("fetch", ids_file, "-o", output, "--resume", *fields).code == 0
     assert sorted(output.read_bytes().splitlines()) == sorted(lines)
 
@@ -126,7 +126,7 @@ def test_somebody_elses_file_is_not_replaced(
         ),
         (["-o", "x.jsonl", "--labels"], "--labels is for CSV and Parquet"),
         (["-o", "x.parquet", "--csv-raw"], "--csv-raw is for CSV"),
-        (["--format", "csv"], "To stdout goes JSON Lines only"),
+        (["--format", "csv"], "Only JSON Lines can be written to stdout"),
         (["-o", "none/x.parquet"], "There is no folder for"),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_run_that_gave_up_makes_no_file(
     assert result.code == 4
     assert not output.exists()
     assert ids_in(journal.read_bytes()) == IDS[:3]
-    assert f"Go on with: instantly-async fetch --resume {ids_file} -o {output}" in result.err
+    assert f"Resume with: instantly-async fetch --resume {ids_file} -o {output}" in result.err
     assert command("fetch", "--resume", ids_file, "-o", output).code == 0
     assert ids_of(output) == IDS
 
@@ -187,7 +187,7 @@ sys.exit(main())
     )
     assert process.returncode == code
     assert "Traceback" not in process.stderr
-    assert f"Go on with: instantly-async fetch --resume {ids_file}" in process.stderr
+    assert f"Resume with: instantly-async fetch --resume {ids_file}" in process.stderr
     assert not output.exists()
     assert not [path for path in output.parent.iterdir() if path.suffix == ".part"]
     assert json.loads(stats.read_bytes())["exit_code"] == code

@@ -18,8 +18,8 @@ IDS = list(lead_ids(60))
 START = """
 import sys
 {uvloop}
-from instantly_async.cli import fetch, main
-fetch.DRAIN_S = {drain_s}
+from instantly_async.cli import main, process
+process.DRAIN_S = {drain_s}
 sys.exit(main())
 """
 
@@ -84,9 +84,9 @@ def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917
     written = whole_leads(output)
     assert 3 <= len(written) < len(IDS)
     assert written == sorted(str(request.lead_id) for request in fake_instantly.requests)
-    assert "Stopping: leads in flight get 60 s; a second signal ends at once.\n" in err
+    assert "Stopping: requests in flight get 60 s; a second signal ends the run at once.\n" in err
     assert f"found        {len(written)}\n" in err
-    command_line = err.rpartition("Go on with: ")[2]
+    command_line = err.rpartition("Resume with: ")[2]
     program, *arguments = shlex.split(command_line)
     assert program == "instantly-async"
     fake_instantly.latency_s = 0

@@ -1,4 +1,4 @@
-"""Lookups by GET through pipeline, limiter, admission and retries, on a virtual clock."""
+"""Lookups by GET through pipeline, limiter, gate and retries, on a virtual clock."""
 
 import asyncio
 import random
@@ -88,7 +88,7 @@ def test_attempts_stay_within_the_budget_when_most_fail() -> None:
     run = Run(world, retry=RetryPolicy(attempts=30, max_elapsed_s=1e6)).over(lead_ids(500))
     probes = len(run.transport.sent) - 500 - (100 + 0.2 * 500)
     assert run.kinds() == {"Found": 500}
-    assert probes > 0  # it did run dry, and went on with probes
+    assert probes > 0  # the budget was used up, and probes continued
     gaps = [b - a for a, b in zip(run.transport.times, run.transport.times[1:], strict=False)]
     assert max(gaps) < 40
 
@@ -312,7 +312,7 @@ def test_fatal_answers_to_probes_leave_nothing_stuck() -> None:
 
 
 def test_a_page_of_html_for_everything_ends() -> None:
-    """Decode errors speak neither for nor against the service: each id fails, none hangs."""
+    """Decode errors do not show whether the service is alive: each id fails, none hangs."""
     run = Run(lambda *_: Response(200, {}, b"<html>maintenance")).over(lead_ids(300))
     assert run.recorder.failed == {"DecodeError": 300}
 
@@ -361,7 +361,7 @@ def test_cancelling_while_waiting_as_a_probe_frees_it() -> None:
 
 
 def test_other_errors_of_the_transport_pass_through() -> None:
-    """A closed client is no outcome of an id."""
+    """A closed client is not an outcome of an id."""
     run = Run(lambda *_: errors.ClosedError("closed"))
     with pytest.raises(errors.ClosedError):
         run.over(lead_ids(3))

@@ -1,4 +1,4 @@
-"""The list strategy on a virtual clock: what it asks, what it trusts, and what it does then."""
+"""The list strategy on a virtual clock: what it requests, what it trusts, how it falls back."""
 
 import asyncio
 import logging
@@ -161,7 +161,7 @@ def test_a_stranger_ends_the_strategy_for_the_run(
 
 
 def test_one_stranger_among_the_right_ones_is_enough() -> None:
-    """Nothing of such a page is used, not even what was asked for."""
+    """Nothing of such a page is used, not even the requested leads."""
     run = by_list(pages=lambda w, _: page([*w, STRANGER]), world=absent).over(lead_ids(50))
     assert run.kinds() == {"NotFound": 50}
     assert run.recorder.list_distrusted
@@ -169,7 +169,7 @@ def test_one_stranger_among_the_right_ones_is_enough() -> None:
 
 
 def test_with_distrust_no_absence_is_trusted_any_more() -> None:
-    """Also that of a page that was on its way when another one held a stranger."""
+    """Also on a page that was in flight when another one held a stranger."""
     first = next(lead_ids(1))
 
     def pages(wires: list[str], _: float) -> Answer:
@@ -196,7 +196,7 @@ def test_an_item_that_does_not_decode_is_asked_for_alone(
 
     run = by_list(pages=pages, keep_raw=keep_raw, confirm_missing=False).over(lead_ids(60))
     assert run.kinds() == {"Found": 60}
-    unseen = b"unknown" in new and not keep_raw  # nobody gets that byte
+    unseen = b"unknown" in new and not keep_raw  # no caller gets that byte
     assert gets(run) == ([] if unseen else [bad])
     assert [o.attempts for o in run.outcomes if o.lead_id == bad] == [1 if unseen else 2]
     if keep_raw:
@@ -251,7 +251,7 @@ def test_an_odd_field_is_salvaged_on_a_page_too() -> None:
     ],
 )
 def test_a_page_that_fails_goes_one_by_one(answer: Answer, requests: int) -> None:
-    """Never 100 failures for one page; a 404 of the endpoint is no lead's 404."""
+    """Never 100 failures for one page; a 404 of the endpoint is not a lead's 404."""
     run = by_list(pages=lambda *_: answer).over(lead_ids(40))
     assert run.kinds() == {"Found": 40}
     assert len(run.transport.listed) == requests
@@ -297,12 +297,12 @@ def test_too_many_ids_halve_the_chunks_of_the_run(status: int, most: int, size: 
     lengths = [len(ids) for ids in run.transport.listed]
     assert max((n for n in lengths if n <= most), default=1) == size
     assert sum(n > most for n in lengths) <= 8 * 7
-    # Of the chunks on their way, a last id may still be asked for as a page of its own.
+    # Of the chunks on their way, a last id may still be requested as a page of its own.
     assert len(gets(run)) >= 2900 if size == 1 else not gets(run)
 
 
 def test_one_id_that_the_list_refuses_does_not_shorten_the_run() -> None:
-    """Lists as long as this one have been taken, so it is not the length: bisect, then GET."""
+    """Lists of this length were accepted before, so it is not the length: bisect, then GET."""
     ids = list(lead_ids(5000))
     bad = ids[3333]
 
@@ -316,7 +316,7 @@ def test_one_id_that_the_list_refuses_does_not_shorten_the_run() -> None:
 
 
 def test_a_list_that_begins_to_refuse_everything_is_left() -> None:
-    """That pages of that length were taken before does not count for ever."""
+    """Pages of that length were accepted before, but that does not count forever."""
 
     def pages(wires: list[str], now: float) -> Answer:
         return page(wires) if now < 0.2 else failing(400)
@@ -340,7 +340,7 @@ def test_one_bad_id_in_the_first_page_does_not_end_the_strategy() -> None:
 
 
 def test_an_id_with_a_bad_byte_is_no_stranger() -> None:
-    """It names nobody, so what the page leaves out is asked for alone."""
+    """It has no usable id, so ids that the page leaves out are requested alone."""
     ids = list(lead_ids(300))
     bad = ids[7].encode()
 
@@ -363,7 +363,7 @@ def test_a_list_that_takes_few_ids_or_none_is_no_slower_than_get() -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 def test_an_outage_without_end_is_given_up_in_time(concurrency: int) -> None:
-    """The ids of a chunk come one after another: that is no new beginning for the breaker."""
+    """The ids of a chunk come one after another: that does not restart the breaker's patience."""
 
     def world(wire: str, now: float) -> Answer:
         return found(wire) if now < 0.3 else failing(503)
@@ -379,7 +379,7 @@ def test_an_outage_without_end_is_given_up_in_time(concurrency: int) -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_stray_cancellation_loses_no_id_in_silence(ordered: bool) -> None:
-    """It ends the run; a task group alone would take it for an orderly end."""
+    """It ends the run; a task group alone would treat it as a normal end."""
     ids = list(lead_ids(300))
 
     def world(wire: str, _: float) -> Answer:

@@ -149,7 +149,7 @@ def test_pipeline_of_chunks(  # noqa: PLR0917 - one parameter per dimension of t
     ordered: bool,
     gap: float | None,
 ) -> None:
-    """One result per item; in flight and held are bounded; order when asked; nothing is left."""
+    """One result per item; in flight and held are bounded; order if requested; nothing is left."""
 
     async def run() -> None:
         running = delivered = 0
@@ -259,7 +259,7 @@ def test_a_full_chunk_does_not_wait_and_a_late_consumer_does_not_either() -> Non
 async def test_an_error_of_an_async_input_comes_after_the_items_before_it(
     error: type[BaseException], count: int
 ) -> None:
-    """A cancellation that nobody asked for too; it is not taken for the end."""
+    """So does a cancellation from within the input; it is not treated as the end."""
 
     async def broken() -> AsyncIterator[int]:
         async for item in counting(count):

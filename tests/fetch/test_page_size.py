@@ -16,7 +16,7 @@ def test_a_page_size_halves_down_to_one() -> None:
 
 
 def test_a_refusal_of_a_length_that_was_taken_is_not_about_length() -> None:
-    """Not the first one. A page that is taken later makes up for a hasty conclusion."""
+    """The first refusal, that is. If such a page is accepted later, the size grows again."""
     sizes = PageSize(100)
     sizes.on_accepted(100)
     sizes.on_rejected(100)

@@ -75,7 +75,7 @@ def no_tasks_but_this() -> bool:
 def test_laws(  # noqa: PLR0917 - one parameter per dimension of the law
     count: int, concurrency: int, turns: list[int], slowness: int, ordered: bool, is_async: bool
 ) -> None:
-    """One result per item; in flight and held are bounded; order when asked; nothing is left."""
+    """One result per item; in flight and held are bounded; order if requested; nothing is left."""
 
     async def run() -> None:
         spy = Spy(turns)
@@ -223,7 +223,7 @@ async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() ->
 
 
 async def test_a_stray_cancellation_of_the_input_is_not_its_end() -> None:
-    """It travels to the consumer; a task group alone would take it for an orderly end."""
+    """The consumer gets it; a task group alone would treat it as a normal end."""
 
     async def cancelled() -> AsyncIterator[int]:
         yield 1
@@ -313,7 +313,7 @@ async def test_a_waiting_consumer_gets_the_error_it_is_closed_with() -> None:
 
 
 async def test_a_cancelled_close_still_cleans_up() -> None:
-    """Cancelling whoever awaits ``aclose`` does not stop the cleaning up."""
+    """Cancelling the task that awaits ``aclose`` does not stop the cleanup."""
     released = asyncio.Event()
     cleaned = []
 

@@ -45,7 +45,7 @@ def real_classes() -> list[type[InstantlyError]]:
 
 
 def make(cls: type[InstantlyError]) -> InstantlyError:
-    """Give an instance with every attribute set."""
+    """Return an instance with every attribute set."""
     error = cls("It did not work")
     if isinstance(error, LeadError):
         error.lead_id = UUID(int=7)
@@ -85,7 +85,7 @@ def test_an_error_concerns_one_id_or_the_run() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_error_survives_a_pickle(cls: type[InstantlyError]) -> None:
-    """Worker processes hand them on."""
+    """Worker processes pass them on."""
     error = make(cls)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes

@@ -64,7 +64,7 @@ async def test_a_hundred_ids_share_a_request(fake: FakeInstantly, client: Client
 
 
 async def test_an_id_is_asked_once_for_hundreds(fake: FakeInstantly, client: Client) -> None:
-    """However they write it; also for those that come when the request is under way."""
+    """However they write it; also for those that come when the request is in flight."""
     fake.latency_s = 0.05
     loader = client.loader()
     spellings: list[Any] = [A, A.upper(), f" {A}\n", UUID(A)] * 100
@@ -97,7 +97,7 @@ async def test_each_caller_gets_its_own_error(fake: FakeInstantly, client: Clien
 
 
 async def test_load_many_gives_outcomes_in_input_order(fake: FakeInstantly, client: Client) -> None:
-    """Duplicates and what is no id included; the latter makes no request."""
+    """Including duplicates and invalid ids; an invalid id causes no request."""
     loader = client.loader()
     with pytest.raises(errors.InvalidLeadIdError):
         await loader.load("../../v2/api-keys")
@@ -125,7 +125,7 @@ async def test_wrong_use(client: Client) -> None:
 
 
 async def test_pages_are_not_trusted(fake: FakeInstantly, client: Client) -> None:
-    """A page that fails, leaves ids out or brings a strange lead: they are asked for singly."""
+    """If a page fails, leaves ids out or has a strange lead, ids are requested one by one."""
     fake.list_omits = {A}
     with pytest.raises(NotFoundError):
         await client.loader(confirm_missing=False).load(A)
@@ -229,7 +229,7 @@ async def test_ids_that_go_one_by_one_hold_up_no_page() -> None:
 
 @virtually
 async def test_leaving_and_closing_at_any_step_of_the_loop() -> None:
-    """Who stays gets an answer, or is told that the loader or its task was ended by others."""
+    """A caller that stays gets an answer, or an error: others ended the loader or its task."""
     for step in range(120):
         async with loader_of(run := Run(), flush_s=1e-6) as loader:
             run.transport.latency_s = 1e-6
@@ -252,7 +252,7 @@ async def test_leaving_and_closing_at_any_step_of_the_loop() -> None:
 
 @virtually
 async def test_what_nobody_waits_for_is_not_asked_for() -> None:
-    """A batch that fills is dropped, a page under way is cancelled; then all begins anew."""
+    """A batch that still fills is dropped, a page in flight is cancelled; then all starts again."""
     async with loader_of(run := Run()) as loader:
         for wait_s in (0.001, 0.02):
             calls = [asyncio.create_task(loader.load(wire)) for wire in (A, A, B)]
@@ -291,7 +291,7 @@ async def test_nothing_is_kept_unless_that_was_asked_for() -> None:
 
 @virtually
 async def test_a_cache_keeps_leads_for_a_while() -> None:
-    """Only leads: who is not found is asked for again. The oldest goes first."""
+    """Only leads: an id that is not found is requested again. The oldest lead is dropped first."""
     run = Run(lambda wire, _: failing(404), pages=lambda ids, _: page(set(ids) - {C}))
     async with loader_of(run, cache_ttl_s=60, cache_size=2) as loader:
         (first,) = await loader.load_many([A])
@@ -307,7 +307,7 @@ async def test_a_cache_keeps_leads_for_a_while() -> None:
 
 
 class Once(VirtualTransport):
-    """Fails when it is asked for an id that it is being asked for."""
+    """Fails if an id is requested while a request for it is in flight."""
 
     asked: frozenset[str] = frozenset()
 
@@ -329,7 +329,7 @@ class Once(VirtualTransport):
     st.none() | st.integers(0, 100),
 )
 def test_law(calls: list[tuple[int, int, int | None]], closing_ms: int | None) -> None:
-    """Who is not cancelled gets its own answer; no id is asked for twice at a time."""
+    """A caller that is not cancelled gets its answer; no id is requested twice at a time."""
     answers = dict(zip(IDS, (Lead, NotFoundError, RequestRejectedError) * 4, strict=False))
 
     def world(wire: str, _: float) -> Answer:

@@ -160,7 +160,7 @@ def test_every_field_of_the_schema_exists_under_its_own_name() -> None:
 
 
 def test_only_the_id_is_required() -> None:
-    """The schema calls ten fields required; in the field they are not always there."""
+    """The schema calls ten fields required; in practice they can be missing."""
     assert [f.name for f in msgspec.structs.fields(Lead) if f.required] == ["id"]
     lead = msgspec.json.decode(b'{"id":"x"}', type=Lead)
     assert [name for name in FIELDS if getattr(lead, name) is not None] == ["id"]
@@ -287,7 +287,7 @@ def test_documented_members_pickle_to_themselves(enum: type[Enum]) -> None:
 
 @pytest.mark.parametrize("value", [None, 1.5, "1", True, [], b"api"])
 def test_a_code_of_another_type_is_no_code(value: object) -> None:
-    """Open for values, not for types: ``True`` is no status, although it equals 1."""
+    """Open for values, not for types: ``True`` is not a status, although it equals 1."""
     assert LeadStatus._missing_(value) is None
     if not isinstance(value, str):
         assert UploadMethod._missing_(value) is None
@@ -300,6 +300,6 @@ def test_pseudo_members_encode_as_their_value() -> None:
 
 
 def test_a_naive_timestamp_does_not_pass_the_model() -> None:
-    """Every timestamp is aware; ``decoding`` mends the naive ones."""
+    """Every timestamp is aware; ``_api/salvage.py`` converts the naive ones."""
     with pytest.raises(msgspec.ValidationError, match="timezone component"):
         msgspec.json.decode(b'{"id":"x","timestamp_created":"2026-05-11T21:12:30"}', type=Lead)

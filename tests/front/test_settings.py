@@ -1,4 +1,4 @@
-"""Settings: the arithmetic that keeps both windows, and clear refusals."""
+"""Settings: the arithmetic that keeps both windows, and clear error messages."""
 
 import dataclasses
 import math
@@ -174,19 +174,19 @@ def test_an_address_of_scheme_host_and_port_is_fine(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
-        ("", "no URL"),
-        ("api.instantly.ai", "no URL"),
-        ("https://", "no URL"),
-        ("https://:443", "no URL"),
-        ("https://api.instantly.ai:0", "no URL"),
-        ("https://api.instantly.ai:99999", "no URL"),
-        ("https://api.instantly.ai:https", "no URL"),
-        ("https://[::1", "no URL"),
-        ("https://api.instantly.ai ", "no URL"),
-        ("https://api.inst\nantly.ai", "no URL"),
-        ("https://api.inst\tantly.ai", "no URL"),
-        ("\x01https://api.instantly.ai", "no URL"),
-        ("https://api.instantly.ai\0", "no URL"),
+        ("", "not a URL"),
+        ("api.instantly.ai", "not a URL"),
+        ("https://", "not a URL"),
+        ("https://:443", "not a URL"),
+        ("https://api.instantly.ai:0", "not a URL"),
+        ("https://api.instantly.ai:99999", "not a URL"),
+        ("https://api.instantly.ai:https", "not a URL"),
+        ("https://[::1", "not a URL"),
+        ("https://api.instantly.ai ", "not a URL"),
+        ("https://api.inst\nantly.ai", "not a URL"),
+        ("https://api.inst\tantly.ai", "not a URL"),
+        ("\x01https://api.instantly.ai", "not a URL"),
+        ("https://api.instantly.ai\0", "not a URL"),
         ("https://user@api.instantly.ai", "user or password"),
         ("https://:pw@api.instantly.ai", "user or password"),
         ("https://@api.instantly.ai", "user or password"),

@@ -1,4 +1,4 @@
-"""Fixtures that run the command in this process, against a fake server; and their like."""
+"""Fixtures and helpers that run the command in this process, against a fake server."""
 
 import json
 import logging

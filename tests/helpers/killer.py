@@ -20,14 +20,14 @@ from uuid import UUID
 from instantly_async.cli.app import run_command_line
 
 LONGEST_S = 0.06
-"""A run is killed before that: after start, recovery, a page or some leads."""
+"""A run is killed before this: after start, recovery, a page or some leads."""
 
 MOST_LINES = 12
-"""A run that kills itself does so before it has written more lines than that."""
+"""A run that kills itself does so before it has written more lines than this."""
 
 
 def tear_a_line(lines: int, share: float) -> None:
-    """Write so many lines whole, and then a part of one; and end."""
+    """Write this many lines whole, then a part of one, and end."""
     real_write = os.write
     left = lines
 
@@ -46,7 +46,7 @@ def tear_a_line(lines: int, share: float) -> None:
 
 
 def run_in_fork(arguments: Sequence[str], log: Path, kill: Literal["write", "time"] | None) -> int:
-    """Run the command until it is killed or ends; give its exit code, or minus the signal."""
+    """Run the command until it is killed or ends; return its exit code, or minus the signal."""
     lines, share, delay_s = RNG.randrange(MOST_LINES), RNG.random(), RNG.uniform(0, LONGEST_S)
     pid = os.fork()
     if pid == 0:

@@ -21,9 +21,9 @@ _SEQUENCE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
 
 class OnTerminal:
-    """The command with stderr on a terminal of so many columns; it is killed at the deadline.
+    """The command with stderr on a terminal of ``columns``; it is killed at the deadline.
 
-    ``screen`` is all that was drawn so far. stdout and stdin are nowhere.
+    ``screen`` is all that was drawn so far. stdin and stdout are the null device.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class OnTerminal:
         return re.split(r"[\r\n]+", _SEQUENCE.sub("", self.screen))
 
     def read_until(self, pattern: str, times: int = 1) -> list[str]:
-        """Read until the pattern has matched so many different texts; give them in order."""
+        """Read until the pattern has matched that many different texts; return them in order."""
         while True:
             found = list(dict.fromkeys(re.findall(pattern, self.screen)))
             if len(found) >= times:
@@ -79,7 +79,7 @@ class OnTerminal:
             assert self._read(), f"ended without {pattern}: {self.screen!r}"
 
     def wait(self) -> int:
-        """Read to the end; give the exit code."""
+        """Read to the end; return the exit code."""
         while self._read():
             pass
         return self._process.wait(DEADLINE_S)

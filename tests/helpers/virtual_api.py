@@ -1,4 +1,4 @@
-"""A run over a virtual API: every layer but the session, on a virtual clock.
+"""A run over a virtual API: every layer but the transport, on a virtual clock.
 
 The API is a function of (id, time), and for pages one of (ids, time): hours of outage take
 milliseconds, and every wire attempt is on record. Nothing here has a socket.
@@ -35,7 +35,7 @@ def found(wire: str) -> Response:
 
 
 def page(wires: Iterable[str], **more: Any) -> Response:
-    """Give a list page of these leads."""
+    """Return a list page of these leads."""
     items = [msgspec.Raw(lead_json(wire)) for wire in sorted(wires)]
     return Response(200, {}, msgspec.json.encode({"items": items, **more}))
 
@@ -47,7 +47,7 @@ def failing(status: int, **headers: str) -> Response:
 
 @dataclass
 class VirtualTransport:
-    """Answers after ``latency_s`` what ``world`` says; pays the pacer like the real one."""
+    """Answers after ``latency_s`` as ``world`` says; takes tokens like the real one."""
 
     world: World
     pages: Pages
@@ -89,7 +89,7 @@ class VirtualTransport:
 
 @dataclass
 class Run:
-    """A run over a virtual transport, and what came of it."""
+    """A run over a virtual transport, and its results."""
 
     world: World = lambda wire, _: found(wire)
     rate_limit: RateLimit | None = None

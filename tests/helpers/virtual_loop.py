@@ -1,6 +1,6 @@
 """An event loop whose clock jumps to the next timer: hours of pacing in milliseconds.
 
-Nothing is waited for: an idle loop moves its clock on, and every pass costs 1 µs of it.
+It never waits: an idle loop moves its clock forward, and every pass takes 1 µs of it.
 Nothing outside the loop can wake it, so it is for code that waits for timers and futures,
 not for sockets or threads.
 """
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 LEAST_STEP_S = 1e-6
 """What a pass of the loop costs at least. aiolimiter leaves residues of 1e-16 s and asks to be
-woken *now* again, so on an exact clock it would spin for ever."""
+woken *now* again, so on an exact clock it would spin forever."""
 
 REAL_LIMIT_S = 60.0
 """Real seconds after which a run counts as stuck."""
@@ -85,7 +85,7 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
         result = loop.run_until_complete(main)
         left = asyncio.all_tasks(loop)
         assert not left, f"left over: {left}"
-        loop.run_until_complete(asyncio.sleep(0))  # what callbacks have to report
+        loop.run_until_complete(asyncio.sleep(0))  # lets callbacks report their errors
         assert not troubles, f"reported to the loop: {troubles}"
         return result
     finally:

@@ -43,7 +43,7 @@ class Wire:
 
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """Give an HTTP/1.1 answer with a right Content-Length."""
+    """Return an HTTP/1.1 answer with a correct Content-Length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

@@ -81,20 +81,20 @@ def test_the_key_hides_from_introspection() -> None:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_the_key_does_not_pickle(protocol: int) -> None:
-    with pytest.raises(TypeError, match="does not pickle") as caught:
+    with pytest.raises(TypeError, match="cannot be pickled") as caught:
         pickle.dumps(KEY, protocol)
     assert SECRET not in str(caught.value)
 
 
 def test_the_key_does_not_copy() -> None:
-    """A copy would go the way of pickle."""
+    """Copying uses pickle's methods, so it fails too."""
     for copier in (copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError, match="does not pickle"):
+        with pytest.raises(TypeError, match="cannot be pickled"):
             copier(KEY)
 
 
 def test_the_header_is_the_real_key() -> None:
-    """What prints masked must be sent whole."""
+    """It prints masked, but is sent whole."""
     header = KEY.header()
     assert isinstance(header, Authorization)
     assert header == f"Bearer {SECRET}"

@@ -1,4 +1,4 @@
-"""The session pool against real sockets that send exactly the bytes a test names."""
+"""The transport against real sockets that send exactly the bytes that a test names."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ GOOD = answer(b'{"id":"x"}', "200 OK", "Content-Type: application/json")
 
 
 class CountingPacer:
-    """Counts the tokens that are paid, and lets everything through at once."""
+    """Counts the tokens that are taken, and never waits."""
 
     def __init__(self) -> None:
         self.paid = 0
@@ -128,7 +128,7 @@ async def test_a_post_carries_its_body_as_json() -> None:
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])
 async def test_a_post_on_a_connection_that_was_closed_meanwhile_is_sent_again(end: Step) -> None:
-    """aiohttp does that for a GET only. Once, at once, and paid for."""
+    """aiohttp does that only for a GET. It is sent once more, without delay, and takes a token."""
     pacer = CountingPacer()
     async with scripted([[READ, GOOD, READ, end], [READ, GOOD]]) as wire, pool(wire.url) as p:
         await p.request(post(pacer))
@@ -148,7 +148,7 @@ async def test_a_post_is_sent_again_once_only() -> None:
 
 
 async def test_a_post_on_a_new_connection_is_not_sent_again() -> None:
-    """That is no race with an idle connection's end, but a failure: the retry policy's affair."""
+    """That is a failure, not a race with an idle connection's end: the retry policy decides."""
     pacer = CountingPacer()
     async with scripted([[READ, RESET], [READ, GOOD]]) as wire, pool(wire.url) as p:
         with pytest.raises(errors.ConnectionFailedError):
@@ -157,7 +157,7 @@ async def test_a_post_on_a_new_connection_is_not_sent_again() -> None:
 
 
 async def test_a_connection_that_dies_in_the_queue_is_replaced_and_paid_for_again() -> None:
-    """A stale token would let all that reconnect send at once what was well paced."""
+    """With stale tokens, all requests that reconnect would be sent at once."""
     async with scripted([[READ, GOOD, CLOSE], [READ, GOOD]]) as wire, pool(wire.url) as p:
 
         class SlowPacer(CountingPacer):
@@ -263,7 +263,7 @@ async def test_redirects_are_not_followed() -> None:
     ],
 )
 async def test_silence_times_out(script: Script) -> None:
-    """``read_s`` without progress ends an attempt, and nobody sees a cancellation."""
+    """``read_s`` without progress ends an attempt; the caller sees no cancellation."""
     timeouts = Timeouts(read_s=0.08, total_s=5)
     async with scripted([script, [READ, GOOD]]) as wire, pool(wire.url, timeouts=timeouts) as p:
         with pytest.raises(errors.RequestTimeoutError):
@@ -275,7 +275,7 @@ async def test_silence_times_out(script: Script) -> None:
 
 
 async def test_slow_loris_times_out_by_the_total() -> None:
-    """A byte now and then is progress, but ``total_s`` is the end of it."""
+    """A byte now and then is progress, but ``total_s`` ends the attempt."""
     drip: list[Step | bytes | float] = [READ, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"]
     for _ in range(50):
         drip += [b"x", 0.02]
@@ -298,7 +298,7 @@ async def test_the_deadline_does_not_run_while_waiting_for_a_token() -> None:
 
 
 async def test_the_callers_cancellation_wins_over_a_deadline() -> None:
-    """Both at once: what leaves is the caller's ``CancelledError``, not a timeout."""
+    """If both come at once, the caller's ``CancelledError`` is raised, not a timeout."""
     async with scripted([[READ, HANG]]) as wire, pool(wire.url) as p:
         sent = exchange()
         waiting = asyncio.create_task(p.request(sent))
@@ -438,7 +438,7 @@ async def test_plain_http_on_a_tls_port_is_fatal() -> None:
 
 
 async def test_the_proxy_is_used_only_when_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxy variables of the environment are ignored; a given proxy is asked, 407 is fatal."""
+    """Proxy variables of the environment are ignored; a given proxy is used, 407 is fatal."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert (await ask([READ, GOOD]))[0].status == 200
@@ -456,10 +456,10 @@ async def test_the_proxy_is_used_only_when_given(monkeypatch: pytest.MonkeyPatch
 async def test_tokens_are_paid_with_the_connection_in_hand(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
 ) -> None:
-    """Accepts that are the slower the earlier they come bunch nothing: 99 in a second at most.
+    """Early connections take longer to open, but no burst results: at most 99 in a second.
 
-    A token taken before the connection would let all 100 connections send at once what was
-    well paced: the design measured 108 to 183 in a second that way.
+    If tokens were taken before the connection, all 100 requests would be sent at once: the
+    design measured 108 to 183 in a second that way.
     """
     arrivals: list[float] = []
     connections = 0
@@ -504,7 +504,7 @@ def concrete_errors() -> Iterator[type[Exception]]:
 
 @pytest.mark.parametrize("kind", sorted(set(concrete_errors()), key=repr))
 def test_every_aiohttp_error_is_mapped(kind: type[Exception]) -> None:
-    """A new error of aiohttp may not pass unmapped; certificate errors stay fatal."""
+    """A new error of aiohttp must not stay unmapped; certificate errors stay fatal."""
     error = kind.__new__(kind)
     if issubclass(kind, aiohttp.ClientResponseError):
         error.status = 407  # type: ignore[attr-defined]
@@ -522,7 +522,7 @@ def test_a_defect_is_not_dressed_up() -> None:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_pool_that_is_never_closed_says_so(recwarn: pytest.WarningsRecorder) -> None:
-    """aiohttp's own ``ResourceWarning`` is left to tell of a client that leaks."""
+    """A client that is not closed causes aiohttp's own ``ResourceWarning``."""
     loop = asyncio.get_running_loop()
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context["message"]))

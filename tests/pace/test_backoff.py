@@ -1,4 +1,4 @@
-"""When to try again, purely: limits and jitter."""
+"""When to retry: limits and jitter."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def waits(
     rng: Callable[[], float] = high,
     max_elapsed_s: float = LONG,
 ) -> list[float]:
-    """Give every wait until it gives up."""
+    """Return every wait until it gives up."""
     tries = Tries(policy, rng)
     result: list[float] = []
     while (wait := tries.wait_s(error, max_elapsed_s)) is not None:
@@ -74,7 +74,7 @@ def test_a_429_is_repeated_ten_times() -> None:
 def test_no_wait_leaves_its_bounds(
     attempts: int, base: float, cap: float, jitter: float, *, throttled: bool
 ) -> None:
-    """Nor overflows, however many attempts are allowed."""
+    """And nothing overflows, however many attempts are allowed."""
     policy = RetryPolicy(
         attempts=attempts, throttled_attempts=attempts, backoff_base_s=base, backoff_cap_s=cap
     )
@@ -151,7 +151,7 @@ def test_repeats_of_a_body_are_counted_over_both_kinds() -> None:
 
 
 def test_an_id_has_only_so_much_time() -> None:
-    """Attempts and backoff together; a wait that would pass the cap is not begun."""
+    """Attempts and backoff together; a wait that would exceed the cap does not begin."""
     error = errors.ServerError("x")
     assert waits(error, max_elapsed_s=0.76) == [0.25, 0.5]
     assert waits(error, max_elapsed_s=0.75) == [0.25]

@@ -35,7 +35,7 @@ def test_a_full_purse_holds_a_hundred_retries() -> None:
 
 @pytest.mark.parametrize(("refill", "deposits"), [(0.2, 5), (0.1, 10), (0.05, 20), (1.0, 1)])
 def test_one_retry_costs_a_whole_number_of_first_attempts(refill: float, deposits: int) -> None:
-    """Not one more: ten tenths in binary come to a hair under one."""
+    """Not one more, although ten times 0.1 is a little less than 1 in binary."""
     budget = RetryBudget(RetryPolicy(budget_refill=refill))
     while budget.withdraw():
         pass

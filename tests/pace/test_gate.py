@@ -28,7 +28,7 @@ def fail(admission: Gate, times: int = 1, *, probe: bool = False) -> None:
 
 
 def make_open() -> Gate:
-    """Give an admission whose breaker opens now."""
+    """Return a gate whose breaker opens now."""
     admission = Gate(RetryPolicy())
     fail(admission, 20)
     assert admission.breaker.is_open
@@ -36,7 +36,7 @@ def make_open() -> Gate:
 
 
 def make_broke(at_work: int) -> Gate:
-    """Give an admission with an empty budget and that many ids at work."""
+    """Return a gate with an empty budget and that many ids at work."""
     admission = Gate(RetryPolicy())
     while admission.budget.withdraw():
         pass
@@ -233,7 +233,7 @@ class Outage:
 
 @virtual
 async def test_an_open_breaker_releases_probes_only_more_and_more_rarely() -> None:
-    """1, 2, 4 … 30 s apart, each another id, until it gives up after 120 s: to all."""
+    """1, 2, 4 … 30 s apart, each another id; after 120 s it gives up, and all fail."""
     outage = Outage(make_open())
     await asyncio.gather(*(outage.run(number) for number in range(5)))
     assert outage.probes == [(0, 1), (1, 3), (2, 7), (3, 15), (4, 31), (0, 61), (1, 91)]
@@ -256,7 +256,7 @@ async def test_it_closes_when_a_probe_succeeds() -> None:
 
 @virtual
 async def test_the_probe_s_time_counts_as_an_interval_of_its_own() -> None:
-    """The next comes 2 s after the end of the last; giving up waits for a probe on its way."""
+    """The next comes 2 s after the end of the last; giving up waits for a probe in flight."""
     outage = Outage(make_open(), latency_s=30.0)
     tasks = [asyncio.create_task(outage.run(number)) for number in range(2)]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -270,7 +270,7 @@ async def test_the_probe_s_time_counts_as_an_interval_of_its_own() -> None:
 
 @virtual
 async def test_a_probe_on_its_way_may_still_save_everybody() -> None:
-    """The patience is over, but it may succeed: nobody is refused before it is back."""
+    """The patience is over, but the probe may succeed: no id fails before it ends."""
     admission = make_open()
     probe, early = admit(admission), admit(admission)
     assert await probe is True
@@ -342,7 +342,7 @@ async def test_the_impatient_who_wait_for_the_budget_fail_when_it_opens() -> Non
 
 @virtual
 async def test_an_unclear_probe_is_followed_by_another() -> None:
-    """An answer that is no lead says nothing about the service."""
+    """An answer that does not decode says nothing about the service."""
     admission = make_open()
     first, second = admit(admission), admit(admission)
     assert await first is True
@@ -363,7 +363,7 @@ async def test_an_outage_can_be_declared() -> None:
 
 @virtual
 async def test_any_success_closes_it() -> None:
-    """Of a request that was on its way when it opened."""
+    """Even that of a request which was in flight when it opened."""
     admission = make_open()
     waiting = [admit(admission) for _ in range(3)]
     await asyncio.sleep(0.5)
@@ -467,7 +467,7 @@ async def test_a_probe_given_up_on_its_way_passes_its_turn_on() -> None:
 async def test_a_waiter_cancelled_as_it_is_refused_leaves_no_error_behind() -> None:
     """Its ``ServiceUnavailableError`` is retrieved, not reported to the loop."""
     admission = make_open()
-    admission.breaker.start_probe()  # somebody's, until after the patience is over
+    admission.breaker.start_probe()  # of another id, until after the patience is over
     waiting = admit(admission)
     await asyncio.sleep(125.0)
     fail(admission, probe=True)
@@ -498,7 +498,7 @@ async def test_a_cancelled_waiter_costs_the_budget_nothing() -> None:
 
 @dataclass
 class Chaos:
-    """Ids that are looked up the way ``GetLookup`` does it, on a service of moods."""
+    """Ids that are looked up as ``GetLookup`` does it, on a service whose state changes."""
 
     admission: Gate
     moods: list[str]
@@ -511,7 +511,7 @@ class Chaos:
     unavailable: int = 0
 
     def answer(self) -> str:
-        """Give what the service does now: it is in each mood for 3 s."""
+        """Return what the service does now; each state lasts 3 s."""
         mood = self.moods[min(int(time() / 3.0), len(self.moods) - 1)]
         return self.rng.choice(["up", "down"]) if mood == "shaky" else mood
 
@@ -607,9 +607,9 @@ def test_whatever_happens_nothing_is_left_and_the_budget_holds(
     threshold: int,
     seed: int,
 ) -> None:
-    """Everyone gets an end (a hang would be a ``StuckError``); one probe at a time.
+    """Every id ends (a hang would be a ``StuckError``); one probe at a time.
 
-    Retries that are no probes ≤ capacity + 0.2 · first attempts.
+    Retries that are not probes ≤ capacity + 0.2 · first attempts.
     """
     policy = RetryPolicy(
         budget_capacity=capacity, breaker_threshold=threshold, breaker_patience_s=30.0
@@ -621,7 +621,7 @@ def test_whatever_happens_nothing_is_left_and_the_budget_holds(
 
 
 def test_an_endless_outage_costs_a_fifth_more_at_most() -> None:
-    """Attempts that are no probes ≤ 1.2·N + 100, with the default policy."""
+    """Attempts that are not probes ≤ 1.2·N + 100, with the default policy."""
     chaos = Chaos(Gate(RetryPolicy()), ["shaky"], Random(3))
     run_virtual(chaos.run([(i / 100, True) for i in range(1000)], []))
     assert chaos.first == 1000

@@ -102,7 +102,7 @@ class Play:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def run(self, steps: Sequence[tuple[Any, ...]]) -> tuple[Grants, int]:
-        """Give the grants and how many were asked for and not cancelled."""
+        """Return the grants, and how many were requested and not cancelled."""
         grants = Grants(self.limiter)
         for step in steps:
             await self.take_step(grants, *step)
@@ -148,7 +148,7 @@ def play(
 def test_no_pattern_breaks_the_laws(limit: RateLimit, steps: list[tuple[Any, ...]]) -> None:
     """Bursts, gaps, cancelled waiters, cuts, rises, pauses: windows, order and pauses hold.
 
-    And nobody is forgotten: whoever was not cancelled is granted exactly once.
+    Each waiter that is not cancelled is granted exactly once.
     """
     grants, asked = play(steps, limit)
     grants.assert_within(limit)
@@ -175,7 +175,7 @@ def test_waiters_go_in_order_of_arrival() -> None:
 
 
 def test_cancelled_waiters_lose_nobody_a_turn() -> None:
-    """Those behind move up as if the cancelled had never come."""
+    """Those behind move up as if the cancelled ones had never queued."""
     steps = [("arrive", 150), ("wait", 0.001), ("cancel", [i / 400 for i in range(1, 400)])]
     grants, asked = play(steps)
     alone, _ = play([("arrive", asked)])
@@ -294,7 +294,7 @@ def test_after_a_cut_the_new_bucket_is_empty() -> None:
 
 
 def test_a_429_to_a_request_from_before_the_cut_is_stale() -> None:
-    """It is an echo of what the cut has answered, however late it comes."""
+    """It is ignored, however late it comes: the cut has already answered it."""
     limiter = make_limiter()
     limiter.on_throttled(10.0, sent_at=9.9, retry_after_s=None)
     for sent_at in (1.0, 9.95, 10.0):

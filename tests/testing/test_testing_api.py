@@ -173,7 +173,7 @@ def test_an_outage_is_whatever_fault_it_is_set_to() -> None:
 
 
 def test_random_faults_are_seeded() -> None:
-    """Same seed, same faults, before and after a reset; jitter takes no part in it."""
+    """Same seed, same faults, before and after a reset; jitter does not affect them."""
     fake, again = api(fault_rate=0.3, seed=7), api(fault_rate=0.3, seed=7, jitter_s=0.01)
     other = api(fault_rate=0.3, seed=8)
     first = [fake.answer(call(), float(n)).logged_status for n in range(200)]

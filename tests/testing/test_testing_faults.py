@@ -166,7 +166,7 @@ async def test_truncate_without_any_framing(fake: FakeInstantly) -> None:
 
 
 async def test_stall_before_the_header(fake: FakeInstantly) -> None:
-    """Logged when it arrives; silent until then; ends with the fake, not with the hour."""
+    """Logged when it arrives; then silent until the fake stops, not for the whole hour."""
     fake.script(LEAD_ID, Fault.stall(3600))
     reader, writer = await open_request(fake)
     while not fake.requests:

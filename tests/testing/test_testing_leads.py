@@ -45,7 +45,7 @@ def test_seeds_give_different_ids() -> None:
 
 @given(lead_id=st.uuids())
 def test_any_id_gives_the_same_lead_again(lead_id: UUID) -> None:
-    """Even rendered by another renderer, or asked for in capitals."""
+    """Even from another renderer, or if its id is in capitals."""
     body = lead_json(str(lead_id))
     assert body == lead_json(str(lead_id).upper())
     assert body == OTHER_RENDERER.render(str(lead_id))
@@ -87,7 +87,7 @@ def test_every_documented_code_turns_up(name: str, codes: type[Enum]) -> None:
 
 
 def test_nobody_real_is_meant() -> None:
-    """Domains are those that RFC 2606 sets aside."""
+    """Domains are those that RFC 2606 reserves."""
     hosts = re.compile(r"(?:@|https?://)([\w.-]+)")
     for lead_id in SAMPLE:
         for host in hosts.findall(lead_json(lead_id).decode()):

@@ -82,7 +82,7 @@ def test_nothing_asked_for_is_the_whole_workspace() -> None:
 
 
 def test_keys_that_are_not_documented_are_ignored() -> None:
-    """``lead_ids`` for ``ids``: the filter is dropped and everything comes back."""
+    """``lead_ids`` for ``ids``: the filter is dropped, and all leads are returned."""
     assert page({"lead_ids": IDS[:1], "limit": 100}, workspace_size=30)[0] == IDS
 
 

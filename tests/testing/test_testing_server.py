@@ -1,4 +1,4 @@
-"""``FakeInstantly`` over real sockets: its two lives, its log, its end."""
+"""``FakeInstantly`` over real sockets: in a loop and in a thread, its log, its end."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ def session_for(fake: FakeInstantly) -> aiohttp.ClientSession:
 
 
 def get(fake: FakeInstantly, lead_id: str, **headers: str) -> int:
-    """Ask for a lead without asyncio; return the status."""
+    """Request a lead without asyncio; return the status."""
     address = fake.url.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=5)
     known = {"Authorization": f"Bearer {fake.api_key}", "User-Agent": "tests/1"}

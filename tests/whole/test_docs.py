@@ -74,11 +74,20 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_house_in_the_docs_is_the_house() -> None:
-    """docs/design.md names every entry of the package, and no other."""
-    from test_layers import LAYERS  # noqa: PLC0415 - the table lives with its own test
-
+    """docs/design.md names every file and folder of the package, and no other."""
     text = (ROOT / "docs" / "design.md").read_text()
-    drawn = re.findall(r"^  L(\d) (\w+)(?:\.py|/)", text, re.MULTILINE)
-    assert {name: int(layer) for layer, name in drawn} == {
-        name: layer for name, layer in LAYERS.items() if name != "__init__"
+    tree = text.partition("```text\ninstantly_async/\n")[2].partition("```")[0]
+    drawn: set[str] = set()
+    folders: list[str] = []
+    for line in filter(None, tree.splitlines()):
+        depth = (len(line) - len(line.lstrip())) // 2 - 1
+        name = line.split()[0]
+        folders[depth:] = [name]
+        drawn.add("".join(folders))
+    package = Path(instantly_async.__file__).parent
+    there = {
+        str(path.relative_to(package)) + "/" * path.is_dir()
+        for path in package.rglob("*")
+        if "__" not in str(path.relative_to(package)) and path.suffix in {"", ".py"}
     }
+    assert drawn == there

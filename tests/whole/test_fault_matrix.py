@@ -286,7 +286,7 @@ async def test_row_10_a_status_that_is_never_sent(status: str) -> None:
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 520, 524, 527, 530])
 @pytest.mark.parametrize("body", [error_body(503, "Down"), b"<html>Down</html>", LEAD])
 async def test_row_11_server_errors(status: int, body: bytes) -> None:
-    """A lead in the body of an error is no lead."""
+    """A lead in the body of an error is not a lead."""
     kind = errors.RequestTimeoutError if status == 408 else errors.ServerError
     played = await play([answer(body, f"{status} Sorry"), KEEP])
     assert isinstance(played.bad, Found)

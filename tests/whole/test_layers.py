@@ -1,101 +1,265 @@
-"""Imports point down: the very table of docs/design.md, enforced on the syntax trees."""
+"""The layers of docs/design.md, enforced on the syntax trees: imports point down only.
+
+Each folder is a room. Its table lists the entries from top to bottom; an entry imports only
+entries further down, and another room only through that room's ``__init__``.
+"""
 
 import ast
+import statistics
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import instantly_async
+import instantly_async.testing
 
 PACKAGE = Path(instantly_async.__file__).parent
 
-LAYERS = {
-    "_version": 0, "errors": 0, "models": 0, "settings": 0, "stats": 0,
-    "outcomes": 1, "testing": 1,
-    "_api": 2,
-    "_pace": 3, "_http": 3,
-    "_fetch": 4,
-    "streams": 5, "loader": 5,
-    "client": 6,
-    "cli": 7, "__init__": 7,
-}  # fmt: skip
-
-SAME_LAYER = {("settings", "errors"), ("__init__", "client")}
-"""What settings raise is an error: the one step sideways."""
-
-
-def entry_of(file: Path) -> str:
-    return file.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def imports_of(file: Path) -> Iterator[str]:
-    """Entries of the package that a file imports, wherever in the file it does."""
-    depth = len(file.relative_to(PACKAGE).parts)
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if 0 < node.level < depth:
-                continue  # within its own sub-package
-            base = "instantly_async." if node.level else ""
-            if module in {"", "instantly_async"}:  # of the front: modules
-                base = "instantly_async."
-                module = ""
-            names = [f"{base}{module}"] if module else [f"{base}{a.name}" for a in node.names]
-        else:
-            continue
-        for name in names:
-            if name.split(".")[0] == "instantly_async":
-                yield [*name.split("."), "__init__"][1]
-
+ROOMS: dict[str, list[str]] = {
+    "": [
+        "cli",
+        "__init__",
+        "client",
+        "streams  loader",
+        "_fetch",
+        "_pace  _http",
+        "_api  testing",
+        "outcomes",
+        "models  settings  stats",
+        "errors  _version",
+    ],
+    "_fetch": [
+        "__init__",
+        "strategies",
+        "by_list",
+        "by_get  chunk",
+        "settle  check",
+        "attempts  pipeline",
+        "workspace  intake  page_size",
+    ],
+    "_pace": ["__init__", "gate", "limiter  backoff  budget  breaker"],
+    "_http": ["__init__", "transport", "exchange  failures  credentials"],
+    "_api": ["__init__", "endpoints", "decoding  answers", "ids  salvage  retry_after"],
+    "testing": [
+        "__init__  plugin",
+        "server",
+        "api",
+        "listing",
+        "behaviour  delivery",
+        "faults  log  leads",
+        "answers  call  windows  _template",
+    ],
+    "cli": [
+        "__main__",
+        "__init__",
+        "app",
+        "fetch  check  serve",
+        "target",
+        "options  process",
+        "show",
+        "input  output  convert",
+        "known  records  system",
+        "exits  terminal",
+    ],
+    "cli/input": ["__init__", "sources", "reader", "formats"],
+    "cli/output": ["__init__", "journal", "lines  recovery  syncer"],
+    "cli/convert": ["__init__", "conversion", "writers", "columns"],
+    "cli/show": ["__init__", "progress  chart", "report"],
+    "cli/records": ["__init__", "selection", "line"],
+    "cli/system": ["__init__", "files  polling"],
+}
+"""Names in one line do not import each other."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def module_of(file: Path) -> tuple[str, ...]:
+    """Return the module's path within the package; a folder's own file is ``__init__``."""
+    return file.relative_to(PACKAGE).with_suffix("").parts
+
+
+MODULES = {module_of(file) for file in FILES}
+
+
+def is_module(parts: tuple[str, ...]) -> bool:
+    return parts in MODULES or (*parts, "__init__") in MODULES
+
+
+def imports_of(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the modules of this package that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                package, *parts = alias.name.split(".")
+                if package == "instantly_async":
+                    yield tuple(parts)
+        elif isinstance(node, ast.ImportFrom):
+            package, *parts = (node.module or "").split(".")
+            if node.level:
+                here = module_of(file)[: -node.level]
+                base = (*here, *filter(None, (package, *parts)))
+            elif package == "instantly_async":
+                base = tuple(parts)
+            else:
+                continue
+            for alias in node.names:
+                inner = (*base, alias.name)
+                yield inner if is_module(inner) else base
+
+
+def ranks_of(room: tuple[str, ...]) -> dict[str, int]:
+    """Return how high each entry of a room is; the top is the highest."""
+    lines = reversed(ROOMS["/".join(room)])
+    return {name: rank for rank, line in enumerate(lines) for name in line.split()}
+
+
+def step(importer: tuple[str, ...], target: tuple[str, ...]) -> tuple[tuple[str, ...], str, str]:
+    """Return the room in which two modules part, and the entry of each there."""
+    room = 0
+    while (
+        room < len(importer) - 1
+        and importer[:room] + target[room : room + 1] == importer[: room + 1]
+    ):
+        room += 1
+    return importer[:room], importer[room], (*target, "__init__")[room]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_point_down(file: Path) -> None:
-    me = entry_of(file)
-    for other in imports_of(file):
-        allowed = LAYERS[other] < LAYERS[me] or (me, other) in SAME_LAYER
-        inside = me == other or (me == "cli" and other == "__init__")
-        assert allowed or inside, f"{me} imports {other}"
+    importer = module_of(file)
+    for target in imports_of(file):
+        room, mine, other = step(importer, target)
+        ranks = ranks_of(room)
+        assert ranks[mine] > ranks[other], f"{'/'.join(importer)} imports {'.'.join(target)}"
 
 
-def test_every_entry_has_its_layer() -> None:
-    assert {entry_of(file) for file in FILES} <= set(LAYERS)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_nobody_reaches_past_a_room_s_front(file: Path) -> None:
+    importer = module_of(file)
+    for target in imports_of(file):
+        room, _, _ = step(importer, target)
+        assert len(target) <= len(room) + 1, f"{'/'.join(importer)} imports {'.'.join(target)}"
+
+
+def test_every_room_has_its_table() -> None:
+    entries: dict[str, set[str]] = {}
+    for module in MODULES:
+        for depth in range(len(module)):
+            entries.setdefault("/".join(module[:depth]), set()).add(module[depth])
+    tables = {room: set(" ".join(lines).split()) for room, lines in ROOMS.items()}
+    assert tables == entries
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room], ids=str)
+def test_a_room_says_what_it_decides(room: str) -> None:
+    """In its first lines: what it decides, and what it must not know."""
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
+    text = " ".join((ast.get_docstring(tree) or "").split())
+    assert "Decides" in text or room in {"cli", "testing"}
+    assert "Must not know" in text or room in {"cli", "testing"}
 
 
 def test_the_fake_shares_no_code_with_the_client() -> None:
     for file in (PACKAGE / "testing").glob("*.py"):
-        assert set(imports_of(file)) <= {"models", "testing"}
+        assert {target[0] for target in imports_of(file)} <= {"models", "testing"}
 
 
-def test_only_the_transport_imports_aiohttps_client() -> None:
-    users = {
-        entry_of(file)
-        for file in FILES
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in [getattr(node, "module", None) or "", *(a.name for a in node.names)]
-        if name.split(".")[0] == "aiohttp"
-    }
+def outside_imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module or "")
+    return {name.split(".")[0] for name in found}
+
+
+def test_only_one_room_imports_aiohttp_s_client() -> None:
+    users = {module_of(file)[0] for file in FILES if "aiohttp" in outside_imports_of(file)}
     assert users == {"_http", "testing"}
 
 
 def test_the_core_needs_no_extra() -> None:
-    """cyclopts and rich are imported by the command only."""
+    """What the extras bring is imported by the command only."""
+    extras = {"cyclopts", "rich", "uvloop", "pyarrow"}
     for file in FILES:
-        if entry_of(file) == "cli":
+        assert module_of(file)[0] == "cli" or not outside_imports_of(file) & extras
+
+
+def test_the_core_imports_on_every_system() -> None:
+    """``fcntl`` and its like do not exist on Windows."""
+    posix_only = {"fcntl", "termios", "resource", "pwd", "grp"}
+    for file in FILES:
+        assert module_of(file)[0] == "cli" or not outside_imports_of(file) & posix_only
+
+
+def test_importing_the_library_does_not_import_the_command() -> None:
+    code = (
+        "import instantly_async, sys; "
+        "print([m for m in sys.modules if m.startswith('instantly_async.cli')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+MADE_BY_THE_CLIENT = {"LeadStream", "LeadLoader"}
+"""Nobody else calls their constructors."""
+
+
+def signatures() -> Iterator[tuple[str, ast.AST]]:
+    """Yield the annotations of every function that users call."""
+    for file in FILES:
+        if len(module_of(file)) > 1 and module_of(file)[0] != "testing":
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                module = getattr(node, "module", None) or node.names[0].name
-                assert module.split(".")[0] not in {"cyclopts", "rich", "uvloop", "pyarrow"}
+        for node in ast.parse(file.read_text()).body:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name not in PUBLIC:
+                continue
+            functions = node.body if isinstance(node, ast.ClassDef) else [node]
+            for function in functions:
+                if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                is_constructor = function.name == "__init__"
+                if is_constructor and node.name in MADE_BY_THE_CLIENT:
+                    continue
+                if not function.name.startswith("_") or is_constructor:
+                    where = f"{node.name}.{function.name}"
+                    every = [*function.args.args, *function.args.kwonlyargs]
+                    yield from ((where, arg.annotation) for arg in every if arg.annotation)
+                    if function.returns:
+                        yield where, function.returns
+
+
+PUBLIC = {*instantly_async.__all__, *instantly_async.testing.__all__}
+
+
+def private_names(file: Path) -> set[str]:
+    """Return the names that a file imports from behind an underscore."""
+    return {
+        alias.name
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("_") and node.level
+        for alias in node.names
+    }
+
+
+def test_public_signatures_name_only_public_types() -> None:
+    """What a user may have to write in an annotation can be imported without an underscore."""
+    private = set().union(*map(private_names, PACKAGE.glob("*.py"))) - PUBLIC
+    seen = 0
+    for where, annotation in signatures():
+        seen += 1
+        text = ast.unparse(annotation)
+        used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        assert not used & private, f"{where}: {text}"
+    assert seen > 50
 
 
 def test_files_stay_small() -> None:
-    for file in FILES:
-        lines = len(file.read_text().splitlines())
+    """None is longer than 350 lines, and half of them are shorter than 150."""
+    lengths = {file: len(file.read_text().splitlines()) for file in FILES}
+    for file, lines in lengths.items():
         assert lines <= 350, f"{file.name} has {lines} lines: is there a second reason to exist?"
+    assert statistics.median(lengths.values()) < 150

@@ -1,1 +1,19 @@
-"""JSON Lines to CSV and Parquet."""
+"""Conversion: from JSON Lines to CSV, Parquet or shorter JSON Lines.
+
+Decides columns, cells and files of each format. Must not know how leads were fetched.
+"""
+
+from .columns import OutputFormat, format_of_output, parse_fields
+from .conversion import check_output, convert
+from .writers import Writer, check_options, make_writer
+
+__all__ = [
+    "OutputFormat",
+    "Writer",
+    "check_options",
+    "check_output",
+    "convert",
+    "format_of_output",
+    "make_writer",
+    "parse_fields",
+]

@@ -1,6 +1,6 @@
-"""What ``convert`` writes: the formats, their columns, and how a lead becomes a row.
+"""Columns: the output formats, their columns, and how a lead becomes a row.
 
-Pure: knows neither files nor pyarrow.
+Pure: must not know files or pyarrow.
 """
 
 import csv
@@ -30,7 +30,7 @@ _SUFFIXES: dict[str, OutputFormat] = {
 _PAYLOAD_KEY = "payload."
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What spreadsheets may take for the beginning of a formula (OWASP)."""
+"""What spreadsheets may treat as the beginning of a formula (OWASP)."""
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]').search
 
@@ -39,8 +39,8 @@ _NULL = msgspec.Raw(b"null")
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class Kind(StrEnum):
-    """What the values of a column are; each has one Arrow type and one look in CSV."""
+class ColumnKind(StrEnum):
+    """What the values of a column are; each kind has one Arrow type and one form in CSV."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -52,24 +52,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its ``name``, the lead's ``field`` it is made from, and how.
+    """A column: its ``name``, and the ``field`` of the lead that it is made from.
 
-    ``type`` is what the field is decoded as, ``read`` gives a row's value, ``None`` for null;
-    in ``JSON`` and ``ANY`` columns that is the server's own JSON.
+    The field is decoded as ``type``. ``read`` returns the value of a row, ``None`` for null; in
+    ``JSON`` and ``ANY`` columns that is the server's own JSON.
     """
 
     name: str
     field: str
-    kind: Kind
+    kind: ColumnKind
     type: Any
     read: Callable[[Any], Any]
 
 
 class Row(msgspec.Struct):
-    """The fields that columns are made from. ``row_type`` adds them.
+    """The fields that columns are made from; ``row_type`` adds them.
 
-    ``times`` and ``objects`` are the names of those that hold timestamps, and of those of
-    which keys are wanted.
+    ``times`` names the fields that hold timestamps, ``objects`` those of which single keys are
+    selected.
     """
 
     times: ClassVar[tuple[str, ...]] = ()
@@ -78,12 +78,12 @@ class Row(msgspec.Struct):
     id: str
 
     def settle(self) -> tuple[str, ...]:
-        """Set timestamps to UTC; return fields that hold something no column can take.
+        """Convert timestamps to UTC; return the fields whose values do not fit a column.
 
-        That is a timestamp which in UTC is not within the years 1 to 9999, which becomes
-        ``None``; or no object where keys of one are wanted.
+        These are timestamps outside of the years 1 to 9999 in UTC, which become ``None``, and
+        values that are not objects although a key of them is selected.
         """
-        return (*filter(self._has_no_utc, self.times), *filter(self._is_no_object, self.objects))
+        return (*filter(self._has_no_utc, self.times), *filter(self._is_not_object, self.objects))
 
     def _has_no_utc(self, name: str) -> bool:
         moment: datetime | None = getattr(self, name)
@@ -95,12 +95,12 @@ class Row(msgspec.Struct):
                 return True
         return False
 
-    def _is_no_object(self, name: str) -> bool:
+    def _is_not_object(self, name: str) -> bool:
         return not bytes(getattr(self, name)).startswith((b"{", b"null"))
 
 
 def format_of_output(path: str) -> OutputFormat | None:
-    """Return the format that a file's name stands for; ``None``: it stands for none."""
+    """Return the format for a file's name; ``None``: its suffix is unknown."""
     lower = path.lower()
     return next((form for suffix, form in _SUFFIXES.items() if lower.endswith(suffix)), None)
 
@@ -115,7 +115,9 @@ def parse_fields(text: str) -> list[str]:
         text.encode()  # an argument that is not UTF-8 holds surrogates
         names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
     except (csv.Error, ValueError):
-        raise CommandError("--fields is no list of names, such as id,email,status.") from None
+        raise CommandError(
+            "--fields is not a list of names; write it like id,email,status."
+        ) from None
     known = Lead.__struct_fields__
     for index, name in enumerate(names):
         if name not in known and not _payload_key(name):
@@ -138,7 +140,7 @@ def _payload_key(name: str) -> str:
 def columns_of(names: Iterable[str] | None = None, *, labels: bool = False) -> list[Column]:
     """Return the columns of these fields, of all 50 if ``None``.
 
-    They follow from the names alone, whatever the leads hold. ``labels``: enums are texts.
+    They depend only on the names, not on the leads. ``labels``: enums become their labels.
     """
     fields = {field.name: field for field in msgspec.structs.fields(Lead)}
     return [
@@ -153,10 +155,10 @@ def _payload_column(name: str) -> Column:
     def read(lead: Any) -> Any:
         try:
             return _none_for_null(_decode_members(lead.payload).get(key, _NULL))
-        except (msgspec.ValidationError, RecursionError):  # it is null or no object, or too deep
+        except (msgspec.ValidationError, RecursionError):  # null, not an object, or too deep
             return None
 
-    return Column(name, "payload", Kind.ANY, msgspec.Raw, read)
+    return Column(name, "payload", ColumnKind.ANY, msgspec.Raw, read)
 
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -183,30 +185,30 @@ def _column(field: msgspec.structs.FieldInfo, *, labels: bool) -> Column:
 
     match info:
         case inspect.EnumType() if labels:
-            return Column(name, name, Kind.TEXT, info.cls, read_label)
+            return Column(name, name, ColumnKind.TEXT, info.cls, read_label)
         case inspect.EnumType() if not issubclass(info.cls, str):
-            return Column(name, name, Kind.INTEGER, _Int64, read)
+            return Column(name, name, ColumnKind.INTEGER, _Int64, read)
         case inspect.IntType():
-            return Column(name, name, Kind.INTEGER, _Int64, read)
+            return Column(name, name, ColumnKind.INTEGER, _Int64, read)
         case inspect.BoolType():
-            return Column(name, name, Kind.BOOLEAN, bool, read)
+            return Column(name, name, ColumnKind.BOOLEAN, bool, read)
         case inspect.DateTimeType():
-            return Column(name, name, Kind.TIME, field.type, read)
+            return Column(name, name, ColumnKind.TIME, field.type, read)
         case inspect.StructType() | inspect.DictType():
-            return Column(name, name, Kind.JSON, msgspec.Raw, read_json)
-    return Column(name, name, Kind.TEXT, str, read)
+            return Column(name, name, ColumnKind.JSON, msgspec.Raw, read_json)
+    return Column(name, name, ColumnKind.TEXT, str, read)
 
 
 def row_type(columns: Sequence[Column]) -> type[Row]:
-    """Make the type that holds what these columns are made from; other fields are skipped."""
+    """Make the type with the fields of these columns; other fields are skipped."""
     types = {column.field: column.type for column in columns if column.field != "id"}
     fields = [
         (name, each, _NULL) if each is msgspec.Raw else (name, each | None, None)
         for name, each in types.items()
     ]
     namespace = {
-        "times": tuple(each.field for each in columns if each.kind is Kind.TIME),
-        "objects": tuple({each.field for each in columns if each.kind is Kind.ANY}),
+        "times": tuple(each.field for each in columns if each.kind is ColumnKind.TIME),
+        "objects": tuple({each.field for each in columns if each.kind is ColumnKind.ANY}),
     }
     made = msgspec.defstruct("LeadRow", fields, bases=(Row,), namespace=namespace, gc=False)
     assert issubclass(made, Row)
@@ -230,25 +232,25 @@ def _is_text(raw: Any) -> bool:
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-def csv_look(kind: Kind, *, guard: bool) -> Callable[[Any], str]:
-    """Return what makes a cell of a value of this kind, quoted where that is needed.
+def csv_formatter(kind: ColumnKind, *, guard: bool) -> Callable[[Any], str]:
+    """Return the function that makes a cell of a value of this kind, quoted where needed.
 
-    ``guard`` defuses formulas in texts; what is no text cannot be one.
+    ``guard`` defuses formulas in texts; other values cannot be formulas.
     """
     text = _guard_and_quote if guard else quote_cell
-    looks: dict[Kind, Callable[[Any], str]] = {
-        Kind.TEXT: text,
-        Kind.INTEGER: str,
-        Kind.BOOLEAN: {True: "true", False: "false"}.__getitem__,
-        Kind.TIME: _iso,
-        Kind.JSON: lambda raw: quote_cell(json_text(raw)),
-        Kind.ANY: lambda raw: (text if _is_text(raw) else quote_cell)(any_text(raw)),
+    formatters: dict[ColumnKind, Callable[[Any], str]] = {
+        ColumnKind.TEXT: text,
+        ColumnKind.INTEGER: str,
+        ColumnKind.BOOLEAN: {True: "true", False: "false"}.__getitem__,
+        ColumnKind.TIME: _iso,
+        ColumnKind.JSON: lambda raw: quote_cell(json_text(raw)),
+        ColumnKind.ANY: lambda raw: (text if _is_text(raw) else quote_cell)(any_text(raw)),
     }
-    return looks[kind]
+    return formatters[kind]
 
 
 def guard_cell(text: str) -> str:
-    """Put a quote before a text that a spreadsheet could take for a formula.
+    """Put a quote before a text that a spreadsheet could treat as a formula.
 
     >>> guard_cell("=1+1")
     "'=1+1"
@@ -256,9 +258,9 @@ def guard_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-# By hand, because csv.writer looks at one character after the other: 25 of 60 µs a lead.
+# Not csv.writer, which checks each character on its own: 25 of 60 µs a lead.
 def quote_cell(text: str) -> str:
-    """Quote a cell as RFC 4180 wants it, if it does.
+    """Quote a cell where RFC 4180 requires it.
 
     >>> quote_cell('say "hi" twice')
     '"say ""hi"" twice"'
@@ -271,7 +273,7 @@ def _guard_and_quote(text: str) -> str:
 
 
 def csv_row(cells: Iterable[str]) -> bytes:
-    """Join cells; a row of one empty cell would be a blank line, which readers skip."""
+    """Join cells. A single empty cell is quoted, because readers skip blank lines."""
     return (",".join(cells) or '""').encode() + b"\r\n"
 
 

@@ -1,94 +1,65 @@
-"""From a finished journal to a file in another format, which is there whole or not at all."""
+"""Conversion: from a finished journal to a file in another format, whole or not at all."""
 
 import contextlib
-import fcntl
 import os
-import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from instantly_async._api import LeadDecoder, LeadItem
-from instantly_async.cli.exits import SIGNAL_BASE, CommandError, InputError, OutputError
-from instantly_async.cli.input.reader import MAX_LINE_BYTES
-from instantly_async.cli.input.sources import STDIO, open_file
-from instantly_async.cli.system.files import replacement
+from instantly_async.cli.exits import CommandError, InputError, OutputError
+from instantly_async.cli.records import BOM, MAX_LINE_BYTES
+from instantly_async.cli.system import (
+    STDIO,
+    check_writable,
+    open_to_read,
+    reason_of,
+    replacement,
+    try_lock,
+)
 
-from .columns import OutputFormat, Row, columns_of, format_of_output, parse_fields
-from .writers import CsvWriter, JsonLinesWriter, ParquetWriter, Writer
+from .columns import Row
+from .writers import Writer
+
+USE_FORCE = "choose another name or use --force"
+"""What to do about an output that exists."""
+
 
 PROGRESS_LEADS = 1000
 """Between two calls of ``on_progress`` (*choice*; some 50 ms)."""
 
-_BOM = b"\xef\xbb\xbf"
 _BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a conversion met: ``leads``, and those of which a field was converted or left out.
+class Conversion:
+    """The result of a conversion: ``leads``, and how many have a field that was ``changed``.
 
-    ``first`` names the first of these fields.
+    A changed field was converted or left out; ``first`` names the first one.
     """
 
     leads: int = 0
-    mended: int = 0
+    changed: int = 0
     first: str = ""
 
     def count(self, problems: tuple[str, ...], line: int) -> None:
         """Count one lead, from this line."""
         self.leads += 1
         if problems:
-            self.mended += 1
+            self.changed += 1
             self.first = self.first or f"{problems[0]} in line {line}"
 
     def describe(self) -> str | None:
-        """Return what the user should know, ``None`` for nothing."""
-        if not self.mended:
+        """Return what the user should know; ``None``: nothing."""
+        if not self.changed:
             return None
-        have = "lead has" if self.mended == 1 else "leads have"
+        have = "lead has" if self.changed == 1 else "leads have"
         return (
-            f"{self.mended} of {self.leads} {have} a field that was converted or left out; the "
+            f"{self.changed} of {self.leads} {have} a field that was converted or left out; the "
             f"first is {self.first}."
         )
-
-
-def make_writer(
-    output: str,
-    form: OutputFormat | None,
-    fields: str | None,
-    *,
-    labels: bool,
-    csv_raw: bool,
-) -> Writer:
-    """Make the writer that the options describe; ``form=None``: by the output's name.
-
-    Raises:
-        CommandError: they do not fit together, or pyarrow is missing.
-    """
-    form = form or format_of_output(output)
-    if form is None:
-        raise CommandError(
-            f"The name {output} does not say what to make; end it with .jsonl, .csv or .parquet, "
-            "or use --format."
-        )
-    if output == STDIO and form != "jsonl":
-        raise CommandError(f"To stdout goes JSON Lines only; name a file for {form}.")
-    names = None if fields is None else parse_fields(fields)
-    if csv_raw and form != "csv":
-        raise CommandError(f"--csv-raw is for CSV, and {output} will be {form}; leave it out.")
-    if form == "jsonl":
-        if labels:
-            raise CommandError(
-                "--labels is for CSV and Parquet, because JSON Lines keep the server's own "
-                "values; leave it out."
-            )
-        return JsonLinesWriter(names)
-    columns = columns_of(names, labels=labels)
-    return CsvWriter(columns, guard=not csv_raw) if form == "csv" else ParquetWriter(columns)
 
 
 def convert(
@@ -98,33 +69,35 @@ def convert(
     *,
     force: bool = False,
     on_progress: Callable[[int], object] = lambda _: None,
-) -> Tally:
+) -> Conversion:
     """Read leads from the journal ``source`` (``-``: stdin) and write them to a file.
 
-    ``force``: one that is there is replaced, in one step at the end. ``on_progress`` gets the
-    number of leads now and then. Memory: one line, and what the writer holds.
+    ``force``: replace an existing file, in one step at the end. ``on_progress`` gets the number
+    of leads from time to time. Memory: one line, and what the writer holds.
 
     Raises:
         InputError: the journal cannot be read, is being written, is unfinished, or has a line
-            that is no lead.
-        CommandError: the output may not be made.
-        OutputError: it cannot be written. Like after any other error, nothing is changed.
+            that is not a lead.
+        CommandError: the output cannot be created.
+        OutputError: it cannot be written. As after any other error, nothing is changed.
     """
     name = "stdin" if source == STDIO else source
-    tally = Tally()
-    with _open_journal(source) as lines:
-        _lock_for_reading(lines, name)
+    conversion = Conversion()
+    with _open_lines(source) as lines:
+        _lock_to_read(lines.fileno(), name)
         check_output(output, os.fstat(lines.fileno()), force=force)
-        with _until_sigterm(), replacement(output) as file:
+        with replacement(output) as file:
             with writer.writing(file) as add:
                 for number, item in read_leads(lines, name, writer.lead_type):
-                    tally.count(item.problems + item.lead.settle(), number)
+                    conversion.count(item.problems + item.lead.settle(), number)
                     add(item)
-                    if not tally.leads % PROGRESS_LEADS:
-                        on_progress(tally.leads)
+                    if not conversion.leads % PROGRESS_LEADS:
+                        on_progress(conversion.leads)
             if not force and os.path.lexists(output):
-                raise OutputError(f"{output} has come into being meanwhile; nothing is changed.")
-    return tally
+                raise OutputError(
+                    f"{output} was created by someone else meanwhile; nothing was changed."
+                )
+    return conversion
 
 
 def read_leads(
@@ -133,7 +106,7 @@ def read_leads(
     """Yield the lead of each line, and the line's number; skip blank lines, as ``fetch`` does.
 
     Raises:
-        InputError: a line is no lead, or the last one has no end.
+        InputError: a line is not a lead, or the last line has no line end.
     """
     decoder = LeadDecoder(lead_type)
     number, start = 0, 0
@@ -143,20 +116,20 @@ def read_leads(
         start += len(line)
         if len(line) > MAX_LINE_BYTES:
             raise InputError(
-                f"{_line(name, *where)} is longer than {MAX_LINE_BYTES >> 20} MiB; is it a file "
-                "with leads?"
+                f"{_line(name, *where)} is longer than {MAX_LINE_BYTES >> 20} MiB; name a file "
+                "with leads."
             )
         if not line.endswith(b"\n"):
             raise InputError(
-                f"{_line(name, *where)} has no end, so the run that writes this file is "
-                "unfinished; let it finish, or remove that line."
+                f"{_line(name, *where)} has no line end, so the run that writes this file has "
+                "not finished; let it finish, or remove that line."
             )
         body = line.rstrip(b"\r\n")
-        _, item = decoder.decode_item(body.removeprefix(_BOM) if number == 1 else body)
+        _, item = decoder.decode_item(body.removeprefix(BOM) if number == 1 else body)
         if item is not None:
             yield number, item
         elif not line.isspace():
-            raise InputError(f"{_line(name, *where)} is no lead; mend or remove it.")
+            raise InputError(f"{_line(name, *where)} is not a lead; fix or remove it.")
 
 
 def _line(name: str, number: int, start: int) -> str:
@@ -167,68 +140,44 @@ def _read_line(lines: BinaryIO, name: str) -> bytes:
     try:
         return lines.readline(MAX_LINE_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{name} cannot be read on: {error.strerror}.") from None
+        raise InputError(
+            f"Reading {name} failed: {reason_of(error)}; check the file, then try again."
+        ) from None
 
 
-def _open_journal(source: str) -> BinaryIO:
+def _open_lines(source: str) -> BinaryIO:
     if source != STDIO:
-        fd = open_file(source, holding="leads")
+        fd = open_to_read(source, holding="leads")
         return open(fd, "rb", buffering=_BUFFER_BYTES)  # noqa: PTH123 - a descriptor
     if sys.stdin is None:
         raise InputError("stdin is closed; name a file with leads.")
     return open(0, "rb", closefd=False)
 
 
-def _lock_for_reading(lines: BinaryIO, name: str) -> None:
-    """Keep runs from writing the journal until it is closed; a run holds it for itself."""
-    if not stat.S_ISREG(os.fstat(lines.fileno()).st_mode):
+def _lock_to_read(fd: int, name: str) -> None:
+    """Keep runs from writing the journal until it is closed.
+
+    Raises:
+        InputError: a run is writing it.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         return
-    try:
-        fcntl.flock(lines, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{name} is being written by another run; let it finish.") from None
-    except OSError:
-        return  # a file system without locks, on which no run would write
+    with contextlib.suppress(OSError):  # without locks, no run writes here
+        if not try_lock(fd, shared=True):
+            raise InputError(f"{name} is being written by another run; let it finish.")
 
 
 def check_output(output: str, source: os.stat_result | None = None, *, force: bool) -> None:
-    """Check that the output may be made, before anything is read.
+    """Check that the output can be created, before anything is read.
 
-    ``source`` is the file with the leads, ``None`` if that cannot be the same.
+    ``source`` is the file with the leads; ``None``: it cannot be the same file. ``force``: replace
+    an existing file.
 
     Raises:
-        CommandError: it may not.
+        CommandError: it cannot.
     """
     if output == STDIO:
-        raise CommandError(
-            "convert writes files only, because one that is there is whole; name a file."
-        )
-    try:
-        if not Path(output).parent.is_dir():
-            raise CommandError(f"There is no folder for {output}; make it, or choose another.")
-        found = os.lstat(output)
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{output} cannot be made: {reason}; choose another name.") from None
-    if source is not None and os.path.samestat(found, source):
+        raise CommandError("convert writes whole files and so cannot write to stdout; name a file.")
+    found = check_writable(output, if_exists=None if force else USE_FORCE)
+    if found is not None and source is not None and os.path.samestat(found, source):
         raise CommandError(f"{output} is the file with the leads; choose another name.")
-    if not force:
-        raise CommandError(f"{output} exists already; choose another name or use --force.")
-    if not stat.S_ISREG(found.st_mode):
-        raise CommandError(f"{output} is no regular file; choose another name.")
-
-
-@contextlib.contextmanager
-def _until_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the program in good order, as Ctrl-C does anyway."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(SIGNAL_BASE + number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -1,6 +1,6 @@
-"""One writer a format: leads in, bytes into an open file. Memory: one row group at most.
+"""Writers, one for each format: from leads to bytes in an open file. Memory: one row group.
 
-pyarrow is imported when Parquet is asked for, and not before.
+pyarrow is only imported for Parquet.
 """
 
 import contextlib
@@ -10,16 +10,28 @@ from typing import Any, BinaryIO, Protocol
 
 from instantly_async._api import LeadItem
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.output.lines import line_of
-from instantly_async.cli.records.selection import Selection
+from instantly_async.cli.records import Selection, to_line
+from instantly_async.cli.system import STDIO
 
-from .columns import Column, Kind, Row, any_text, csv_look, csv_row, json_text, quote_cell, row_type
+from .columns import (
+    Column,
+    ColumnKind,
+    OutputFormat,
+    Row,
+    any_text,
+    columns_of,
+    csv_formatter,
+    csv_row,
+    json_text,
+    quote_cell,
+    row_type,
+)
 
 BATCH_ROWS = 500
-"""Leads that wait as Python objects for Arrow, which holds them in a fifth (*choice*)."""
+"""Leads that wait as Python objects for Arrow, which needs a fifth of the memory (*choice*)."""
 
 GROUP_BYTES = 16 * 1024 * 1024
-"""JSON of a Parquet row group, however long the leads are; about 5,500 of them (*choice*)."""
+"""Bytes of JSON per Parquet row group, about 5,500 leads (*choice*)."""
 
 _MISSING = (
     "Parquet needs the extra \"parquet\": pip install 'instantly-async[parquet]' "
@@ -27,30 +39,28 @@ _MISSING = (
 )
 
 Add = Callable[[LeadItem[Row]], None]
-"""Writes one lead, sooner or later; its ``raw`` is its line."""
+"""Writes one lead, now or later; its ``raw`` is its line."""
 
 
 class Writer(Protocol):
-    """Writes one format. ``lead_type`` is what it wants the leads decoded as."""
+    """Writes one format. It needs leads decoded as ``lead_type``."""
 
     lead_type: type[Row]
 
     def writing(self, file: BinaryIO) -> contextlib.AbstractContextManager[Add]:
-        """Write into this file, which stays the caller's; complete it at the block's end."""
+        """Write into this file, and complete it at the end of the block. The caller closes it."""
 
 
 class JsonLinesWriter:
-    """The lines as they are, or what a ``Selection`` leaves of them."""
+    """The lines as they are, or cut down to the fields of a ``Selection``."""
 
     lead_type = Row
 
     def __init__(self, names: Sequence[str] | None) -> None:
-        self._line_of = line_of if names is None else Selection(names).cut
+        self._line_of = to_line if names is None else Selection(names).cut
 
     @contextlib.contextmanager
     def writing(self, file: BinaryIO) -> Iterator[Add]:
-        """Write into this file."""
-
         def add(item: LeadItem[Row]) -> None:
             file.write(self._line_of(item.raw or b""))
 
@@ -58,22 +68,20 @@ class JsonLinesWriter:
 
 
 class CsvWriter:
-    """RFC 4180: UTF-8, names in the first line, CRLF; nothing between commas for ``None``."""
+    """RFC 4180: UTF-8, names in the first line, CRLF; an empty cell for ``None``."""
 
     def __init__(self, columns: Sequence[Column], *, guard: bool) -> None:
         self.lead_type = row_type(columns)
         # Not guarded: a name is a field's, or begins with "payload.".
         self._header = csv_row(quote_cell(each.name) for each in columns)
-        self._cells = [(each.read, csv_look(each.kind, guard=guard)) for each in columns]
+        self._cells = [(each.read, csv_formatter(each.kind, guard=guard)) for each in columns]
 
     @contextlib.contextmanager
     def writing(self, file: BinaryIO) -> Iterator[Add]:
-        """Write into this file."""
-
         def add(item: LeadItem[Row]) -> None:
             cells = [
-                "" if (value := read(item.lead)) is None else look(value)
-                for read, look in self._cells
+                "" if (value := read(item.lead)) is None else form(value)
+                for read, form in self._cells
             ]
             file.write(csv_row(cells))
 
@@ -82,7 +90,7 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """Parquet by pyarrow, zstd; the schema follows from the columns.
+    """Parquet, written by pyarrow with zstd; the schema depends only on the columns.
 
     Raises:
         CommandError: pyarrow is not installed.
@@ -100,7 +108,7 @@ class ParquetWriter:
 
     @contextlib.contextmanager
     def writing(self, file: BinaryIO) -> Iterator[Add]:
-        """Write into this file, one row group after the other, and the footer at the end."""
+        """Write into this file: row groups, and the footer at the end."""
         out = self._parquet.ParquetWriter(file, self.schema, compression="zstd")
         group = _RowGroup(
             self._pack,
@@ -111,7 +119,7 @@ class ParquetWriter:
             group.write()
             out.close()
         except BaseException:
-            # The file is of no use any more, but an open writer would complain later.
+            # The file is useless now, but an open writer would warn later.
             with contextlib.suppress(Exception):
                 out.close()
             raise
@@ -125,7 +133,7 @@ class ParquetWriter:
 
 
 class _RowGroup:
-    """Gathers leads: few as Python objects, many as packed batches, which ``write`` hands on."""
+    """Collects leads: few as Python objects, many as packed batches, which ``write`` writes."""
 
     def __init__(
         self, pack: Callable[[Sequence[Row]], Any], write: Callable[[list[Any]], None]
@@ -137,7 +145,7 @@ class _RowGroup:
         self._bytes = 0
 
     def add(self, item: LeadItem[Row]) -> None:
-        """Take one lead; write them all when there are enough."""
+        """Add one lead; write the row group when it is large enough."""
         self._leads.append(item.lead)
         self._bytes += len(item.raw or b"")
         if self._bytes >= GROUP_BYTES:
@@ -146,7 +154,7 @@ class _RowGroup:
             self._pack()
 
     def write(self) -> None:
-        """Write what has been gathered."""
+        """Write the row group."""
         self._pack()
         self._write_batches(self._batches)
         self._batches.clear()
@@ -160,7 +168,7 @@ class _RowGroup:
 
 def _values(column: Column, leads: Sequence[Row]) -> list[Any]:
     values = map(column.read, leads)
-    to_text = {Kind.JSON: json_text, Kind.ANY: any_text}.get(column.kind)
+    to_text = {ColumnKind.JSON: json_text, ColumnKind.ANY: any_text}.get(column.kind)
     if to_text is None:
         return list(values)
     return [None if value is None else to_text(value) for value in values]
@@ -170,9 +178,9 @@ def arrow_schema(columns: Sequence[Column]) -> Any:
     """Return the ``pyarrow.Schema`` of these columns; only ``id`` is never null."""
     arrow: Any = import_module("pyarrow")
     types = {
-        Kind.INTEGER: arrow.int64(),
-        Kind.BOOLEAN: arrow.bool_(),
-        Kind.TIME: arrow.timestamp("us", tz="UTC"),
+        ColumnKind.INTEGER: arrow.int64(),
+        ColumnKind.BOOLEAN: arrow.bool_(),
+        ColumnKind.TIME: arrow.timestamp("us", tz="UTC"),
     }
     return arrow.schema(
         [
@@ -180,3 +188,34 @@ def arrow_schema(columns: Sequence[Column]) -> Any:
             for each in columns
         ]
     )
+
+
+def check_options(output: str, form: OutputFormat, *, labels: bool, csv_raw: bool) -> None:
+    """Check that options fit the format.
+
+    Raises:
+        CommandError: they do not.
+    """
+    if output == STDIO and form != "jsonl":
+        raise CommandError(f"Only JSON Lines can be written to stdout; name a file for {form}.")
+    if csv_raw and form != "csv":
+        raise CommandError(f"--csv-raw is for CSV, and {output} will be {form}; leave it out.")
+    if labels and form == "jsonl":
+        raise CommandError(
+            "--labels is for CSV and Parquet, because JSON Lines keep the server's own values; "
+            "leave it out."
+        )
+
+
+def make_writer(
+    form: OutputFormat, names: Sequence[str] | None, *, labels: bool, csv_raw: bool
+) -> Writer:
+    """Make the writer of a format; ``names`` are the fields, ``None``: all.
+
+    Raises:
+        CommandError: pyarrow is not installed.
+    """
+    if form == "jsonl":
+        return JsonLinesWriter(names)
+    columns = columns_of(names, labels=labels)
+    return CsvWriter(columns, guard=not csv_raw) if form == "csv" else ParquetWriter(columns)

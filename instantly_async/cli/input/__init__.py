@@ -1,1 +1,17 @@
-"""Where ids come from."""
+"""Where ids come from: files, pipes and terminals, in several formats.
+
+Decides which ids a file holds, and which of them have to be fetched. Must not know how leads are
+fetched or written.
+"""
+
+from .formats import InputFormat
+from .sources import FileOfIds, GivenIds, IdSource, Survey, open_source
+
+__all__ = [
+    "FileOfIds",
+    "GivenIds",
+    "IdSource",
+    "InputFormat",
+    "Survey",
+    "open_source",
+]

@@ -1,24 +1,20 @@
-"""``IdReader``: chunks of bytes to lines to ids, each one that is to be fetched. No I/O."""
+"""``IdReader``: from chunks of bytes to the ids that have to be fetched. No I/O."""
 
 from collections.abc import Iterator
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
+from instantly_async.cli.records import BOM, MAX_LINE_BYTES, LineId
 
-from .formats import CsvFormat, Format, InputFormat, JsonLinesFormat, LineId, TextFormat
-
-MAX_LINE_BYTES = 4 * 1024 * 1024
-"""Longest line that is read (*choice*): a lead has at most 1 MiB."""
-
-_BOM = b"\xef\xbb\xbf"
+from .formats import CsvParser, InputFormat, JsonLinesParser, LineParser, TextParser
 
 
 class IdReader:
-    """Splits chunks into lines, and lines into ids; leaves duplicates out and counts them.
+    """Splits chunks into lines, and lines into ids; skips duplicates and counts them.
 
-    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs,
-    whatever their case. ``known`` says which are done already; it may be passed from reader
-    to reader, each of which begins the input anew. Memory: that of ``known``, and one line.
+    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs, without
+    case. ``known`` says which ids are done; several readers can share it, and each of them starts
+    at the beginning of the input. Memory: that of ``known``, and one line.
 
     Raises, from both methods:
         InputError: a line is not UTF-8, too long, or not of the format.
@@ -28,7 +24,7 @@ class IdReader:
         self, form: InputFormat, name: str, column: str | None = None, known: KnownIds | None = None
     ) -> None:
         self._name = name
-        self._format = _make_format(form, name, column)
+        self._parser = _make_parser(form, name, column)
         self._rest = b""
         self._known = known or KnownIds()
         self._known.begin()
@@ -44,7 +40,7 @@ class IdReader:
         if len(rest) > MAX_LINE_BYTES:
             raise InputError(
                 f"Line {self.lines + len(lines) + 1} of {self._name} is longer than "
-                f"{MAX_LINE_BYTES >> 20} MiB; is it a file with ids?"
+                f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
             )
         for line in lines:
             if (lead_id := self._take(line)) is not None:
@@ -55,11 +51,11 @@ class IdReader:
         rest, self._rest = self._rest, b""
         if rest and (lead_id := self._take(rest)) is not None:
             yield lead_id
-        self._format.finish()
+        self._parser.finish()
 
     def _take(self, line: bytes) -> LineId | None:
         self.lines += 1
-        lead_id = self._format.feed(self._decode(line), self.lines)
+        lead_id = self._parser.feed(self._decode(line), self.lines)
         if lead_id is None:
             return None
         verdict = self._known.judge(lead_id)
@@ -74,7 +70,7 @@ class IdReader:
 
     def _decode(self, line: bytes) -> str:
         if self.lines == 1:
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         try:
             return line.removesuffix(b"\r").decode()
         except UnicodeDecodeError:
@@ -83,11 +79,11 @@ class IdReader:
             ) from None
 
 
-def _make_format(form: InputFormat, name: str, column: str | None) -> Format:
+def _make_parser(form: InputFormat, name: str, column: str | None) -> LineParser:
     if form in {"csv", "tsv"}:
-        return CsvFormat(name, column, "\t" if form == "tsv" else None)
+        return CsvParser(name, column, "\t" if form == "tsv" else None)
     if column is not None:
         raise InputError(
             f"--column is for CSV, and {name} is read as {form}; add --input-format csv."
         )
-    return JsonLinesFormat(name) if form == "jsonl" else TextFormat()
+    return JsonLinesParser(name) if form == "jsonl" else TextParser()

@@ -1,7 +1,6 @@
-"""Where ids come from: a file, a pipe, a terminal. Reads lazily and never blocks the loop.
+"""Sources of ids: a file, a pipe, a terminal. Reads lazily and never blocks the event loop.
 
-Regular files are read in place, whatever else has to be waited for is polled. Knows
-nothing about lines.
+Regular files are read directly; pipes and terminals are polled. Must not know about lines.
 """
 
 import asyncio
@@ -16,13 +15,11 @@ from typing import NamedTuple, Protocol, Self
 from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.system.polling import until_readable
+from instantly_async.cli.records import LineId
+from instantly_async.cli.system import STDIO, open_to_read, reason_of, until_readable
 
-from .formats import InputFormat, LineId, format_of
+from .formats import InputFormat, format_of
 from .reader import IdReader
-
-STDIO = "-"
-"""Names stdin or stdout in place of a file."""
 
 CHUNK_BYTES = 64 * 1024
 """Read at once (*choice*; what a Linux pipe holds)."""
@@ -31,9 +28,9 @@ CHUNK_BYTES = 64 * 1024
 class IdSource(Protocol):
     """Where the ids of a run come from.
 
-    ``ids()`` is passed to ``stream_leads``. ``error`` is what ended it early, so that leads
-    already asked for are finished before it is reported. ``total`` is how many ids it will
-    yield, ``None`` when nobody knows.
+    ``ids()`` is passed to ``stream_leads``. ``error`` is why it ended early: it is reported
+    after the leads that were already requested. ``total``: how many ids it will yield; ``None``:
+    unknown.
     """
 
     error: InputError | None
@@ -45,20 +42,20 @@ class IdSource(Protocol):
     def stop(self) -> None:
         """Yield no more."""
 
-    def has_named(self, lead_id: object) -> bool:
-        """Whether it is no id, and the user has been told so."""
+    def has_reported(self, lead_id: object) -> bool:
+        """Whether it is not a valid id, and the user has been told so."""
 
     @property
     def duplicates(self) -> int:
-        """Ids left out because they came before."""
+        """Ids skipped because they occurred before."""
 
     @property
     def done(self) -> int:
-        """Ids left out because they are done, so far; all of them if ``total`` is known."""
+        """Ids skipped because they are done, so far; all of them if ``total`` is known."""
 
 
 class GivenIds:
-    """Ids that are known already; those that are ``known`` to be done are left out."""
+    """A collection of ids; those that are ``known`` to be done are skipped."""
 
     error: InputError | None = None
     duplicates = 0
@@ -71,7 +68,7 @@ class GivenIds:
         self.total: int | None = len(ids)
 
     async def ids(self) -> AsyncIterator[str]:
-        """Yield them."""
+        """Yield the ids that are not done."""
         self._known.begin()
         to_fetch = [each for each in self._ids if self._known.judge(each) is not Verdict.DONE]
         self.total = len(to_fetch)
@@ -85,13 +82,13 @@ class GivenIds:
         """Yield no more."""
         self._stopped = True
 
-    def has_named(self, _: object) -> bool:
-        """Nobody looks at them before."""
+    def has_reported(self, _: object) -> bool:
+        """Return ``False``: nothing checks them beforehand."""
         return False
 
 
 class Survey(NamedTuple):
-    """What an input holds: ids ``to_fetch``, those that are ``invalid``, and those left out."""
+    """What an input holds: ids ``to_fetch``, ``invalid`` ones, and those that are skipped."""
 
     to_fetch: int
     invalid: int
@@ -136,8 +133,7 @@ class FileOfIds:
     def _require_all(self) -> None:
         if self.total is not None and self._reader.yielded < self.total and not self._stopped:
             raise InputError(
-                f"{self._name} was changed while it was read; run the same command again with "
-                "--resume."
+                f"{self._name} changed while it was read; repeat the command with --resume."
             )
 
     async def _read(self) -> bytes:
@@ -159,38 +155,40 @@ class FileOfIds:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"{self._name} cannot be read on: {error.strerror}.")
+        return InputError(
+            f"Reading {self._name} failed: {reason_of(error)}; check the file, then try again."
+        )
 
     def stop(self) -> None:
-        """Yield no more, and wait no longer for what a pipe may bring."""
+        """Yield no more, and stop waiting for a pipe."""
         self._stopped = True
         if self._reading is not None:
             self._reading.cancel()
 
-    def has_named(self, lead_id: object) -> bool:
-        """Whether ``survey`` has come upon this id that is none."""
+    def has_reported(self, lead_id: object) -> bool:
+        """Whether ``survey`` has reported this id as invalid."""
         if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
             return False
         return wire_id(lead_id) is None
 
     @property
     def duplicates(self) -> int:
-        """Ids left out because they came before."""
+        """Ids skipped because they occurred before."""
         return self._reader.duplicates
 
     @property
     def done(self) -> int:
-        """Ids left out because they are done."""
+        """Ids skipped because they are done."""
         return max(self._surveyed_done, self._reader.done)
 
     def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
-        """Read the whole input beforehand; ``on_invalid`` gets each id that is no UUID.
+        """Read the whole input beforehand; ``on_invalid`` gets each id that is not a UUID.
 
-        A regular file is read from its beginning again afterwards, and ``total`` is known;
-        from a pipe nothing is left.
+        Afterwards ``total`` is known, and a regular file is read again from its beginning; a pipe
+        is used up.
 
         Raises:
-            InputError: something in it is wrong.
+            InputError: something in the input is wrong.
         """
         reader = self._reader = self._make_reader()
         invalid = 0
@@ -211,7 +209,7 @@ class FileOfIds:
         yield from reader.finish()
 
     def is_file(self, path: str) -> bool:
-        """Whether this is the regular file at that path."""
+        """Whether this is the regular file at ``path``."""
         try:
             same = os.path.samestat(os.fstat(self._fd), Path(path).stat())
         except (OSError, ValueError):
@@ -222,43 +220,24 @@ class FileOfIds:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._fd > 0:  # stdin is not ours
+        if self._fd > 0:  # stdin is not ours to close
             os.close(self._fd)
 
 
 def open_source(
     path: str, form: InputFormat | None, column: str | None, known: KnownIds | None = None
 ) -> FileOfIds:
-    """Open the file of ids, ``-`` for stdin.
+    """Open a file of ids; ``-`` is stdin.
 
     Raises:
-        InputError: it cannot be opened, or the options do not fit together.
+        InputError: it cannot be opened, or the options contradict each other.
     """
     name = "stdin" if path == STDIO else path
     form = form or ("csv" if column and path == STDIO else format_of(path))
     make_reader = partial(IdReader, form, name, column, known or KnownIds())
-    make_reader()  # complains about options
+    make_reader()  # raises if the options do not fit
     if path == STDIO:
         if sys.stdin is None:
             raise InputError("stdin is closed; name a file with ids.")
         return FileOfIds(0, make_reader, name)
-    return FileOfIds(open_file(path), make_reader, name)
-
-
-def open_file(path: str, holding: str = "ids") -> int:
-    """Open a file to read, and say what is wrong with it if that fails.
-
-    Raises:
-        InputError: it cannot be opened.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}; check the name.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be opened: {reason}; choose another file.") from None
-    if stat.S_ISDIR(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise InputError(f"{path} is a folder; name a file with {holding}.")
-    return fd
+    return FileOfIds(open_to_read(path, holding="ids"), make_reader, name)

@@ -1,33 +1,43 @@
-"""The journal: an output file that says by itself what is done, so that a run can go on.
+"""The journal: an output file that shows which ids are done, so that a run can be resumed.
 
-Leads stand in one file, ids that finally failed in another beside it; nothing else is
-kept, so nothing can disagree. A run that is killed leaves whole lines and at most one torn
-tail; the next one cuts it off, reads which ids are done, and fetches the others.
+Leads are in one file, and ids that finally failed in a second one beside it. There is no other
+state, so nothing can disagree. A killed run leaves whole lines and at most one torn line at the
+end; the next run removes that, reads which ids are done, and fetches the others.
 """
 
 import contextlib
 import os
-import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from instantly_async.cli.exits import CommandError, OutputError
-from instantly_async.cli.input.formats import LineId
 from instantly_async.cli.known import KnownIds, number_of, storable
-from instantly_async.cli.system.files import create, lock, sync_folder
+from instantly_async.cli.records import LineId
+from instantly_async.cli.system import (
+    create,
+    is_at,
+    lock,
+    open_existing,
+    reason_of,
+    remove,
+    sync_folder,
+)
 from instantly_async.errors import TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
 from .lines import LineWriter, Output
-from .recovery import Recovery, Resume, cut_torn_line, mend
+from .recovery import Recovery, Resume, cut_torn_line, repair
 from .syncer import Syncer
+
+ADD_RESUME = "add --resume to continue it, or choose another name"
+"""What to do about an output that exists."""
 
 
 class ErrorLine(msgspec.Struct, omit_defaults=True):
-    """A line of the errors file; ``id`` makes it valid input. ``line``: that of the input."""
+    """A line of the errors file; ``id`` makes it valid input. ``line`` is the line of the input."""
 
     id: str
     error: str
@@ -37,7 +47,7 @@ class ErrorLine(msgspec.Struct, omit_defaults=True):
 
 
 def error_line(outcome: NotFound | Failed) -> bytes | None:
-    """Return the line that records a final failure; ``None``: another run may have more luck."""
+    """Return the line that records a final failure; ``None``: the failure may be temporary."""
     if isinstance(outcome, NotFound):
         error, message = "NotFoundError", "not found"
     elif isinstance(outcome.error, TransientError):
@@ -56,9 +66,9 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
 
 
 class Journal(Output):
-    """Records outcomes in an output file and its errors file. Make it with ``open_journal``.
+    """Records outcomes in an output file and its errors file. Made by ``open_journal``.
 
-    ``recovery`` tells what earlier runs have recorded. An output that is new, empty and not
+    ``recovery`` holds what earlier runs have recorded. An output that is new, empty and not
     ``finished`` is removed at the end.
     """
 
@@ -86,7 +96,7 @@ class Journal(Output):
         """Close the files; drop errors that are settled by now."""
         try:
             if self.recovery.retried and self._errors is not None:
-                # If that fails, the next run does it.
+                # If it fails, the next run does it.
                 with contextlib.suppress(OSError, CommandError):
                     self._drop_settled(self._errors)
         finally:
@@ -94,27 +104,27 @@ class Journal(Output):
 
     def _drop_settled(self, errors: LineWriter) -> None:
         again = Recovery(self.recovery.known, Resume(retry_errors=True))
-        errors.fd = mend(errors.name, errors.fd, again.read_errors(errors.fd, errors.name))
+        errors.fd = repair(errors.name, errors.fd, again.read_errors(errors.fd, errors.name))
 
     def _close(self) -> None:
         is_empty = not self._leads.lines and self._errors is None
         if self._is_new and is_empty and not self.finished:
-            # A run that came to nothing must not be in the way of the next one.
-            _remove(self._leads.fd, self.name)
-        os.close(self._leads.fd)
+            # A run without results must not block the next one.
+            remove(self._leads.fd, self.name)
+        self._leads.close()
         if self._errors is not None:
-            os.close(self._errors.fd)
+            self._errors.close()
 
     @contextlib.asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:
-        """Make what is recorded within the block durable, all of it at its end.
+        """Make all that is recorded within the block durable, at the latest at its end.
 
         Raises:
-            OutputError: the disk says that it has lost something.
+            OutputError: the disk reports lost writes.
         """
         async with self._syncer.running():
             yield
-        if not _is_at(self._leads.fd, self.name):
+        if not is_at(self._leads.fd, self.name):
             raise OutputError(
                 f"{self.name} was moved or removed while it was written; look for it, or fetch "
                 "again."
@@ -122,7 +132,7 @@ class Journal(Output):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether what is in the file is on disk, as far as anybody knows."""
+        """Whether the file's content is on disk, as far as the system has reported."""
         return not self._syncer.has_failed
 
     async def write_lead(self, outcome: Found[Any], line: bytes) -> None:
@@ -139,7 +149,7 @@ class Journal(Output):
                 self.recovery.known.add_done(number)
 
     async def write_failure(self, outcome: NotFound | Failed) -> None:
-        """Record an id whose failure is final; do nothing about the others.
+        """Record an id whose failure is final, and no others.
 
         Raises:
             OutputError: as above.
@@ -160,7 +170,7 @@ class Journal(Output):
             raise OutputError(str(error)) from None
 
     def make_whole(self) -> None:
-        """Take back an unfinished line, because the process is about to end."""
+        """Remove an unfinished line, because the process is about to end."""
         for writer in (self._leads, self._errors):
             if writer is not None:
                 cut_torn_line(writer.fd)
@@ -178,68 +188,33 @@ class Journal(Output):
 def open_journal(
     path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
 ) -> Journal:
-    """Make the output file, or go on with one; ``known`` learns which ids are done.
+    """Create the output file, or resume one; ``known`` learns which ids are done.
 
     Raises:
-        CommandError: it cannot be made, exists though ``resume`` is ``None``, is used by another
-            run, or is no journal.
-        OutputError: it cannot be read back or mended.
+        CommandError: it cannot be created, exists though ``resume`` is ``None``, is used by
+            another run, or is not a journal.
+        OutputError: it cannot be read back and repaired.
     """
     if resume is None:
         _require_nothing_there(path, errors_path)
-    fd, is_new = _open_locked(path, may_exist=resume is not None)
-    errors_fd = None
     recovery = Recovery(known, resume or Resume())
-    try:
-        fd = mend(path, fd, recovery.read_leads(fd, path))
-        if not is_new:
-            os.fdatasync(fd)  # a run that was killed may not have come to it
-        errors_fd = _open_errors(errors_path)
-        if errors_fd is not None:
-            found = recovery.read_errors(errors_fd, errors_path)
-            errors_fd = mend(errors_path, errors_fd, found)
-    except BaseException as error:
+    with contextlib.ExitStack() as on_error:
+        leads, is_new = _open_locked(path, may_exist=resume is not None)
+        on_error.callback(leads.close)
         if is_new:
-            _remove(fd, path)
-        for each in (fd, errors_fd):
-            if each is not None:
-                os.close(each)
-        if isinstance(error, OSError):
-            raise _unreadable(path, error) from None
-        raise
-    errors = None if errors_fd is None else LineWriter(errors_fd, errors_path)
-    return Journal(LineWriter(fd, path), errors, errors_path, recovery, is_new=is_new)
-
-
-def _open_locked(path: str, *, may_exist: bool) -> tuple[int, bool]:
-    """Open the output, or make it; say whether it is new.
-
-    What another run has locked in between is that run's, even if it was made here.
-    """
-    fd = _open_existing(path, os.O_RDWR | os.O_APPEND) if may_exist else None
-    is_new = fd is None
-    if fd is None:
-        fd = create(path)
-    try:
-        lock(fd, path)
-        _require_at(fd, path)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd, is_new
-
-
-def _open_errors(path: str) -> int | None:
-    fd = _open_existing(path, os.O_RDWR | os.O_APPEND)
-    if fd is None and (os.path.lexists(path) or not os.access(Path(path).parent, os.W_OK)):
-        raise CommandError(f"{path} could not be made when it is needed; choose another output.")
-    return fd
-
-
-def _unreadable(path: str, error: OSError) -> OutputError:
-    return OutputError(
-        f"{path} cannot be read back and mended: {error.strerror}; choose another output."
-    )
+            on_error.callback(lambda: remove(leads.fd, path))
+        with _readable(path):
+            leads.fd = repair(path, leads.fd, recovery.read_leads(leads.fd, path))
+            if not is_new:
+                os.fdatasync(leads.fd)  # a run that was killed may not have done it
+        errors = _open_errors(errors_path)
+        if errors is not None:
+            on_error.callback(errors.close)
+            with _readable(errors_path):
+                found = recovery.read_errors(errors.fd, errors_path)
+                errors.fd = repair(errors_path, errors.fd, found)
+        on_error.pop_all()
+    return Journal(leads, errors, errors_path, recovery, is_new=is_new)
 
 
 def read_journal(
@@ -253,64 +228,70 @@ def read_journal(
     if resume is None:
         _require_nothing_there(path, errors_path)
     recovery = Recovery(known, resume or Resume())
-    try:
-        for name, read, locked in (
-            (path, recovery.read_leads, True),
-            (errors_path, recovery.read_errors, False),
-        ):
-            fd = _open_existing(name, os.O_RDONLY)
-            if fd is not None:
-                with open(fd, "rb", buffering=0):  # noqa: PTH123 - a descriptor, to be closed
-                    if locked:
-                        lock(fd, name, shared=True)
-                    read(fd, name)
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    fd = open_existing(path, os.O_RDONLY)
+    if fd is not None:
+        with _closing(fd), _readable(path):
+            lock(fd, path, shared=True)
+            recovery.read_leads(fd, path)
+    fd = open_existing(errors_path, os.O_RDONLY)
+    if fd is not None:
+        with _closing(fd), _readable(errors_path):
+            recovery.read_errors(fd, errors_path)
     return recovery
+
+
+def _open_locked(path: str, *, may_exist: bool) -> tuple[LineWriter, bool]:
+    """Open the output, or create it; return whether it is new.
+
+    If another run has locked it meanwhile it belongs to that run, even if it was created here.
+    """
+    fd = open_existing(path, os.O_RDWR | os.O_APPEND) if may_exist else None
+    is_new = fd is None
+    if fd is None:
+        fd = create(path)
+    leads = LineWriter(fd, path)
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(leads.close)
+        lock(fd, path)
+        if not is_at(fd, path):
+            raise CommandError(f"{path} was changed by another run; start again.")
+        on_error.pop_all()
+    return leads, is_new
+
+
+def _open_errors(path: str) -> LineWriter | None:
+    fd = open_existing(path, os.O_RDWR | os.O_APPEND)
+    if fd is not None:
+        return LineWriter(fd, path)
+    if os.path.lexists(path) or not os.access(Path(path).parent, os.W_OK):
+        raise CommandError(f"{path} could not be created when needed; choose another output.")
+    return None
+
+
+@contextlib.contextmanager
+def _closing(fd: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Turn an error of the system into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be read back and repaired: {reason_of(error)}; choose another output."
+        ) from None
 
 
 def _require_nothing_there(path: str, errors_path: str) -> None:
     if os.path.lexists(path):
-        raise CommandError(
-            f"{path} exists already; add --resume to go on with it, or choose another name."
-        )
+        raise CommandError(f"{path} exists already; {ADD_RESUME}.")
     if os.path.lexists(errors_path):
         raise CommandError(
-            f"{errors_path} is left from an earlier run; add --resume to go on with it, or remove "
-            "it."
+            f"{errors_path} is left from an earlier run; add --resume to continue it, or remove "
+            "that file."
         )
-
-
-def _open_existing(path: str, flags: int) -> int | None:
-    """Open a regular file; ``None`` when there is none."""
-    try:
-        fd = os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its reader
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{path} cannot be opened: {reason}; choose another name.") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise CommandError(f"{path} is no regular file; choose another name.")
-    return fd
-
-
-def _is_at(fd: int, path: str) -> bool:
-    """Whether the open file still has its name."""
-    try:
-        return os.path.samestat(os.fstat(fd), Path(path).stat())
-    except OSError:
-        return False
-
-
-def _require_at(fd: int, path: str) -> None:
-    if not _is_at(fd, path):
-        raise CommandError(f"{path} was changed by another run; start again.")
-
-
-def _remove(fd: int, path: str) -> None:
-    """Remove an open, locked file, unless its name is somebody else's by now."""
-    if _is_at(fd, path):
-        with contextlib.suppress(OSError):
-            Path(path).unlink()

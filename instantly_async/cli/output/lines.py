@@ -1,7 +1,7 @@
-"""Outputs made of lines: one lead, one line, one write. What was written stays whole.
+"""Outputs of lines: one lead, one line, one write. What was written stays whole.
 
-No buffering anywhere, so that a killed run loses nothing that was written. A line that
-could not be written to its end is cut off again.
+Nothing is buffered, so a killed run loses nothing that was written. A line that could not be
+written completely is removed again.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import sys
 from typing import Any, Self
 
 from instantly_async.cli.exits import CommandError, OutputClosedError, OutputError
-from instantly_async.cli.system.polling import until_writable
+from instantly_async.cli.system import reason_of, until_writable
 from instantly_async.outcomes import Failed, Found, NotFound
 
 PIPE_BYTES = 4096
@@ -21,25 +21,11 @@ PIPE_BYTES = 4096
 LAST_LINE_S = 1.0
 """How long an interrupted run may take to end a line on a slow pipe (*choice*)."""
 
-_BOM = b"\xef\xbb\xbf"
-
-
-def line_of(raw: bytes) -> bytes:
-    """Return the server's JSON as one line, without loss.
-
-    CR and LF cannot stand inside a JSON string, so they are layout; a byte order mark in
-    front is no JSON. Nothing is decoded or encoded.
-    """
-    raw = raw.removeprefix(_BOM)
-    if b"\n" in raw or b"\r" in raw:  # seldom, and looking is much cheaper
-        raw = raw.translate(None, b"\r\n")
-    return raw + b"\n"
-
 
 class LineWriter:
     """Writes whole lines to an open file, pipe or terminal.
 
-    ``name`` is what messages call it, ``lines`` counts those written whole.
+    ``name`` is used in messages; ``lines`` counts the lines that were written completely.
     """
 
     def __init__(self, fd: int, name: str) -> None:
@@ -50,12 +36,16 @@ class LineWriter:
         self._written = 0
         self._rest = memoryview(b"")
 
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
     async def write(self, line: bytes) -> None:
         """Write one line, whole or not at all.
 
         Raises:
             OutputError: the disk is full, or writing failed otherwise.
-            OutputClosedError: the reader of the pipe is gone.
+            OutputClosedError: the reader of the pipe has gone.
         """
         try:
             if self._is_regular:
@@ -66,7 +56,7 @@ class LineWriter:
             raise OutputClosedError from None
         except OSError as error:
             raise OutputError(
-                f"Writing to {self.name} failed: {error.strerror}; it ends with the last whole "
+                f"Writing to {self.name} failed: {reason_of(error)}; it ends with the last whole "
                 "line."
             ) from None
         self.lines += 1
@@ -82,7 +72,7 @@ class LineWriter:
             raise
 
     def cut_off(self) -> None:
-        """Take back what is there of an unfinished line, if nobody else has written after it."""
+        """Remove an unfinished line, unless another process has written after it."""
         if not self._is_regular:
             return
         written, self._written = self._written, 0
@@ -108,10 +98,10 @@ class LineWriter:
 
 
 class Output:
-    """Where a run's outcomes go: this one drops them. Closed by leaving its block.
+    """Where the outcomes of a run go. This one drops them. Leaving its block closes it.
 
-    ``finished`` says that there is nothing more to fetch. ``failures`` counts the ids that
-    earlier runs have failed to get, ``remark`` is what the user should know about those runs.
+    ``finished``: nothing is left to fetch. ``failures`` counts the ids that failed in earlier
+    runs; ``remark`` is what the user should know about those runs.
     """
 
     finished = False
@@ -120,7 +110,7 @@ class Output:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether a later run may go on with what was written."""
+        """Whether a later run can resume this output."""
         return True
 
     def __enter__(self) -> Self:
@@ -130,7 +120,7 @@ class Output:
         """Close what is open."""
 
     def recording(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Take outcomes within the block; at its end they are safe."""
+        """Accept outcomes within the block; at its end they are on disk."""
         return contextlib.nullcontext()
 
     async def write_lead(self, outcome: Found[Any], line: bytes) -> None:
@@ -138,22 +128,22 @@ class Output:
 
         Raises:
             OutputError: it cannot be written.
-            OutputClosedError: the reader of the pipe is gone.
+            OutputClosedError: the reader of the pipe has gone.
         """
 
     async def write_failure(self, outcome: NotFound | Failed) -> None:
-        """Record an id that has no lead, if this is the place for it.
+        """Record an id that has no lead, if this output records them.
 
         Raises:
             OutputError: it cannot be written.
         """
 
     def make_whole(self) -> None:
-        """Take back an unfinished line, because the process is about to end."""
+        """Remove an unfinished line, because the process is about to end."""
 
 
 class Stdout(Output):
-    """Leads to stdout, which is no journal: failures are only named.
+    """Writes leads to stdout. Stdout cannot be resumed, so failures are reported but not recorded.
 
     Raises:
         CommandError: stdout is closed.
@@ -169,5 +159,5 @@ class Stdout(Output):
         await self._writer.write(line)
 
     def make_whole(self) -> None:
-        """Take back an unfinished line, if stdout is a file."""
+        """Remove an unfinished line, if stdout is a file."""
         self._writer.cut_off()

@@ -1,8 +1,7 @@
-"""Reading back what an earlier run has written: torn tails, bad lines, ids. Synchronous.
+"""Recovery: reads back what an earlier run has written, and repairs it. Synchronous.
 
-A file that may be something else than a journal is never cut: a tail without line end is
-taken for an interrupted write only when it looks like one, and when not a single line is
-good nothing is repaired.
+A file that may not be a journal is never changed. A tail without a line end is treated as an
+interrupted write only if it looks like one, and a file without a single good line is not repaired.
 """
 
 import os
@@ -11,20 +10,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.input.formats import id_of_object
-from instantly_async.cli.input.reader import MAX_LINE_BYTES
 from instantly_async.cli.known import KnownIds, number_of
-from instantly_async.cli.system.files import lock, replacement
+from instantly_async.cli.records import MAX_LINE_BYTES, id_of_object
+from instantly_async.cli.system import lock, replacement
 
 _BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """How to go on with an output that exists.
+    """How to resume an output that exists.
 
-    ``repair`` drops lines that are no leads; ``retry_errors`` asks again for the ids that
-    failed.
+    ``repair`` drops lines that are not leads; ``retry_errors`` fetches failed ids again.
     """
 
     repair: bool = False
@@ -39,10 +36,10 @@ class Span(NamedTuple):
 
 
 class Readback(NamedTuple):
-    """What a file holds: ``good`` lines, ``bad`` ones, and what is ``torn`` at its end.
+    """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
 
-    ``settled`` are good lines that later ones have made obsolete. ``unended``: the last line is
-    whole, and only its end is missing.
+    ``settled`` are good lines that later ones replace. ``unended``: the last line is whole, only
+    its line end is missing.
     """
 
     good: int
@@ -55,8 +52,7 @@ class Readback(NamedTuple):
 class Recovery:
     """Reads which ids are done into ``known``.
 
-    ``leads`` and ``failures`` count them; ``retried`` are those that have failed and shall be
-    asked for again.
+    ``leads`` and ``failures`` count them; ``retried`` are failed ids that are fetched again.
     """
 
     def __init__(self, known: KnownIds, resume: Resume) -> None:
@@ -71,7 +67,7 @@ class Recovery:
         """Read the output.
 
         Raises:
-            InputError: a line is no lead, and ``repair`` is not asked for; or none is one.
+            InputError: a line is not a lead, and ``repair`` is off; or no line is a lead.
         """
 
         def take(lead_id: str, _: Span) -> bool:
@@ -84,7 +80,7 @@ class Recovery:
         return self._read(fd, name, take)
 
     def read_errors(self, fd: int, name: str) -> Readback:
-        """Read the errors beside it, after the leads: who has been found since is settled.
+        """Read the errors file, after the leads: ids that were found since are settled.
 
         Raises:
             InputError: as above.
@@ -115,10 +111,10 @@ class Recovery:
         return found._replace(settled=settled)
 
     def describe(self) -> list[str]:
-        """Return what the user should know, a sentence each."""
+        """Return what the user should know, as sentences."""
         if not (self.leads or self.failures):
             return self._remarks
-        there = f"Going on after {self.leads} leads and {self.failures} failed ids."
+        there = f"Resuming after {self.leads} leads and {self.failures} failed ids."
         return [*self._remarks, there]
 
     def _read(self, fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
@@ -126,25 +122,25 @@ class Recovery:
         if found.torn is not None:
             length = found.torn.end - found.torn.start
             self._remarks.append(
-                f"{name} ended within a line; its {length} bytes are cut off, and that id is "
-                "asked for again if it is in the input."
+                f"{name} ended within a line; its {length} bytes are removed, and that lead is "
+                "fetched again if its id is in the input."
             )
         if found.bad and not self._resume.repair:
             others = f" (and {len(found.bad) - 1} more)" if len(found.bad) > 1 else ""
             raise InputError(
-                f"The line of {name} that begins at byte {found.bad[0].start} is no lead{others}; "
-                "mend it, or add --repair to drop it."
+                f"The line of {name} that begins at byte {found.bad[0].start} is not a lead"
+                f"{others}; fix it, or add --repair to drop it."
             )
         if found.bad:
-            self._remarks.append(f"{name}: lines dropped that were no leads: {len(found.bad)}.")
+            self._remarks.append(f"{name}: dropped {len(found.bad)} lines that are not leads.")
         return found
 
 
 def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
-    """Give the id of each line to ``take``, which says whether it is one.
+    """Pass the id of each line to ``take``, which returns whether it is valid.
 
     Raises:
-        InputError: the file is something else, so nothing may be done with it.
+        InputError: the file is not a journal, so it must not be changed.
     """
     good, bad, torn, line = 0, list[Span](), None, b"\n"
     for line, span in _lines(fd):
@@ -155,13 +151,13 @@ def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback
         elif not line.isspace():
             bad.append(span)
     if bad and not good:
-        raise InputError(f"{name} holds no leads, so it is not touched; choose another name.")
+        raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
     unended = not line.endswith(b"\n") and torn is None
     return Readback(good, bad, [], torn, unended)
 
 
 def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
-    """Yield each line; ``?`` in place of one that is longer than a line can be."""
+    """Yield each line; ``?`` instead of one that is too long."""
     start = 0
     with open(os.dup(fd), "rb", buffering=_BUFFER_BYTES) as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
@@ -194,16 +190,16 @@ def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
     looks_torn = good or line.lstrip().startswith(b"{") or not line.strip(b"\0")
     if span.end - span.start > MAX_LINE_BYTES or not looks_torn:
         raise InputError(
-            f"{name} ends with something that is no lead, so it is not touched; choose another "
+            f"{name} ends with something that is not a lead, so it is not changed; choose another "
             "name."
         )
     return span
 
 
 def cut_torn_line(fd: int) -> None:
-    """Cut off what stands behind the last line end of a file that is being written.
+    """Remove what is behind the last line end of a file that is being written.
 
-    By what is there, and not by what was counted: a signal may come between the two.
+    It looks at the file and not at a counter, because a signal may come between the two.
     """
     size = os.fstat(fd).st_size
     tail = os.pread(fd, MAX_LINE_BYTES, max(0, size - MAX_LINE_BYTES))
@@ -211,8 +207,8 @@ def cut_torn_line(fd: int) -> None:
         os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
 
 
-def mend(path: str, fd: int, found: Readback) -> int:
-    """Cut off the torn tail, drop bad and settled lines; return the descriptor to go on with.
+def repair(path: str, fd: int, found: Readback) -> int:
+    """Remove the torn tail, and drop bad and settled lines; return the descriptor to write to.
 
     Raises:
         OutputError: the file cannot be rewritten; it is as it was.
@@ -231,7 +227,7 @@ def mend(path: str, fd: int, found: Readback) -> int:
 def _rewrite_without(path: str, fd: int, spans: Iterable[Span]) -> int:
     """Replace a file by one without these bytes, in one step; return the new descriptor.
 
-    It is locked before it gets its name, so that no other run comes in between.
+    The new file is locked before it gets its name, so that no other run can take it.
     """
     new = None
     try:

@@ -1,4 +1,4 @@
-"""``Syncer``: makes written lines durable, in a thread, while others are written."""
+"""``Syncer``: makes written lines durable, in a thread, while more are written."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 
 from instantly_async.cli.exits import OutputError
+from instantly_async.cli.system import reason_of
 
 SYNC_LINES = 100
 """Lines after which they are made durable (*choice*: a second at the allowed rate)."""
@@ -17,9 +18,9 @@ SYNC_S = 1.0
 class Syncer:
     """Calls ``sync`` a second after a line was written, or after 100 lines, and at the end.
 
-    A thread of its own, because an executor's costs more per call than writing ten leads. Only
-    the caller counts ``_written``, only the thread ``_synced``. A ``sync`` that fails is never
-    repeated: the kernel tells once that it has lost something, and the next call would succeed.
+    It has its own thread, because a call in an executor costs more than writing ten leads. Only
+    the caller changes ``_written``, and only the thread ``_synced``. A failed ``sync`` is never
+    repeated: the kernel reports a lost write once, so the next call would succeed.
     """
 
     def __init__(self, sync: Callable[[], None], name: str) -> None:
@@ -36,7 +37,7 @@ class Syncer:
         """Note that a line has been written.
 
         Raises:
-            OutputError: lines before it may be lost.
+            OutputError: earlier lines may be lost.
         """
         self._written += 1
         if not self._some.is_set():
@@ -48,10 +49,10 @@ class Syncer:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Work until the end of the block, and then until all is durable.
+        """Sync until the end of the block, and then until all lines are durable.
 
         Raises:
-            OutputError: it is not.
+            OutputError: some may be lost.
         """
         thread = threading.Thread(target=self._work, name="sync", daemon=True)
         thread.start()
@@ -65,11 +66,11 @@ class Syncer:
 
     @property
     def has_failed(self) -> bool:
-        """Whether something may be lost."""
+        """Whether lines may be lost."""
         return self._error is not None
 
     async def _await_end(self, thread: threading.Thread) -> None:
-        """Wait for the thread even when cancelled: what it has to tell must not be lost."""
+        """Wait for the thread even when cancelled: its error must not be lost."""
         ending = asyncio.ensure_future(asyncio.to_thread(thread.join))
         cancelled = None
         while not ending.done():
@@ -92,14 +93,14 @@ class Syncer:
             self._sync_once()
 
     def _sync_once(self) -> None:
-        written = self._written  # after clearing: who comes later sets the events again
+        written = self._written  # after clearing the events: later lines set them again
         if written == self._synced:
             return
         try:
             self._sync()
         except OSError as error:
             self._error = OutputError(
-                f"{self._name} could not be made durable: {error.strerror}; look after the disk, "
-                "and fetch into another file."
+                f"{self._name} could not be made durable: {reason_of(error)}; check the disk, and "
+                "fetch into another file."
             )
         self._synced = written

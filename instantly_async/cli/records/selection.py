@@ -1,4 +1,4 @@
-"""A lead's line cut down to some fields. Pure: bytes in, bytes out."""
+"""``Selection``: a lead's line with only some of its fields. Pure: bytes in, bytes out."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from instantly_async._api import split_members
-from instantly_async.cli.output.lines import line_of
+
+from .line import to_line
 
 _NULL = b"null"
 
@@ -14,9 +15,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Selection:
-    """Cuts lines down to the fields with these names, ``id`` always: first, if not named.
+    """Cuts lines down to the fields with these names, and always ``id``: first, if not named.
 
-    ``keys`` are those of the lines it makes, in order. ``payload.<key>`` is one of them.
+    ``keys`` are the keys of the lines it makes, in order. ``payload.<key>`` is one key.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -27,12 +28,12 @@ class Selection:
     def cut(self, line: bytes) -> bytes:
         r"""Return the line with these fields only, and ``\n`` at its end.
 
-        Values are the server's own bytes, ``null`` where there is none. A line that nothing
-        can take apart (nested a thousand deep) or that has no ``id`` is kept as it is.
+        Values are the server's own bytes, ``null`` where there is none. A line that cannot be
+        parsed (nested a thousand deep) or that has no ``id`` is kept as it is.
         """
         members = _split(line)
         if members is None or "id" not in members:
-            return line_of(line)
+            return to_line(line)
         payload: dict[str, Any] | None = None
         values = []
         for key in self.keys:
@@ -43,17 +44,17 @@ class Selection:
                 value = payload.get(inner, _NULL)
             values.append(bytes(value))
         pairs = map(b"%s:%s".__mod__, zip(self._encoded, values, strict=True))
-        return line_of(b"{%s}" % b",".join(pairs))
+        return to_line(b"{%s}" % b",".join(pairs))
 
 
 def keys_of(line: bytes) -> tuple[str, ...] | None:
-    """Return the keys of a line's object, in order; ``None`` when it is none."""
+    """Return the keys of a line's object, in order; ``None`` if it is not an object."""
     members = _split(line)
     return None if members is None else tuple(members)
 
 
 def _split(text: bytes) -> dict[str, Any] | None:
-    """Give the members of an object; ``None`` when it is something else."""
+    """Return the members of an object; ``None`` if it is something else."""
     try:
         return _members.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

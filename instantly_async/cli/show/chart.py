@@ -7,14 +7,14 @@ from instantly_async.models import InterestStatus, LeadStatus, OpenIntEnum
 from .report import Tally
 
 MOST_ROWS = 8
-"""Values shown by name; what is left is summed up (*choice*)."""
+"""Values shown by name; the others are summed up (*choice*)."""
 
 MOST_COLUMNS = 40
 """Length of the longest bar (*choice*)."""
 
 
 def charts(tally: Tally, width: int, block: str) -> str:
-    """Return both charts, in lines shorter than ``width``. There has to be a lead."""
+    """Return both charts, in lines shorter than ``width``. There must be at least one lead."""
     return "\n".join(
         (
             chart("status", tally.statuses, LeadStatus, width, block),

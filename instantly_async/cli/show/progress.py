@@ -1,4 +1,4 @@
-"""The progress line on a terminal: one line, as long as the terminal is wide."""
+"""The progress line on a terminal: one line, fitted to the terminal's width."""
 
 import asyncio
 import contextlib
@@ -13,45 +13,45 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from instantly_async.cli.input.sources import IdSource
+from instantly_async.cli.input import IdSource
 from instantly_async.cli.terminal import Terminal
 from instantly_async.stats import Stats
 
 from .report import NOTHING
 
 REFRESH_S = 0.2
-"""Between two drawings of the progress line (*choice*)."""
+"""Seconds between two drawings of the progress line (*choice*)."""
 
 BAR_COLUMNS = (8, 40)
-"""The shortest bar that is worth drawing, and the longest (*choice*)."""
+"""Columns of the shortest bar that is useful, and of the longest (*choice*)."""
 
-_WINDOW = 25  # drawings that leads/s and ETA look back on: 5 s
+_WINDOW = 25  # drawings from which leads/s and ETA are computed: 5 s
 _GAP = "  "
 
 
 class Display:
-    """Draws one line a few times a second, while entered, whatever the run is waiting for."""
+    """Draws one line a few times a second, also while the run waits."""
 
     def __init__(self, terminal: Terminal, stats: Callable[[], Stats], source: IdSource) -> None:
         self._console = terminal.console
         self._stats = stats
         self._source = source
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
-        # Drawn from the loop's own thread, which is the one that counts.
+        # Drawn in the event loop's thread, where the counters change.
         self._live = Live(console=terminal.console, auto_refresh=False)
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
         """Draw until the end of the block."""
         with self._live:
-            drawing = asyncio.create_task(self._draw_again_and_again())
+            drawing = asyncio.create_task(self._draw_repeatedly())
             try:
                 yield
             finally:
                 drawing.cancel()
                 self._draw()
 
-    async def _draw_again_and_again(self) -> None:
+    async def _draw_repeatedly(self) -> None:
         while True:
             self._draw()
             await asyncio.sleep(REFRESH_S)
@@ -60,7 +60,7 @@ class Display:
         stats, to_fetch, before = self._stats(), self._source.total, self._source.done
         self._samples.append((stats.elapsed_s, stats.done))
         done, total = before + stats.done, None if to_fetch is None else before + to_fetch
-        width = self._console.width - 1  # some terminals wrap at the very last column
+        width = self._console.width - 1  # some terminals wrap in the last column
         line = progress_line(stats, done, total, self._rate(), width)
         self._live.update(_with_bar(line, done, total, width), refresh=True)
 
@@ -84,15 +84,15 @@ def _with_bar(line: str, done: int, total: int | None, width: int) -> Renderable
 def progress_line(stats: Stats, done: int, total: int | None, rate: float, width: int) -> str:
     """Return the longest wording that fits into ``width``.
 
-    ``done`` of ``total`` ids, ``None``: nobody knows how many; those that were done before the
-    run count too. ``rate`` is leads per second.
+    ``done`` of ``total`` ids (``None``: unknown), including ids that earlier runs have done.
+    ``rate`` is leads per second.
     """
     wordings = _wordings(stats, done, total, rate)
     return next((text for text in wordings if len(text) <= width), "")
 
 
 def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[str]:
-    """Give the line from its longest wording to its shortest."""
+    """Return the wordings of the line, from the longest to the shortest."""
     count = f"{done}/{'?' if total is None else total}"
     troubles = (f"429s {stats.throttled}", f"retries {stats.retries}")
     states = _states(stats)
@@ -116,7 +116,7 @@ def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[s
 
 
 def _states(stats: Stats) -> tuple[str, ...]:
-    """Say what everything waits for, from long to short; empty when nothing does."""
+    """Return why nothing is sent, from the longest wording to the shortest; empty: no reason."""
     if stats.next_probe_s is not None and stats.gives_up_s is not None:
         wait_s, until = ceil(stats.next_probe_s), _clock(stats.gives_up_s)
         trying = f"try in {wait_s} s" if wait_s else "trying"

@@ -1,33 +1,29 @@
-"""What a run has done: counted, summed up for people, and as JSON for machines."""
+"""``Report``: what a run did, as a summary for people and as JSON for programs."""
 
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from instantly_async.cli.exits import CommandError
-from instantly_async.cli.system.files import replacement
+from instantly_async import __version__
+from instantly_async.cli.system import replacement
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, Outcome
 from instantly_async.stats import Stats
 
 NOTHING = "-"
-"""Shown in place of a number that nobody knows."""
+"""Shown instead of an unknown number."""
 
 
 class Tally:
-    """What has been written or named, and when: from the first answer to the last.
+    """Counts what was written or reported, and measures from the first answer to the last.
 
-    Differs from ``Stats`` when a run is stopped: leads that had arrived, but were not yet
-    written, are not found as far as the user can see. ``clock`` gives monotonic seconds.
-    ``statuses`` and ``interests`` count the leads by ``status`` and ``lt_interest_status``.
+    It differs from ``Stats`` when a run is stopped: leads that had arrived but were not written
+    are not found, as far as the user can see. ``clock`` returns monotonic seconds. ``statuses``
+    and ``interests`` count the leads by ``status`` and ``lt_interest_status``.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -42,7 +38,7 @@ class Tally:
         self.interests: Counter[int | None] = Counter()
 
     def add(self, outcome: Outcome[Lead]) -> None:
-        """Count an outcome; for the rate only if a request was made."""
+        """Count an outcome. It counts for the rate only if a request was sent."""
         if isinstance(outcome, Found):
             self.found += 1
             self.statuses[outcome.lead.status] += 1
@@ -72,7 +68,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A run that has come to its end. ``already_done``: ids that an earlier run has settled."""
+    """A run that has ended. ``already_done``: ids that an earlier run has settled."""
 
     stats: Stats
     tally: Tally
@@ -83,17 +79,17 @@ class Report:
 
     @property
     def unfinished(self) -> int:
-        """Ids that were taken from the input and have come to nothing."""
+        """Ids that were taken from the input and have no outcome."""
         return self.stats.requested - self.tally.total
 
 
 class RunStats(msgspec.Struct, kw_only=True):
-    """What ``--stats-json`` writes. The keys stay; there may be more of them some day.
+    """What ``--stats-json`` writes. Keys are never removed; new ones may be added.
 
-    ``failed`` counts by the error's class; ``status`` and ``lt_interest_status`` count the leads
-    by the number, ``none`` for those without. ``retries`` repeat a request, ``throttled`` counts
-    the 429s. Times are UTC; ``null`` stands for what nobody knows, such as the latency of a run
-    without an answer. ``leads_per_s`` is from the first answer to the last.
+    ``failed`` counts by the error's class; ``status`` and ``lt_interest_status`` count leads by
+    the number, ``none`` for leads without. ``retries`` counts repeated requests, ``throttled`` the
+    429s. Times are UTC; ``null`` means unknown, such as the latency of a run without an answer.
+    ``leads_per_s`` is measured from the first answer to the last.
     """
 
     version: str
@@ -123,7 +119,7 @@ def run_stats(report: Report, exit_code: int) -> RunStats:
     """Return what ``--stats-json`` writes."""
     stats, tally = report.stats, report.tally
     return RunStats(
-        version=version("instantly-async"),
+        version=__version__,
         started_at=report.started_at,
         ended_at=report.ended_at,
         exit_code=exit_code,
@@ -152,7 +148,7 @@ def _by_number(counts: Counter[int | None]) -> dict[str, int]:
 
 
 def write_stats(path: str, report: Report, exit_code: int) -> None:
-    """Write one JSON object; it replaces what an earlier run has left.
+    """Write one JSON object; it replaces that of an earlier run.
 
     Raises:
         CommandError: it cannot be written.
@@ -160,27 +156,6 @@ def write_stats(path: str, report: Report, exit_code: int) -> None:
     text = msgspec.json.format(msgspec.json.encode(run_stats(report, exit_code)))
     with replacement(path) as file:
         file.write(text + b"\n")
-
-
-def check_stats_path(path: str) -> None:
-    """Check before the run that its statistics can be written there at its end.
-
-    Raises:
-        CommandError: they cannot.
-    """
-    if path == "-":
-        raise CommandError("--stats-json takes the name of a file; stdout is for leads.")
-    if not os.access(Path(path).parent, os.W_OK | os.X_OK):
-        raise CommandError(f"No file can be made in the folder of {path}; choose another.")
-    try:
-        is_other = not stat.S_ISREG(Path(path).stat().st_mode)
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{path} cannot be made: {reason}; choose another name.") from None
-    if is_other:
-        raise CommandError(f"{path} is no regular file; choose another name for --stats-json.")
 
 
 def summary(report: Report) -> str:
@@ -204,7 +179,7 @@ def summary(report: Report) -> str:
         else f"{tally.rate:.1f} leads/s, first to last answer",
     }
     if stats.fallbacks:
-        facts["one by one"] = f"{stats.fallbacks}, which pages did not settle"
+        facts["one by one"] = f"{stats.fallbacks}, not settled by pages"
     if report.unfinished:
         facts["unfinished"] = report.unfinished
     return "\n".join(f"{name:<12} {value}" for name, value in facts.items())

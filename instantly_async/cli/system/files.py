@@ -1,4 +1,8 @@
-"""Files that are whole or not there: locks, and replacing a file in one step."""
+"""Files: open, create, lock, replace in one step; and whether a path may be written.
+
+What goes wrong becomes one sentence with its remedy. Files that are created belong to their owner
+only (mode 0600).
+"""
 
 import contextlib
 import errno
@@ -6,22 +10,71 @@ import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from instantly_async.cli.exits import CommandError, OutputError
+from instantly_async.cli.exits import CommandError, InputError, OutputError
+
+STDIO = "-"
+"""Means stdin or stdout instead of a file."""
 
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF})
 
 
-def create(path: str | Path, name: str | None = None) -> int:
-    """Make a new file, readable and writable by its owner only; return its descriptor.
+def reason_of(error: OSError | ValueError | OverflowError) -> str:
+    """Return what the system says of an error, such as *Permission denied*."""
+    return getattr(error, "strerror", None) or str(error)
 
-    ``name`` is what messages call it, ``None``: its path.
+
+def open_to_read(path: str, holding: str) -> int:
+    """Open a file, pipe or device to read; ``holding`` says what it should hold.
 
     Raises:
-        CommandError: it cannot be made, or something is there.
+        InputError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}; check the name.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be opened: {reason_of(error)}; choose another file."
+        ) from None
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InputError(f"{path} is a folder; name a file with {holding}.")
+    return fd
+
+
+def open_existing(path: str, flags: int) -> int | None:
+    """Open a regular file; return ``None`` if there is none.
+
+    Raises:
+        CommandError: it cannot be opened, or is something else.
+    """
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its other end
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"{path} cannot be opened: {reason_of(error)}; choose another name."
+        ) from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise _not_regular(path)
+    return fd
+
+
+def create(path: str | Path, name: str | None = None) -> int:
+    """Create a file to read and append to, for its owner only; return its descriptor.
+
+    ``name`` is used in messages; ``None``: the path.
+
+    Raises:
+        CommandError: it cannot be created, or something is there.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
     try:
@@ -29,36 +82,100 @@ def create(path: str | Path, name: str | None = None) -> int:
     except FileExistsError:
         raise CommandError(f"{path} exists already; choose another name or remove it.") from None
     except FileNotFoundError:
-        raise CommandError(
-            f"There is no folder for {name or path}; make it, or choose another."
-        ) from None
+        raise _no_folder(name or path) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(
-            f"{name or path} cannot be made: {reason}; choose another name."
-        ) from None
+        raise _not_creatable(name or path, error) from None
+
+
+def check_writable(
+    path: str, *, if_exists: str | None = None, follow: bool = False
+) -> os.stat_result | None:
+    """Check that a file can be created or replaced; return the one that is there, if any.
+
+    ``if_exists``: the remedy if there is one; ``None``: it will be replaced. ``follow``: replace
+    what a symbolic link points to; otherwise a link is refused.
+
+    Raises:
+        CommandError: it cannot.
+    """
+    try:
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise _no_folder(path)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CommandError(f"No file can be created in the folder of {path}; choose another.")
+        found = Path(path).stat(follow_symlinks=follow)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _not_creatable(path, error) from None
+    if if_exists is not None:
+        raise CommandError(f"{path} exists already; {if_exists}.")
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_regular(path)
+    return found
+
+
+def _no_folder(path: str | Path) -> CommandError:
+    return CommandError(f"There is no folder for {path}; create it, or choose another.")
+
+
+def _not_creatable(path: str | Path, error: OSError | ValueError) -> CommandError:
+    return CommandError(f"{path} cannot be created: {reason_of(error)}; choose another name.")
+
+
+def _not_regular(path: str) -> CommandError:
+    return CommandError(f"{path} is not a regular file; choose another name.")
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether the open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(fd), Path(path).stat())
+    except (OSError, ValueError):
+        return False
+
+
+def remove(fd: int, path: str) -> None:
+    """Remove an open, locked file, unless its name belongs to another file by now."""
+    if is_at(fd, path):
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
 
 
 def lock(fd: int, path: str, *, shared: bool = False) -> None:
-    """Lock the file against other runs until it is closed; do not wait.
+    """Lock a file against other runs until it is closed; do not wait.
 
     Raises:
-        CommandError: another run has it, or the file system knows no locks.
+        CommandError: another run has locked it, or the file system has no locks.
+    """
+    try:
+        has_lock = try_lock(fd, shared=shared)
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be locked: {reason_of(error)}; choose a file on a local disk."
+        ) from None
+    if not has_lock:
+        raise CommandError(
+            f"{path} is being written by another run; let it finish, or choose another name."
+        )
+
+
+def try_lock(fd: int, *, shared: bool = False) -> bool:
+    """Lock a file until it is closed; return ``False`` if another run has locked it.
+
+    Raises:
+        OSError: the file system has no locks.
     """
     try:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CommandError(
-            f"{path} is being written by another run; let it finish, or choose another name."
-        ) from None
-    except OSError as error:
-        raise CommandError(
-            f"{path} cannot be locked: {error.strerror}; choose a file on a local disk."
-        ) from None
+        return False
+    return True
 
 
 def sync_folder(path: str | Path) -> None:
-    """Make the names in the folder of ``path`` durable, where that can be done."""
+    """Make the names in the folder of ``path`` durable, where the system can do that."""
     try:
         fd = os.open(Path(path).resolve().parent, os.O_RDONLY)
     except PermissionError:
@@ -74,19 +191,20 @@ def sync_folder(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def replacement(path: str) -> Iterator[BinaryIO]:
-    """Give a file that gets its name when it is complete, on disk, and not before.
+    """Yield a file that gets its name once it is complete and on disk.
 
-    Until then it stands in the same folder under a name of its own; an error removes it.
-    What killed runs have left there of the same file is removed too.
+    Until then it has a temporary name in the same folder; an error removes it. Temporary files
+    that killed runs have left are removed too.
 
     Raises:
-        CommandError: it cannot be made.
+        CommandError: it cannot be created.
         OutputError: it cannot be written.
     """
     target = Path(path).resolve()
     _remove_leftovers(target)
-    temporary, fd = _make_temporary(target, path)
-    try:
+    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.part")
+    try:  # from before the file exists, because a signal may come at any moment
+        fd = _create_locked(temporary, path)
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
             yield file
             file.flush()
@@ -94,7 +212,7 @@ def replacement(path: str) -> Iterator[BinaryIO]:
             temporary.replace(target)
     except OSError as error:
         raise OutputError(
-            f"Writing to {path} failed: {error.strerror or error}; nothing is changed."
+            f"Writing to {path} failed: {reason_of(error)}; nothing was changed."
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
@@ -102,8 +220,8 @@ def replacement(path: str) -> Iterator[BinaryIO]:
         sync_folder(target)
     except OSError as error:
         raise OutputError(
-            f"{path} is written, but may not outlast a power failure: {error.strerror}; look "
-            "after the disk."
+            f"{path} was written, but a power failure may lose it: {reason_of(error)}; check the "
+            "disk."
         ) from None
 
 
@@ -111,32 +229,31 @@ def _prefix(target: Path) -> str:
     return f".{target.name[:50]}."  # a name may have 255 bytes, a character up to 4
 
 
-def _make_temporary(target: Path, name: str) -> tuple[Path, int]:
-    """Make a file beside the target, locked, so that others see that it is in use."""
+def _create_locked(temporary: Path, name: str) -> int:
+    """Create a temporary file, locked, so that other runs see that it is in use."""
     while True:
-        temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.part")
         fd = create(temporary, name)
-        with contextlib.suppress(OSError):  # without locks nobody takes it for a leftover
+        with contextlib.suppress(OSError):  # without locks, no run treats it as a leftover
             fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
-            return temporary, fd
-        os.close(fd)  # another run was quicker to lock it, as a leftover
+            return fd
+        os.close(fd)  # another run locked it first, and removed it as a leftover
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of this target that nobody writes any more."""
+    """Remove temporary files of this target that no run writes any more."""
     own = re.compile(re.escape(_prefix(target)) + r"[0-9a-f]{16}\.part")
-    with contextlib.suppress(OSError):  # making a file will tell
+    with contextlib.suppress(OSError):  # creating a file will report it
         for each in target.parent.iterdir():
             if own.fullmatch(each.name):
                 _remove_if_unlocked(each)
 
 
 def _remove_if_unlocked(path: Path) -> None:
-    with contextlib.suppress(OSError):  # in use, gone, or somebody else's
+    with contextlib.suppress(OSError):  # gone, or not ours
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            if try_lock(fd):
+                path.unlink()
         finally:
             os.close(fd)

@@ -20,10 +20,12 @@ from places import DOCS
 from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, guard_cell, parse_fields
-from instantly_async.cli.convert.conversion import make_writer, read_leads
+from instantly_async.cli.convert.conversion import read_leads
 from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.records.selection import Selection, keys_of
+from instantly_async.cli.options import OutputOptions
+from instantly_async.cli.records import Selection, keys_of
+from instantly_async.cli.target import writer_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
@@ -57,7 +59,7 @@ def convert(
     csv_raw: bool = False,
 ) -> Converted:
     encoded = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
-    writer = make_writer(f"out.{form}", None, fields, labels=labels, csv_raw=csv_raw)
+    writer = writer_of(f"out.{form}", OutputOptions(fields=fields, labels=labels, csv_raw=csv_raw))
     file, problems = io.BytesIO(), []
     with writer.writing(file) as add:
         source = io.BytesIO(b"".join(each + b"\n" for each in encoded))
@@ -423,7 +425,7 @@ def test_memory_does_not_grow(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(writers, "BATCH_ROWS", 20)
     monkeypatch.setattr(writers, "GROUP_BYTES", 100 * 3000)
     fields = "id,payload" if form == "jsonl" else None
-    writer = make_writer(f"out.{form}", None, fields, labels=False, csv_raw=False)
+    writer = writer_of(f"out.{form}", OutputOptions(fields=fields))
     decoder = LeadDecoder(writer.lead_type)
     peaks, arrow = {}, {}
     tracemalloc.start()

@@ -21,10 +21,12 @@ import pytest
 from commands import MODULE, Command, wait_until
 
 from instantly_async.cli import main
+from instantly_async.cli.convert import check_output
 from instantly_async.cli.convert import conversion as module
-from instantly_async.cli.convert.conversion import check_output, make_writer
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.system.files import replacement
+from instantly_async.cli.options import OutputOptions
+from instantly_async.cli.system import replacement
+from instantly_async.cli.target import writer_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
@@ -202,19 +204,23 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("o.csv", ["--fields", "payload."], 'the nearest is "payload"'),
         ("o.csv", ["--fields", ""], "--fields is empty"),
         ("o.csv", ["--fields", "id,email,id"], '--fields names "id" twice'),
-        ("o.csv", ["--fields", "id\nemail"], "--fields is no list of names"),
-        ("o.csv", ["--fields", "payload.\udcff"], "--fields is no list of names"),
+        ("o.csv", ["--fields", "id\nemail"], "--fields is not a list of names"),
+        ("o.csv", ["--fields", "payload.\udcff"], "--fields is not a list of names"),
         ("o.jsonl", ["--labels"], "--labels is for CSV and Parquet"),
         ("o.parquet", ["--csv-raw"], "--csv-raw is for CSV"),
         ("o.xlsx", [], "end it with .jsonl, .csv or .parquet"),
-        ("-", ["--format", "csv"], "To stdout goes JSON Lines only; name a file for csv."),
-        ("-", ["--format", "jsonl"], "convert writes files only"),
+        (
+            "-",
+            ["--format", "csv"],
+            "Only JSON Lines can be written to stdout; name a file",
+        ),
+        ("-", ["--format", "jsonl"], "convert writes whole files"),
         ("leads.jsonl", ["--force"], "is the file with the leads"),
         ("here.csv", [], "exists already; choose another name or use --force"),
-        ("folder.csv", ["--force"], "is no regular file"),
-        ("link.csv", ["--force"], "is no regular file"),
+        ("folder.csv", ["--force"], "is not a regular file"),
+        ("link.csv", ["--force"], "is not a regular file"),
         ("no/o.csv", [], "There is no folder for no/o.csv"),
-        ("a\0.csv", [], "cannot be made"),
+        ("a\0.csv", [], "cannot be created"),
         ("a" * 300 + ".csv", [], "File name too long"),
         ("/proc/o.csv", [], "/proc/o.csv"),
     ],
@@ -235,7 +241,7 @@ def test_the_output_can_be_checked_before_there_are_leads(tmp_path: Path) -> Non
     check_output(str(tmp_path / "new.csv"), force=True)
     (tmp_path / "old.csv").touch()
     check_output(str(tmp_path / "old.csv"), force=True)
-    with pytest.raises(CommandError, match="no regular file"):
+    with pytest.raises(CommandError, match="not a regular file"):
         check_output(str(tmp_path), force=True)
 
 
@@ -244,7 +250,10 @@ def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None
     for source, message in [
         ("no.jsonl", "There is no file no.jsonl; check the name."),
         (tmp_path, f"{tmp_path} is a folder; name a file with leads."),
-        ("/proc/self/mem", "/proc/self/mem cannot be read on: Input/output error."),
+        (
+            "/proc/self/mem",
+            "Reading /proc/self/mem failed: Input/output error; check the file, then try again.",
+        ),
     ]:
         assert command("convert", source, tmp_path / "out.csv") == (2, b"", f"{message}\n")
         assert names_in(tmp_path) == []
@@ -254,12 +263,15 @@ def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("end", "message"),
     [
-        (b"{]\n", "Line 3 of leads.jsonl (from byte 22) is no lead; mend or remove it."),
-        (b'{"email":"ada@example.com"}\n', "is no lead"),
-        (b'{"id":"\xff"}\n', "is no lead"),
-        (b'{"id":"c","payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "is no lead"),
-        (b'{"id":"c"', "Line 3 of leads.jsonl (from byte 22) has no end, so the run that writes"),
-        (b'{"id":"c"}', "has no end"),
+        (b"{]\n", "Line 3 of leads.jsonl (from byte 22) is not a lead; fix or remove it."),
+        (b'{"email":"ada@example.com"}\n', "is not a lead"),
+        (b'{"id":"\xff"}\n', "is not a lead"),
+        (b'{"id":"c","payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "is not a lead"),
+        (
+            b'{"id":"c"',
+            "Line 3 of leads.jsonl (from byte 22) has no line end, so the run that writes",
+        ),
+        (b'{"id":"c"}', "has no line end"),
         (b" " * (4 * 1024 * 1024) + b"\n", "is longer than 4 MiB"),
     ],
 )
@@ -307,7 +319,7 @@ def test_no_run_writes_a_journal_that_is_being_read(
             return
         refused.append(leads)
 
-    writer = make_writer(output, None, None, labels=False, csv_raw=False)
+    writer = writer_of(output, OutputOptions())
     module.convert(str(journal), output, writer, on_progress=lock_it)
     assert refused == [3, 6]
 
@@ -318,8 +330,8 @@ def test_an_output_that_comes_into_being_meanwhile(
     monkeypatch.setattr(module, "PROGRESS_LEADS", 3)
     journal, output = tmp_path / "leads.jsonl", tmp_path / "out.csv"
     journal.write_bytes(LINES)
-    writer = make_writer(str(output), None, None, labels=False, csv_raw=False)
-    with pytest.raises(CommandError, match="has come into being meanwhile; nothing is changed"):
+    writer = writer_of(str(output), OutputOptions())
+    with pytest.raises(CommandError, match="meanwhile; nothing was changed"):
         module.convert(str(journal), str(output), writer, on_progress=lambda _: output.touch())
     assert names_in(tmp_path) == ["leads.jsonl", "out.csv"]
     assert output.read_bytes() == b""
@@ -389,7 +401,7 @@ def test_a_full_disk(convert: Convert, form: str, tmp_path: Path, missing: int) 
     environment = {name: each for name, each in os.environ.items() if "COVERAGE" not in name}
     result = subprocess.run(line, capture_output=True, check=False, env=environment)
     assert result.stderr.decode() == (
-        f"Writing to out.{form} failed: File too large; nothing is changed.\n"
+        f"Writing to out.{form} failed: File too large; nothing was changed.\n"
     )
     assert result.returncode == 5
     assert names_in(tmp_path) == ["leads.jsonl", f"out.{form}"]

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.input.formats import MAX_RECORD_CHARS, InputFormat, LineId, format_of
-from instantly_async.cli.input.reader import MAX_LINE_BYTES, IdReader
+from instantly_async.cli.input import InputFormat
+from instantly_async.cli.input.formats import MAX_RECORD_CHARS, format_of
+from instantly_async.cli.input.reader import IdReader
+from instantly_async.cli.records import MAX_LINE_BYTES, LineId
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)
@@ -107,7 +109,7 @@ def test_jsonl_takes_ids_from_objects() -> None:
 
 @pytest.mark.parametrize("line", ["{", "[]", "7", A, "{} {}", "[" * 5000, '{"a": "\\ud83d"'])
 def test_a_line_that_is_no_object_is_named(line: str) -> None:
-    with pytest.raises(InputError, match=r"Line 2 of in is no JSON object; .*--input-format"):
+    with pytest.raises(InputError, match=r"Line 2 of in is not a JSON object; .*--input-format"):
         read(f'{{"id": "{A}"}}\n{line}\n', "jsonl", size=1000)
 
 
@@ -163,8 +165,12 @@ def test_csv_that_python_cannot_read_is_named() -> None:
     [
         ("name,Mail", None, 'in has no column "id" or "lead_id"; its columns are "name", "Mail"'),
         ("id,lead_id", None, 'in has more than one column "id" or "lead_id"'),
-        ("id,x", "lead", 'in has no column "lead"; its columns are "id", "x": name the one'),
-        ("Ada,ada@example.com", None, "The first line of in looks like data; put column names"),
+        ("id,x", "lead", 'in has no column "lead"; its columns are "id", "x". Use --column'),
+        (
+            "Ada,ada@example.com",
+            None,
+            "The first line of in looks like data; add a line with",
+        ),
         (A, None, "The first line of in looks like data"),
     ],
 )

@@ -19,12 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async.cli.exits import CommandError, InputError, OutputError
-from instantly_async.cli.input.reader import MAX_LINE_BYTES
 from instantly_async.cli.known import KnownIds, Verdict, number_of
-from instantly_async.cli.output import journal
-from instantly_async.cli.output.journal import error_line, open_journal
-from instantly_async.cli.output.recovery import Resume
+from instantly_async.cli.output import Resume, journal, open_journal
+from instantly_async.cli.output.journal import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.records import MAX_LINE_BYTES
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target
 from instantly_async.errors import DecodeError, ServerError
@@ -67,7 +66,7 @@ def test_only_what_is_missing_is_fetched(
     assert asked(fake_instantly) == IDS[4:]
     assert output.read_bytes().startswith(b"".join(LINES[:4]))
     assert ids_in(output.read_bytes()) == IDS
-    assert "Going on after 4 leads and 0 failed ids.\n" in result.err
+    assert "Resuming after 4 leads and 0 failed ids.\n" in result.err
 
 
 @pytest.mark.parametrize("before", [None, b""])
@@ -79,7 +78,7 @@ def test_resume_may_be_the_beginning(
         output.write_bytes(before)
     result = command("fetch", ids_file, "-o", output, "--resume")
     assert (result.code, ids_in(output.read_bytes())) == (0, IDS)
-    assert "Going on" not in result.err
+    assert "Resuming" not in result.err
 
 
 def test_when_all_is_done_nothing_is_asked(
@@ -103,7 +102,7 @@ def test_row_31_a_torn_line_is_cut_off_and_fetched_again(
     result = command("fetch", ids_file, "-o", output, "--resume")
     assert (result.code, ids_in(output.read_bytes())) == (0, IDS)
     assert asked(fake_instantly) == IDS[1:]
-    torn = f"{output} ended within a line; its {len(LINES[1]) - 2} bytes are cut off"
+    torn = f"{output} ended within a line; its {len(LINES[1]) - 2} bytes are removed"
     assert result.err.startswith(torn)
 
 
@@ -119,7 +118,7 @@ def test_a_last_line_that_only_lacks_its_end_is_kept(
     assert output.read_bytes().startswith(LINES[0] + other + b"\n")
     assert asked(fake_instantly) == IDS[1:]
     result = command("fetch", ids_file, "-o", output, "--resume")
-    assert "Going on after 7 leads" in result.err
+    assert "Resuming after 7 leads" in result.err
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b"{", LINES[1][:100]])
@@ -149,7 +148,7 @@ def test_a_file_that_is_no_journal_is_not_touched(
     output.write_bytes(content)
     result = command("fetch", ids_file, "-o", output, option)
     assert result.code == 2
-    assert "so it is not touched; choose another name." in result.err
+    assert "so it is not changed; choose another name." in result.err
     assert output.read_bytes() == content
 
 
@@ -163,12 +162,12 @@ def test_a_bad_line_is_refused_by_its_offset_and_repaired_on_demand(
     content = LINES[0] + bad + b"\n" + LINES[1] + bad + LINES[2][:7]
     output.write_bytes(content)
     result = command("fetch", ids_file, "-o", output, "--resume")
-    where = f"The line of {output} that begins at byte {len(LINES[0])} is no lead (and 1 more)"
-    assert result == (2, b"", f"{where}; mend it, or add --repair to drop it.\n")
+    where = f"The line of {output} that begins at byte {len(LINES[0])} is not a lead (and 1 more)"
+    assert result == (2, b"", f"{where}; fix it, or add --repair to drop it.\n")
     assert output.read_bytes() == content
     result = command("fetch", ids_file, "-o", output, "--repair")
     assert result.code == 0
-    assert f"{output}: lines dropped that were no leads: 2.\n" in result.err
+    assert f"{output}: dropped 2 lines that are not leads.\n" in result.err
     assert output.read_bytes().startswith(LINES[0] + b"\n" + LINES[1])
     assert output.stat().st_mode & 0o777 == 0o600
     assert sorted(output.read_bytes().split(b"\n")) == sorted(
@@ -211,7 +210,7 @@ def test_final_failures_are_recorded_and_valid_input(
     ]
     assert failed_in(errors) == expected
     assert errors.stat().st_mode & 0o777 == 0o600
-    assert f"Go on with: instantly-async fetch --resume '{ids}' -o {output}\n" in result.err
+    assert f"Resume with: instantly-async fetch --resume '{ids}' -o {output}\n" in result.err
     lines = [json.loads(line) for line in errors.read_bytes().splitlines()]
     assert [line.get("line") for line in lines if line["id"] == "no id"] == [7]
 
@@ -219,8 +218,8 @@ def test_final_failures_are_recorded_and_valid_input(
     result = command("fetch", ids, "-o", output, "--resume")
     assert result.code == 3
     assert asked(fake_instantly) == [IDS[3]]
-    assert "Going on after 2 leads and 4 failed ids." in result.err
-    assert "Go on with" not in result.err
+    assert "Resuming after 2 leads and 4 failed ids." in result.err
+    assert "Resume with" not in result.err
     assert failed_in(errors) == expected
 
     fake_instantly.reset()
@@ -269,7 +268,9 @@ def test_a_bad_line_among_the_errors(
     errors.write_bytes(line + b"{\n")
     result = command("fetch", ids_file, "-o", output, "--resume")
     assert result.code == 2
-    assert f"The line of {errors} that begins at byte {len(line)} is no lead; mend it" in result.err
+    assert (
+        f"The line of {errors} that begins at byte {len(line)} is not a lead; fix it" in result.err
+    )
     assert command("fetch", ids_file, "-o", output, "--repair").code == 3
     assert errors.read_bytes() == line
 
@@ -433,7 +434,7 @@ def test_outputs_that_cannot_be_gone_on_with(
     os.mkfifo(output)
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "-o", output, "--resume", *options)
-        assert result == (2, b"", f"{output} is no regular file; choose another name.\n")
+        assert result == (2, b"", f"{output} is not a regular file; choose another name.\n")
     assert "cannot be opened" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "--resume", *options)
@@ -445,10 +446,10 @@ def test_errors_that_could_not_be_recorded_are_found_out_at_once(
 ) -> None:
     errors.symlink_to(output.with_name("nowhere"))
     result = command("fetch", ids_file, "-o", output, "--resume")
-    assert (result.code, f"{errors} could not be made" in result.err) == (2, True)
+    assert (result.code, f"{errors} could not be created" in result.err) == (2, True)
     assert not output.exists()
     result = command("fetch", ids_file, "-o", errors)
-    assert (result.code, "is named like a file of errors" in result.err) == (2, True)
+    assert (result.code, "is named like an errors file" in result.err) == (2, True)
     assert not fake_instantly.requests
 
 
@@ -556,7 +557,7 @@ def test_a_file_that_shrinks_while_it_is_read(
     result = command("fetch", ids, "-o", output, "--strategy", "list")
     cutter.join()
     assert result.code == 2
-    assert f"{ids} was changed while it was read; run the same command again" in result.err
+    assert f"{ids} changed while it was read; repeat the command" in result.err
 
 
 def test_an_empty_input_makes_an_empty_output(command: Command, output: Path) -> None:
@@ -573,7 +574,7 @@ def test_how_to_go_on(command: Command, output: Path, tmp_path: Path) -> None:
     sentence = target.how_to_resume(arguments, from_stdin=True)
     assert sentence is not None
     start, _, line = sentence.partition(" with: ")
-    assert start == "Go on, with the same ids on stdin,"
+    assert start == "Resume, with the same ids on stdin,"
     assert command(*shlex.split(line)[1:]).code == 0
     with_key = ["fetch", "--workspace", DEFAULT_API_KEY]
     assert target.how_to_resume(with_key, from_stdin=False) is None
@@ -628,7 +629,7 @@ def test_row_32_a_disk_that_fills_up(command: Command, ids_file: Path, output: P
     assert sentence in result.err
     assert len(ids_in(output.read_bytes())) == 3
     command_line = f"instantly-async fetch --resume {ids_file} -o {output}"
-    assert f"Go on with: {command_line}\n" in result.err
+    assert f"Resume with: {command_line}\n" in result.err
     assert command(*command_line.split()[1:]).code == 0
     assert ids_in(output.read_bytes()) == IDS
 
@@ -645,10 +646,10 @@ def test_row_32_a_failed_fsync_stops_the_run_and_is_not_repeated(
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     result = command("fetch", ids_file, "-o", output)
     assert result.code == 5
-    sentence = f"{output} could not be made durable: {os.strerror(errno.EIO)}; look after the disk"
+    sentence = f"{output} could not be made durable: {os.strerror(errno.EIO)}; check the disk"
     assert sentence in result.err
     assert len(calls) == 1
-    assert "Go on" not in result.err  # what can be read may not be on the disk
+    assert "Resume" not in result.err  # what can be read may not be on the disk
 
 
 async def test_a_failed_fsync_is_told_to_the_next_line() -> None:
@@ -811,7 +812,7 @@ def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.M
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OutputError, match=r"failed: .*; nothing is changed"):
+        with pytest.raises(OutputError, match=r"failed: .*; nothing was changed"):
             open_journal(str(output), f"{output}.errors", KnownIds(), Resume(repair=True))
     assert output.read_bytes() == content
     assert list(output.parent.iterdir()) == [output]
@@ -819,7 +820,7 @@ def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.M
 
 def test_a_bad_errors_file_leaves_no_new_output(output: Path, errors: Path) -> None:
     errors.write_bytes(b"mine\n")
-    with pytest.raises(InputError, match="holds no leads, so it is not touched"):
+    with pytest.raises(InputError, match="holds no leads, so it is not changed"):
         open_journal(str(output), str(errors), KnownIds(), Resume())
     assert list(output.parent.iterdir()) == [errors]
 

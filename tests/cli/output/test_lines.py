@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from instantly_async.cli.exits import OutputError
-from instantly_async.cli.output.lines import LineWriter, line_of
+from instantly_async.cli.output.lines import LineWriter
+from instantly_async.cli.records import to_line
 
 
 @pytest.mark.parametrize("raw", [b'\xef\xbb\xbf{\r\n "id":\n"\\n"}\r\n', b'{ "id":"\\n"}'])
 def test_a_line_is_the_servers_json_without_line_ends(raw: bytes) -> None:
-    assert line_of(raw) == b'{ "id":"\\n"}\n'
+    assert to_line(raw) == b'{ "id":"\\n"}\n'
 
 
 async def test_a_line_that_does_not_fit_is_cut_off(tmp_path: Path) -> None:

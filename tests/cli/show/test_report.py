@@ -15,13 +15,13 @@ from commands import IDS, MODULE, Command, wait_until
 from places import DOCS
 from terminals import OnTerminal
 
-from instantly_async.cli.fetch import Run, run_job
-from instantly_async.cli.input.sources import GivenIds
+from instantly_async.cli.fetch import FetchJob, end, run_fetch
+from instantly_async.cli.input import GivenIds
 from instantly_async.cli.options import Connection
-from instantly_async.cli.output.lines import Output
+from instantly_async.cli.output import Output
 from instantly_async.cli.show.chart import chart, charts
 from instantly_async.cli.show.report import Report, RunStats, Tally, summary
-from instantly_async.cli.target import Target, end
+from instantly_async.cli.target import Target
 from instantly_async.cli.terminal import Terminal
 from instantly_async.models import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound
@@ -191,12 +191,12 @@ def test_demo_writes_them_too(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "case",
     [
-        ("-", "--stats-json takes the name of a file"),
-        ("missing/stats.json", "No file can be made in the folder of"),
-        (".", "is no regular file"),
-        ("/dev/null", "is no regular file"),
-        ("x" * 300, "cannot be made"),
-        ("a\0b", "cannot be made"),
+        ("-", "--stats-json needs a file name"),
+        ("missing/stats.json", "There is no folder for missing/stats.json"),
+        (".", "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
+        ("x" * 300, "cannot be created"),
+        ("a\0b", "cannot be created"),
         ("--quiet", "Unknown option: --quiet."),
         ("ids.txt", "is the input or the output"),
         ("leads.jsonl", "is the input or the output"),
@@ -210,7 +210,7 @@ def test_where_statistics_cannot_stand(
     monkeypatch: pytest.MonkeyPatch,
     case: tuple[str, str],
 ) -> None:
-    """One sentence before the run, and nothing is changed."""
+    """One sentence before the run, and nothing was changed."""
     name, message = case
     monkeypatch.chdir(ids_file.parent)
     result = command("fetch", "ids.txt", "-o", "leads.jsonl", "--stats-json", name)
@@ -230,7 +230,7 @@ def test_statistics_that_cannot_be_written_are_no_success(
 ) -> None:
     """The folder has gone meanwhile; the run's own failure counts more."""
     fake_instantly.unknown = unknown
-    job = Run(
+    job = FetchJob(
         client=Connection().client(),
         source=GivenIds(IDS),
         output=Output(),
@@ -238,7 +238,7 @@ def test_statistics_that_cannot_be_written_are_no_success(
         quiet=True,
     )
     stats_json = str(tmp_path / "gone" / "stats.json")
-    assert end(job, Target(None), run_job(job), stats_json) == code
+    assert end(job, Target(None), run_fetch(job), stats_json) == code
     assert "There is no folder for" in capsys.readouterr().err
 
 

@@ -1,0 +1,146 @@
+"""The process around a command: its event loop, and all signals.
+
+The first SIGINT or SIGTERM lets a command come to its end, the second ends the process at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from . import exits
+from .terminal import Terminal
+
+DRAIN_S = 5.0
+"""How long a stopped run may take to finish the requests in flight, in seconds (*choice*)."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(
+    main: Coroutine[Any, Any, int],
+    terminal: Terminal,
+    *,
+    stop: Callable[[], None] | None = None,
+    leave: Callable[[], None] | None = None,
+) -> int:
+    """Run a command's coroutine; return its exit code, or that of the error or signal.
+
+    The first signal calls ``stop``, so that the command can come to its end, and cancels it after
+    ``DRAIN_S``; without ``stop`` it cancels it at once. The second signal calls ``leave`` and ends
+    the process. Either way the code is 128 + the signal's number.
+    """
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        return runner.run(_until_signal(_guarded(main, terminal), stop, leave))
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - the extra "speed" may be missing
+    except ImportError:
+        return asyncio.new_event_loop()
+    return new_event_loop()
+
+
+async def _guarded(main: Coroutine[Any, Any, int], terminal: Terminal) -> int:
+    """Turn foreseeable failures into a sentence and an exit code."""
+    try:
+        return await main
+    except exits.OutputClosedError:
+        return exits.ALL_FOUND
+    except exits.FORESEEABLE as error:
+        terminal.say(str(error))
+        return exits.code_of(error)
+
+
+async def _until_signal(
+    main: Coroutine[Any, Any, int],
+    stop: Callable[[], None] | None,
+    leave: Callable[[], None] | None,
+) -> int:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(main)
+    caught: list[int] = []
+
+    def on_first(number: int) -> None:
+        caught.append(number)
+        if stop is None:
+            task.cancel()
+        else:
+            stop()
+            loop.call_later(DRAIN_S, task.cancel)
+
+    code = exits.GAVE_UP
+    with _handling_signals(on_first, _leaving(leave)), contextlib.suppress(asyncio.CancelledError):
+        code = await task
+    return exits.SIGNAL_BASE + caught[0] if caught else code
+
+
+@contextlib.contextmanager
+def _handling_signals(
+    on_first: Callable[[int], None], on_second: Callable[[int, object], None]
+) -> Iterator[None]:
+    """Have the first signal call ``on_first`` in the event loop, and the second ``on_second``."""
+    loop = asyncio.get_running_loop()
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    had_first = False
+
+    def dispatch(number: int) -> None:
+        nonlocal had_first
+        if had_first:  # both came within one turn of the loop
+            on_second(number, None)
+        had_first = True
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            signal.signal(each, on_second)
+        on_first(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, dispatch, number)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
+    """Return a handler that ends the process.
+
+    It runs between two bytecodes of the main thread, so a busy event loop does not delay it.
+    """
+
+    def leave_now(number: int, _: object) -> None:
+        try:
+            if leave is not None:
+                leave()
+        finally:
+            os._exit(exits.SIGNAL_BASE + number)
+
+    return leave_now
+
+
+@contextlib.contextmanager
+def unwinding_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind synchronous work, as Ctrl-C does anyway, so that it cleans up.
+
+    Raises:
+        SystemExit: SIGTERM came.
+    """
+
+    def unwind(number: int, _: object) -> None:
+        raise SystemExit(exits.SIGNAL_BASE + number)
+
+    previous = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def code_of_signal(stop: KeyboardInterrupt | SystemExit) -> int:
+    """Return the exit code of the signal that raised ``stop``."""
+    number = signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT
+    return exits.SIGNAL_BASE + number

@@ -1,0 +1,66 @@
+"""One lead as one line: the server's own JSON. And one id as it is in the input."""
+
+import json
+from typing import Any, Self
+
+import msgspec
+
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8."""
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""Longest line that is read (*choice*): a lead has at most 1 MiB."""
+
+
+class LineId(str):
+    """An id as it is in the input; ``line`` is the number of its line, from 1."""
+
+    __slots__ = ("line",)
+
+    line: int
+
+    def __new__(cls, text: str, line: int) -> Self:
+        """Make one; ``text`` need not be a valid id."""
+        self = super().__new__(cls, text)
+        self.line = line
+        return self
+
+
+def to_line(raw: bytes) -> bytes:
+    """Return the server's JSON as one line, without loss.
+
+    CR and LF cannot occur inside a JSON string, so they are layout; a byte order mark in front
+    is not JSON. Nothing is decoded or encoded.
+    """
+    raw = raw.removeprefix(BOM)
+    if b"\n" in raw or b"\r" in raw:  # seldom, and looking is much cheaper
+        raw = raw.translate(None, b"\r\n")
+    return raw + b"\n"
+
+
+class _IdOnly(msgspec.Struct, gc=False):
+    id: Any = None
+
+
+_ID_ONLY = msgspec.json.Decoder(_IdOnly)
+
+
+def id_of_object(text: str | bytes) -> Any:
+    """Return the value of ``id`` in a JSON object; ``None`` if there is none.
+
+    Raises:
+        ValueError: the text is not a JSON object.
+    """
+    try:
+        return _ID_ONLY.decode(text).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
+        # The standard library accepts half a surrogate pair, which JavaScript writes for a cut
+        # emoji.
+        value = json.loads(text)
+    except RecursionError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - like json.loads
+    return value.get("id")
