@@ -471,6 +471,20 @@ def test_the_extra_is_missing() -> None:
     assert result.stderr.count(b"\n") == 1
 
 
+def test_without_posix_one_sentence_says_so() -> None:
+    """As on Windows, where the library can still be imported."""
+    program = (
+        "import sys; sys.modules.update(fcntl=None); import instantly_async; "
+        "instantly_async.InstantlyClient; "
+        "from instantly_async.cli import main; sys.exit(main())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert result.stderr == (
+        b"The command needs Linux, macOS or WSL; on Windows, use the library from Python.\n"
+    )
+
+
 def test_another_missing_module_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

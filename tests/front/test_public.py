@@ -1,8 +1,16 @@
 """The public names, and what their docstrings promise."""
 
+import importlib
+import importlib.metadata
 import inspect
+import pickle
+import subprocess
+import sys
+
+import pytest
 
 import instantly_async
+import instantly_async._version as version_module
 from instantly_async import errors, testing
 
 
@@ -10,6 +18,46 @@ def test_all_is_sorted_and_complete() -> None:
     names = instantly_async.__all__
     assert names == sorted(names)
     assert all(hasattr(instantly_async, name) for name in names)
+
+
+def test_reading_leads_does_not_import_aiohttp() -> None:
+    """It takes most of the import's time, and only the client needs it."""
+    code = (
+        "import sys, instantly_async; from instantly_async import Lead, LeadError, RateLimit;"
+        "assert 'aiohttp' not in sys.modules;"
+        "from instantly_async import *;"
+        "assert InstantlyClient.__module__ == 'instantly_async.client';"
+        "assert set(instantly_async.__all__) <= set(dir(instantly_async))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_name_that_does_not_exist() -> None:
+    with pytest.raises(AttributeError, match=r"module 'instantly_async' has no attribute 'Client'"):
+        instantly_async.Client  # noqa: B018 - it raises
+
+
+def test_public_classes_pickle_by_their_public_names() -> None:
+    for name in instantly_async.__all__:
+        thing = getattr(instantly_async, name)
+        if inspect.isclass(thing):
+            assert pickle.loads(pickle.dumps(thing)) is thing  # noqa: S301 - our own bytes
+
+
+def test_the_version_is_that_of_the_metadata() -> None:
+    assert instantly_async.__version__ == importlib.metadata.version("instantly-async")
+
+
+def test_a_copy_without_metadata_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a zipapp, or a folder that was copied."""
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    with monkeypatch.context() as without:
+        without.setattr(importlib.metadata, "version", missing)
+        assert importlib.reload(version_module).__version__ == "unknown"
+    importlib.reload(version_module)
 
 
 def test_every_error_is_public() -> None:

@@ -14,6 +14,7 @@ import trustme
 from aiohttp import client_exceptions
 from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
 
+import instantly_async
 from instantly_async import RateLimit, errors
 from instantly_async._http import AiohttpTransport, ApiKey, Exchange, Response
 from instantly_async._http.credentials import Proxy
@@ -90,7 +91,7 @@ async def test_a_request_carries_key_and_headers() -> None:
         assert head.startswith("GET /api/v2/leads/x HTTP/1.1\r\n")
         assert f"Authorization: Bearer {KEY}\r\n" in head
         assert "x-as-workspace: ws-1\r\n" in head
-        assert "User-Agent: instantly-async/" in head
+        assert f"User-Agent: instantly-async/{instantly_async.__version__} (aiohttp/" in head
         assert "Accept-Encoding: gzip, deflate\r\n" in head
         assert KEY not in repr(p)
         assert sent.sends == 1
