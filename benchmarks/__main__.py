@@ -7,7 +7,7 @@ NAMES = ("convert", "cost", "journal", "limit", "loader", "memory", "pages", "st
 
 
 def main() -> None:
-    """Run what is named, or say what there is."""
+    """Run the named benchmarks, or list all of them."""
     names = sys.argv[1:]
     if not names or any(name not in NAMES for name in names):
         for name in NAMES:

@@ -1,7 +1,7 @@
 """Peak memory and speed of converting a journal to CSV, Parquet and selected JSON Lines.
 
-Each conversion runs in a fresh process, over one journal of leads of about 3 kB in a temporary
-folder; what counts is the process's peak, as the kernel accounts it.
+Each conversion runs in a fresh process and reads the same journal, in a temporary folder. A lead
+has about 3 kB. The figure is the peak memory of the process, as the kernel reports it.
 """
 
 import resource
@@ -22,7 +22,7 @@ OUTPUTS = {"leads.csv": None, "leads.parquet": None, "some.jsonl": "email,payloa
 
 
 class Cost(NamedTuple):
-    """What a conversion took: peak in MiB, seconds, bytes of the result."""
+    """The cost of a conversion: peak memory in MiB, seconds, and bytes of the result."""
 
     peak_mib: float
     seconds: float
@@ -30,13 +30,13 @@ class Cost(NamedTuple):
 
 
 def write_journal(path: Path, count: int) -> None:
-    """Write so many invented leads."""
+    """Write ``count`` invented leads."""
     with path.open("wb") as file:
         file.writelines(lead_json(lead_id) + b"\n" for lead_id in lead_ids(count))
 
 
 def measure(journal: Path, output: str, count: int) -> Cost:
-    """Convert in a fresh process; print and give what it took."""
+    """Convert in a fresh process; print and return the cost."""
     target = journal.with_name(output)
     command = [sys.executable, "-m", "benchmarks.convert", str(journal), str(target)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -53,7 +53,7 @@ def measure(journal: Path, output: str, count: int) -> Cost:
 
 
 def main(count: int = 1_000_000) -> list[Cost]:
-    """Measure each; needs 6 GB in the temporary folder, and some minutes."""
+    """Measure each format; takes some minutes, and 6 GB in the temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "leads.jsonl")
         write_journal(journal, count)
@@ -62,7 +62,7 @@ def main(count: int = 1_000_000) -> list[Cost]:
 
 
 def convert_here(journal: Path, output: Path) -> None:
-    """Convert in this process; print peak, seconds and leads."""
+    """Convert in this process; print peak memory in MiB, seconds and leads."""
     began = time.perf_counter()
     writer = writer_of(str(output), OutputOptions(fields=OUTPUTS[output.name]))
     leads = convert(str(journal), str(output), writer).leads

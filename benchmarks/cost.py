@@ -1,7 +1,7 @@
-"""CPU per lead without limits, beside a bare aiohttp keep-alive loop that only reads.
+"""CPU per lead without limits, compared with a bare aiohttp keep-alive loop that only reads.
 
-Both run in this process, in alternated rounds, against one server in another process; what
-counts is the median of the rounds' ratios.
+Both run in this process, in alternating rounds, against one server in another process. The
+figure is the median of the ratios, one ratio per round.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ KEY = "key-for-benchmarks"
 
 
 async def read_bare(session: aiohttp.ClientSession, url: str, ids: list[str]) -> int:
-    """Read every body with workers over one keep-alive session; give the bytes."""
+    """Read every body with workers over one keep-alive session; return the bytes read."""
     total = 0
     queue = iter(ids)
 
@@ -37,7 +37,7 @@ async def read_bare(session: aiohttp.ClientSession, url: str, ids: list[str]) ->
 async def stream_ours(
     client: InstantlyClient[Lead], ids: list[str], strategy: Strategy = "get"
 ) -> int:
-    """Stream every lead; give the bytes."""
+    """Stream every lead; return the bytes received."""
     async with client.stream_leads(ids, strategy=strategy) as stream:
         async for outcome in stream:
             assert type(outcome) is Found
@@ -46,7 +46,7 @@ async def stream_ours(
 
 
 async def cpu_per_lead(run: Awaitable[int], count: int) -> float:
-    """CPU seconds of this process per lead."""
+    """Return the CPU seconds of this process per lead."""
     before = time.process_time()
     size = await run
     assert size > 2_000 * count
@@ -54,7 +54,7 @@ async def cpu_per_lead(run: Awaitable[int], count: int) -> float:
 
 
 async def alternate(url: str, count: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Give CPU seconds per lead of the bare loop and of ours, round by round."""
+    """Return the CPU seconds per lead of the bare loop and of our client, one per round."""
     ids = list(lead_ids(count))
     bare: list[float] = []
     ours: list[float] = []
@@ -72,13 +72,13 @@ async def alternate(url: str, count: int, rounds: int) -> tuple[list[float], lis
 
 
 def spread(ratios: list[float]) -> str:
-    """Say the median and the quartiles."""
+    """Return the median and the quartiles as text."""
     low, middle, high = statistics.quantiles(ratios, n=4)
     return f"{middle:.2f} (median of {len(ratios)} rounds; quartiles {low:.2f} and {high:.2f})"
 
 
 def main(count: int = 1_000, rounds: int = 60) -> float:
-    """Print CPU per lead of both, and give the median ratio."""
+    """Print the CPU per lead of both; return the median ratio, ours to bare."""
     with server_process() as url:
         bare, ours = asyncio.run(alternate(url, count, rounds))
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]

@@ -1,4 +1,4 @@
-"""``FakeInstantly`` with 50 ms latency in a process of its own, which counts every arrival."""
+"""``FakeInstantly`` with 50 ms latency, in a separate process. It counts every request."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ class RemoteFake:
         self.url, self.api_key = pipe.recv()
 
     def tally(self) -> Tally:
-        """Give what was counted since the last time."""
+        """Return what was counted since the last call, and start counting again from zero."""
         self._pipe.send(None)
         return Tally(*self._pipe.recv())
 
 
 def serve(pipe: Connection, settings: dict[str, Any]) -> None:
-    """Run the fake until the pipe is closed; when asked, say what it counted and count anew."""
+    """Run the fake until the pipe is closed; on each message, send the counts and reset them."""
     with FakeInstantly(latency_s=LATENCY_S, **settings) as fake, suppress(EOFError):
         pipe.send((fake.url, fake.api_key))
         while True:
@@ -45,16 +45,16 @@ def serve(pipe: Connection, settings: dict[str, Any]) -> None:
 
 @contextmanager
 def fake_process(**settings: Any) -> Iterator[RemoteFake]:
-    """Run a fake with these settings in another process."""
+    """Run a fake with these settings in another process; yield the handle to it."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs, settings))
     process.start()
-    theirs.close()  # or the other side would never see that ours is closed
+    theirs.close()  # otherwise the other process never sees that our end is closed
     try:
         yield RemoteFake(ours)
     finally:
-        # No SIGTERM: a process that measures coverage can hang in its handler.
+        # No SIGTERM: coverage handles it, and its handler can hang.
         ours.close()
         process.join(STOP_S)
         process.kill()

@@ -1,4 +1,4 @@
-"""The journal: CPU per lead that is written, and reading it back to go on with it."""
+"""The journal: CPU per written lead, and the cost of reading the journal to resume a run."""
 
 import asyncio
 import os
@@ -21,25 +21,25 @@ DISTINCT = 1_000
 
 
 def lines() -> Iterator[tuple[str, bytes]]:
-    """Yield ids without end, each with a lead's line; the bodies repeat."""
+    """Yield up to ten million ids, each with a lead's JSON; the bodies repeat."""
     bodies = [lead_json(lead_id).partition(b'",')[2] for lead_id in lead_ids(DISTINCT)]
     for index, lead_id in enumerate(lead_ids(10_000_000)):
         yield lead_id, b'{"id":"%s",%s' % (lead_id.encode(), bodies[index % DISTINCT])
 
 
 async def write_journal(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> float:
-    """Record the leads; give CPU seconds, those of the syncing thread included."""
+    """Record the leads; return the CPU seconds, including those of the syncing thread."""
     began = time.process_time()
     with open_journal(str(path), f"{path}.errors.jsonl", KnownIds()) as journal:
         async with journal.recording():
             for outcome, raw in leads:
                 await journal.write_lead(outcome, to_line(raw))
-                await asyncio.sleep(0)  # leads come one by one, so the loop has its turn
+                await asyncio.sleep(0)  # as in a run, where the event loop runs between leads
     return time.process_time() - began
 
 
 async def write_bare(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> float:
-    """Write the same bytes without any of that; give CPU seconds."""
+    """Write the same bytes without a journal; return the CPU seconds."""
     began = time.process_time()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     for _, raw in leads:
@@ -50,7 +50,7 @@ async def write_bare(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> 
 
 
 async def turn(leads: Sequence[tuple[Found[None], bytes]]) -> float:
-    """Write nothing; give the CPU seconds of the loop's turns."""
+    """Write nothing; return the CPU seconds of the event loop's iterations."""
     began = time.process_time()
     for _ in leads:
         await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def turn(leads: Sequence[tuple[Found[None], bytes]]) -> float:
 
 
 def measure_cost(count: int, rounds: int) -> float:
-    """Print and give the median of CPU µs a lead that the journal adds to the loop's turns."""
+    """Print and return the median CPU µs per lead that the journal adds to the event loop."""
     leads = [
         (
             Found(lead_id=lead_id, index=0, lead=None, raw=None, attempts=1, elapsed_s=0.1),
@@ -85,7 +85,7 @@ def measure_cost(count: int, rounds: int) -> float:
 
 
 def measure_resume(count: int) -> tuple[float, float]:
-    """Print and give seconds and peak MiB of a run that finds everything done."""
+    """Print and return the seconds and the peak MiB of a resumed run with nothing left to do."""
     with TemporaryDirectory() as folder:
         ids, journal = Path(folder, "ids.txt"), Path(folder, "leads.jsonl")
         with ids.open("w") as id_file, journal.open("wb") as journal_file:
@@ -106,13 +106,13 @@ def measure_resume(count: int) -> tuple[float, float]:
     peak = usage.ru_maxrss / 1024
     print(
         f"resume a journal of {count} leads ({size_mb:.0f} MB), all done: {seconds:.1f} s and "
-        f"{peak:.0f} MiB, start and reading the ids included; target 10 and 250 or less"
+        f"{peak:.0f} MiB, including start and reading the ids; target 10 and 250 or less"
     )
     return seconds, peak
 
 
 def main() -> None:
-    """Measure both; about two minutes, and 3 GB in the folder for temporary files."""
+    """Measure both; takes about two minutes, and 3 GB in the temporary folder."""
     measure_cost(20_000, rounds=7)
     measure_resume(1_000_000)
 

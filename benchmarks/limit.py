@@ -1,7 +1,7 @@
 """At the documented limit: strict sliding windows that count rejected calls, 50 ms latency.
 
-The fake API runs in a process of its own and counts every arrival; rates are from the first
-to the last outcome.
+The fake API runs in a separate process and counts every request. Rates are measured from the
+first to the last outcome.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from instantly_async.testing import lead_ids
 
 
 class Run(NamedTuple):
-    """One run: leads per second, all the seconds it took, and what the fake counted."""
+    """One run: leads per second, total seconds, and what the fake counted."""
 
     rate: float
     seconds: float
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 async def fetch(
     fake: RemoteFake, count: int, strategy: Strategy, unknown: Container[str]
 ) -> tuple[float, float]:
-    """Fetch and check; give the leads per second and all the seconds it took."""
+    """Fetch and check; return the leads per second and the total seconds."""
     arrivals: list[float] = []
     began = time.perf_counter()
     async with InstantlyClient(fake.api_key, base_url=fake.url) as client:
@@ -39,7 +39,7 @@ async def fetch(
 
 
 def measure(count: int, strategy: Strategy = "get", *, every_unknown: int | None = None) -> Run:
-    """Print and give one run; the API does not know every so manieth id."""
+    """Print and return one run; every ``every_unknown``-th id is unknown to the API."""
     unknown = set(islice(lead_ids(count), None, None, every_unknown)) if every_unknown else set()
     with fake_process(unknown=unknown) as fake:
         rate, seconds = asyncio.run(fetch(fake, count, strategy, unknown))
@@ -54,7 +54,7 @@ def measure(count: int, strategy: Strategy = "get", *, every_unknown: int | None
 
 
 def main() -> None:
-    """Measure short runs and then a long one; about two minutes."""
+    """Measure short runs and then a long one; takes about two minutes."""
     print("targets, all with 0 × 429: 10,000 ids by list in 3 s and 101 requests or less;")
     print("each unknown id of a list gets its own 404;")
     print("by GET 1200 ids at 94/s or more, and 10,000 ids in 107 s or less")

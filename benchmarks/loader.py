@@ -1,7 +1,8 @@
-"""1,000 concurrent loads of the loader: how many requests, and how long the callers wait.
+"""1,000 concurrent loads with the loader: how many requests, and how long the callers wait.
 
-Without limits, against a fake API with 50 ms latency in a process of its own. The same by
-``get_lead``, and a page alone, take turns with it. The first round opens the connections.
+There are no limits; the fake API has 50 ms latency and runs in a separate process. Each round
+measures one page alone, then the loader, then the same number of ``get_lead`` calls. The first
+round is not counted, because it opens the connections.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ PAGE = 100
 
 
 class Round(NamedTuple):
-    """One round: how long a page takes alone; requests and waits by loader and by GET."""
+    """One round: seconds for one page alone; requests and waits by loader and by GET."""
 
     page_s: float
     requests: int
@@ -29,17 +30,17 @@ class Round(NamedTuple):
 
     @property
     def apart_s(self) -> float:
-        """How much longer than the fastest caller of the loader the slowest waits."""
+        """Seconds between the fastest and the slowest caller of the loader."""
         return max(self.waits) - min(self.waits)
 
     @property
     def allowed_s(self) -> float:
-        """What that may be."""
+        """The target: the most that ``apart_s`` may be."""
         return FLUSH_S + 2 * self.page_s
 
 
 async def all_waits(load: Callable[[str], Awaitable[Lead]], ids: Iterable[str]) -> list[float]:
-    """Load every lead at once; give how long each caller waited."""
+    """Load all leads concurrently; return how many seconds each caller waited."""
 
     async def wait(lead_id: str) -> float:
         began = time.perf_counter()
@@ -50,7 +51,7 @@ async def all_waits(load: Callable[[str], Awaitable[Lead]], ids: Iterable[str]) 
 
 
 async def measure(fake: RemoteFake, count: int, rounds: int) -> list[Round]:
-    """Measure so many rounds, each with ids of its own."""
+    """Measure this many rounds, each with different ids."""
     found: list[Round] = []
     async with InstantlyClient(fake.api_key, base_url=fake.url, rate_limit=None) as client:
         loader = client.loader()
@@ -68,7 +69,7 @@ async def measure(fake: RemoteFake, count: int, rounds: int) -> list[Round]:
 
 
 def main(count: int = 1_000, rounds: int = 9) -> tuple[int, float]:
-    """Print medians; give most requests of a round and the worst of waits to what is allowed."""
+    """Print medians; return the most requests of a round, and the worst ratio of wait to target."""
     with fake_process(rate_limit=None) as fake:
         found = asyncio.run(measure(fake, count, rounds))
 
@@ -84,9 +85,9 @@ def main(count: int = 1_000, rounds: int = 9) -> tuple[int, float]:
         f"{requests} requests at most; target 12 or less"
     )
     print(
-        f"slowest less fastest {median_ms(lambda each: each.apart_s)}; "
+        f"slowest minus fastest {median_ms(lambda each: each.apart_s)}; "
         f"target {median_ms(lambda each: each.allowed_s)} or less; "
-        f"at worst {worst:.2f} of it (medians of {rounds} rounds)"
+        f"at worst {worst:.2f} of the target (medians of {rounds} rounds)"
     )
     print(
         f"by get_lead: fastest {median_ms(lambda each: min(each.get_waits))}, "

@@ -1,6 +1,6 @@
 """Resident memory of processes that stream few and then many ids, without limits.
 
-Each count runs in a fresh process; what counts is its peak, as the kernel accounts it.
+Each count runs in a fresh process. The figure is its peak memory, as the kernel reports it.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ async def stream(url: str, count: int, strategy: Strategy) -> None:
 
 
 def peak_mib(url: str, count: int, strategy: Strategy) -> float:
-    """Peak resident memory, in MiB, of a process that streams ``count`` leads."""
+    """Return the peak resident memory, in MiB, of a process that streams ``count`` leads."""
     command = [sys.executable, "-m", "benchmarks.memory", url, str(count), strategy]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def measure(strategy: Strategy, few: int, many: int, target_mib: int) -> float:
-    """Print both peaks; give their difference in MiB."""
+    """Print both peaks; return their difference in MiB."""
     with server_process() as url:
         small, large = peak_mib(url, few, strategy), peak_mib(url, many, strategy)
     print(f"by {strategy:4} {few:8} ids: {small:6.1f} MiB")
@@ -43,7 +43,7 @@ def measure(strategy: Strategy, few: int, many: int, target_mib: int) -> float:
 
 
 def main() -> None:
-    """Measure both strategies; about two minutes."""
+    """Measure both strategies; takes about two minutes."""
     measure("list", few=20_000, many=1_000_000, target_mib=30)
     measure("get", few=10_000, many=200_000, target_mib=10)
 

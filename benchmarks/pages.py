@@ -1,7 +1,8 @@
-"""CPU per lead by list without limits, beside a bare aiohttp loop that only decodes pages.
+"""CPU per lead by list without limits, compared with a bare aiohttp loop that decodes pages.
 
-The bare loop posts, reads and decodes the same pages into ``list[Lead]``. It, ours by list,
-ours by GET and the decoding alone take turns in this process, against one server in another.
+The bare loop requests the same pages, reads them and decodes them into ``list[Lead]``. Each round
+measures four things in this process: decoding alone, the bare loop, our client by list, and our
+client by GET. The server runs in another process.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from instantly_async import InstantlyClient, Lead
 from instantly_async.testing import lead_ids
 
 PAGE = 100
-IN_FLIGHT = 8  # what a stream by list has
+IN_FLIGHT = 8  # as many as a stream by list
 
 
 class Page(msgspec.Struct):
-    """What a list request is answered with."""
+    """The answer to a list request."""
 
     items: list[Lead]
 
@@ -30,7 +31,7 @@ decode = msgspec.json.Decoder(Page).decode
 
 
 class Costs(NamedTuple):
-    """CPU seconds per lead, round by round."""
+    """CPU seconds per lead, one per round."""
 
     alone: list[float]
     bare: list[float]
@@ -39,7 +40,7 @@ class Costs(NamedTuple):
 
 
 async def post_bare(session: aiohttp.ClientSession, url: str, pages: list[list[str]]) -> int:
-    """Post for every page, read and decode it, with workers over one session; give the bytes."""
+    """Request, read and decode every page with workers over one session; return the bytes."""
     total = 0
     queue = iter(pages)
 
@@ -57,14 +58,14 @@ async def post_bare(session: aiohttp.ClientSession, url: str, pages: list[list[s
 
 
 async def decode_alone(bodies: list[bytes]) -> int:
-    """Decode every page; give the bytes."""
+    """Decode every page; return the bytes."""
     for body in bodies:
         decode(body)
     return sum(map(len, bodies))
 
 
 async def alternate(url: str, count: int, rounds: int) -> Costs:
-    """Measure all four; by GET a tenth of the leads, which cost ten times as much."""
+    """Measure all four. By GET only a tenth of the leads, because each costs ten times as much."""
     ids = list(lead_ids(count))
     few = ids[: count // 10]
     pages = [ids[first : first + PAGE] for first in range(0, count, PAGE)]
@@ -86,7 +87,7 @@ async def alternate(url: str, count: int, rounds: int) -> Costs:
 
 
 def main(count: int = 4_000, rounds: int = 100) -> tuple[float, float]:
-    """Print CPU per lead of all; give the median ratios to the bare loop and of GET to list."""
+    """Print the CPU per lead; return the median ratios of list to bare, and of GET to list."""
     with server_process() as url:
         costs = asyncio.run(alternate(url, count, rounds))
     names = ("decoding alone", "bare aiohttp", "ours by list", "ours by GET")
@@ -94,7 +95,7 @@ def main(count: int = 4_000, rounds: int = 100) -> tuple[float, float]:
         print(f"{name:15} {statistics.median(seconds) * 1e6:7.1f} µs CPU a lead")
     to_bare = [ours / bare for ours, bare in zip(costs.by_list, costs.bare, strict=True)]
     to_list = [get / by_list for get, by_list in zip(costs.by_get, costs.by_list, strict=True)]
-    print(f"ours by list is {spread(to_bare)} × bare; target 1.5 or less, better 1.25")
+    print(f"ours by list is {spread(to_bare)} × bare; target 1.5 or less, ideally 1.25")
     print(f"ours by GET is {spread(to_list)} × by list; target 8 or more")
     return statistics.median(to_bare), statistics.median(to_list)
 

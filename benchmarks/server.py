@@ -1,8 +1,8 @@
-"""A server in a process of its own that costs as little as Python allows.
+"""A server in a separate process that uses as little CPU as Python allows.
 
-It answers any ``GET …/{id}`` at once with that id's 3 kB lead and any ``POST`` with the page
-of the ids in its body, so that what is measured is the client. For limits and latency the
-benchmarks use ``FakeInstantly`` instead.
+It answers any ``GET …/{id}`` at once with a lead of 3 kB, and any ``POST`` with the page of the
+ids in its body. So a benchmark measures the client and not the server. Benchmarks that need
+limits or latency use ``FakeInstantly`` instead.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ whole_head = re.compile(rb"(?is)\r\ncontent-length: *(\d+).*?\r\n\r\n").search
 
 
 class Query(msgspec.Struct):
-    """What counts in the body of a list request."""
+    """The part of a list request's body that the server uses."""
 
     ids: list[str]
 
@@ -32,22 +32,22 @@ decode_query = msgspec.json.Decoder(Query).decode
 
 
 def page_json(ids: Iterable[str]) -> bytes:
-    """Give the page of exactly these leads, in the order of their ids."""
+    """Return the page with exactly these leads, in the order of their ids."""
     return b'{"items":[%b]}' % b",".join(map(lead_json, sorted(ids)))
 
 
 class LeadProtocol(asyncio.Protocol):
-    """One connection; a GET is small enough to arrive whole, a POST may come in pieces."""
+    """One connection. A GET is small enough to arrive whole; a POST may come in pieces."""
 
     transport: asyncio.WriteTransport
     received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport to answer on."""
-        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by class
+        """Keep the transport, to write answers to it."""
+        self.transport = cast(asyncio.WriteTransport, transport)  # uvloop's has no such base
 
     def data_received(self, data: bytes) -> None:
-        """Answer one request, once it is whole."""
+        """Answer one request as soon as it is complete."""
         if self.received or data.startswith(b"POST"):
             self.received += data
             self.answer_page()
@@ -56,14 +56,14 @@ class LeadProtocol(asyncio.Protocol):
             self.answer(lead_json(path[path.rindex(b"/") + 1 :].decode()))
 
     def answer_page(self) -> None:
-        """Answer a list request if all of it is there."""
+        """Answer a list request if it is complete."""
         head = whole_head(self.received)
         if head and len(self.received) - head.end() >= int(head[1]):
             body, self.received = self.received[head.end() :], b""
             self.answer(page_json(decode_query(body).ids))
 
     def answer(self, body: bytes) -> None:
-        """Send a body."""
+        """Send an answer with this body."""
         self.transport.write(HEAD % len(body) + body)
 
 
@@ -76,7 +76,7 @@ async def serve() -> None:
 
 @contextmanager
 def server_process() -> Iterator[str]:
-    """Run the server in another process; give its URL."""
+    """Run the server in another process; yield its URL."""
     with Popen([sys.executable, "-m", "benchmarks.server"], stdout=PIPE, text=True) as process:
         try:
             assert process.stdout is not None

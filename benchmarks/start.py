@@ -1,4 +1,4 @@
-"""How soon it is there: the first outcome in round trips, and the cost of the import."""
+"""Start-up: round trips until the first outcome, and the cost of the import."""
 
 import asyncio
 import statistics
@@ -13,7 +13,7 @@ LATENCY_S = 0.1
 
 
 async def first_outcome() -> float:
-    """Give round trips from a new client's first id to its first outcome."""
+    """Return the round trips from a new client's first id to its first outcome."""
     async with FakeInstantly(latency_s=LATENCY_S) as fake:
         async with InstantlyClient(fake.api_key, base_url=fake.url) as client:
             began = time.perf_counter()
@@ -23,19 +23,19 @@ async def first_outcome() -> float:
 
 
 def import_seconds(statement: str) -> float:
-    """Give the seconds a fresh interpreter takes for ``statement``."""
+    """Return the seconds that a fresh interpreter takes to run ``statement``."""
     code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(run.stdout)
 
 
 def main(rounds: int = 15) -> tuple[float, float]:
-    """Print both; give round trips and the import's milliseconds over its dependencies'."""
+    """Print and return the round trips, and the ms that the import adds to its dependencies."""
     trips = asyncio.run(first_outcome())
     print(f"first outcome after {trips:.2f} round trips; target 2 or less")
     dependencies = "import aiohttp, msgspec"
     client = f"{dependencies}; from instantly_async import InstantlyClient"
-    import_seconds(client)  # writes the byte code
+    import_seconds(client)  # compiles the bytecode, which is not measured
     added = [import_seconds(client) - import_seconds(dependencies) for _ in range(rounds)]
     median_ms = statistics.median(added) * 1e3
     low, _, high = (quartile * 1e3 for quartile in statistics.quantiles(added, n=4))

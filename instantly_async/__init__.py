@@ -1,7 +1,7 @@
 """Bulk concurrent fetching of Instantly leads by id, for asyncio."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__
 from .errors import (
@@ -45,22 +45,6 @@ from .models import (
 from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Strategy, Timeouts
 from .stats import Stats
-
-if TYPE_CHECKING:
-    from ._fetch import KeyCheck
-    from ._pace import AdaptiveLimiter
-    from .client import InstantlyClient
-    from .loader import LeadLoader
-    from .streams import LeadStream
-
-# Imported on first use, because they need aiohttp: a program that only reads leads does not.
-_NEED_AIOHTTP = {
-    "AdaptiveLimiter": "._pace",
-    "InstantlyClient": ".client",
-    "KeyCheck": "._fetch",
-    "LeadLoader": ".loader",
-    "LeadStream": ".streams",
-}
 
 __all__ = [
     "AdaptiveLimiter",
@@ -116,14 +100,29 @@ __all__ = [
     "__version__",
 ]
 
+if TYPE_CHECKING:
+    from ._fetch import KeyCheck
+    from ._pace import AdaptiveLimiter
+    from .client import InstantlyClient
+    from .loader import LeadLoader
+    from .streams import LeadStream
+else:
+    # Imported on first use, because they need aiohttp: a program that only reads leads does not.
+    # Type checkers must not see __getattr__, or they would accept any name.
+    _NEED_AIOHTTP = {
+        "AdaptiveLimiter": "._pace",
+        "InstantlyClient": ".client",
+        "KeyCheck": "._fetch",
+        "LeadLoader": ".loader",
+        "LeadStream": ".streams",
+    }
 
-def __getattr__(name: str) -> Any:
-    if name not in _NEED_AIOHTTP:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_NEED_AIOHTTP[name], __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _NEED_AIOHTTP:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_NEED_AIOHTTP[name], __name__), name)
+        globals()[name] = value
+        return value
 
-
-def __dir__() -> list[str]:
-    return [*__all__, *globals()]
+    def __dir__() -> list[str]:
+        return sorted({*__all__, *globals()})

@@ -1,7 +1,7 @@
-"""The HTTP layer: connections, deadlines and secrets. Only this package imports aiohttp's client.
+"""The HTTP layer: connections, proxies, deadlines, secrets. Only it imports aiohttp's client.
 
-Decides how one request is sent and its answer read to the end. Must not know what an answer
-means, or whether the request is repeated.
+Decides how one request is sent and its answer read to the end, and which error aiohttp's errors
+become. Must not know what an answer means, or whether the request is repeated.
 """
 
 from .credentials import ApiKey, read_api_key, read_proxy, workspace_headers

@@ -31,5 +31,5 @@ def main() -> int:
             raise
         sys.stderr.write(sentence.format(name=error.name) + "\n")
         return 2
-    except KeyboardInterrupt:  # before the run began, or the second one
+    except KeyboardInterrupt:  # Ctrl-C outside of a run, such as during a conversion
         return 130

@@ -52,7 +52,7 @@ app = App(
     help_formatter="plain",
 )
 
-_File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is no option
+_File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is not an option
 _Output = Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
 _OptionalOutput = Annotated[
     str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)

@@ -1,4 +1,4 @@
-"""Exit codes, and which failure gets which."""
+"""Exit codes, and the failures that they are for."""
 
 from instantly_async import errors
 
@@ -10,7 +10,7 @@ INCOMPLETE = 3
 """Finished; some leads were not found or failed."""
 
 NOT_ALLOWED = 4
-"""The key, the plan or a scope is missing."""
+"""The API rejects the key, its plan or its scopes; or the CDN blocks the request."""
 
 GAVE_UP = 5
 """The service, the network or the output made it impossible to continue."""
@@ -43,7 +43,7 @@ class OutputError(CommandError):
 
 
 class CheckError(CommandError):
-    """The check of the key got no answer."""
+    """The check got no answer that shows whether the key works."""
 
     code = GAVE_UP
 
@@ -53,7 +53,7 @@ class OutputClosedError(Exception):
 
 
 FORESEEABLE = (CommandError, errors.InstantlyError)
-"""What is shown as a sentence, without a traceback."""
+"""Errors that are shown as a sentence, without a traceback."""
 
 
 def code_of(error: CommandError | errors.InstantlyError) -> int:

@@ -1,4 +1,4 @@
-"""``fetch``: from ids to lines, with every failure named and an exit code at the end."""
+"""``fetch``: from ids to lines; every failure is reported, and the exit code says how it ended."""
 
 import contextlib
 import re
@@ -151,7 +151,7 @@ def invalid(lead_id: LineId) -> str:
 
 
 def run_fetch(job: FetchJob) -> int:
-    """Run a job; the first signal lets it come to its end."""
+    """Run a job; after the first signal it finishes the requests in flight."""
     return process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
 
 

@@ -77,7 +77,7 @@ class KnownIds:
 
 
 def storable(text: str) -> str:
-    """Return the text of an id as a file may hold it.
+    """Return the text of an id in a form that may be stored.
 
     Half a surrogate pair is replaced. A text with an email or the API key is not stored at all;
     its record names the line.

@@ -1,6 +1,6 @@
 """The process around a command: its event loop, and all signals.
 
-The first SIGINT or SIGTERM lets a command come to its end, the second ends the process at once.
+The first SIGINT or SIGTERM lets a command finish, the second ends the process at once.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ def run(
 ) -> int:
     """Run a command's coroutine; return its exit code, or that of the error or signal.
 
-    The first signal calls ``stop``, so that the command can come to its end, and cancels it after
+    The first signal calls ``stop``, so that the command can finish, and cancels it after
     ``DRAIN_S``; without ``stop`` it cancels it at once. The second signal calls ``leave`` and ends
     the process. Either way the code is 128 + the signal's number.
     """
@@ -88,7 +88,7 @@ def _handling_signals(
 
     def dispatch(number: int) -> None:
         nonlocal had_first
-        if had_first:  # both came within one turn of the loop
+        if had_first:  # both came in one iteration of the loop
             on_second(number, None)
         had_first = True
         for each in _SIGNALS:

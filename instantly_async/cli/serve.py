@@ -71,7 +71,7 @@ def _require_loopback(host: str) -> None:
 def fake_process(latency_s: float) -> Iterator[str]:
     """Run the fake API in a child process, and yield its URL.
 
-    The process ends with the block, and also if this process is killed, because its stdin ends
+    The process ends with the block. It also ends if this process is killed, because its stdin ends
     then. Signals of the terminal do not reach it, so that a run can be stopped cleanly.
 
     Raises:

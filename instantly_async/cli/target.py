@@ -82,13 +82,13 @@ class Target:
         """Check that statistics can be written to ``path``, and that no other file is there.
 
         Raises:
-            CommandError: they cannot, or it is.
+            CommandError: they cannot, or another file of the run is there.
         """
         if path is None:
             return
         if path == STDIO:
             raise CommandError("--stats-json needs a file name, because stdout is for leads.")
-        check_writable(path, follow=True)
+        check_writable(path)
         ours = () if self.journal is None else (str(self.output), self.journal, self.errors)
         taken = any(Path(path).resolve() == Path(each).resolve() for each in ours)
         if taken or (source is not None and source.is_file(path)):

@@ -31,7 +31,7 @@ def discard(fd: int) -> None:
 class Terminal:
     """Stderr. Text is printed as it is: no markup, no wrapping, no highlighting.
 
-    ``is_terminal``: a person looks at it. ``is_live``: a progress line can be drawn on it.
+    ``is_terminal``: stderr is a terminal. ``is_live``: a progress line can be drawn on it.
     """
 
     def __init__(self) -> None:

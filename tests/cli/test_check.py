@@ -1,4 +1,4 @@
-"""Whether the key works: ``InstantlyClient.check`` and ``instantly-async check``."""
+"""The key check: ``InstantlyClient.check`` and ``instantly-async check``."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ async def client(fake: FakeInstantly) -> AsyncIterator[InstantlyClient[Lead]]:
 
 
 async def test_one_small_request(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
-    """For any one lead, in the client's workspace; it counts like all others."""
+    """The request is for any one lead, in the client's workspace; it counts as a request."""
     found = await client.check()
     assert isinstance(found, KeyCheck)
     assert found.has_leads
@@ -60,14 +60,14 @@ async def test_one_small_request(fake: FakeInstantly, client: InstantlyClient[Le
     assert client.stats.requested == 0
 
 
-def test_it_asks_for_one_lead_only() -> None:
+def test_it_requests_one_lead_only() -> None:
     endpoint = Endpoints(Lead, Timeouts(), RetryPolicy()).check
     body = endpoint.body(None)
     assert body is not None
     assert msgspec.json.decode(body) == {"limit": 1}
 
 
-def test_nobody_waits_longer_than_for_an_outage() -> None:
+def test_it_waits_no_longer_than_for_an_outage() -> None:
     endpoint = Endpoints(Lead, Timeouts(), RetryPolicy(breaker_patience_s=7)).check
     assert (endpoint.total_s, endpoint.max_elapsed_s) == (7, 7)
 
@@ -77,7 +77,7 @@ async def test_an_empty_workspace(fake: FakeInstantly, client: InstantlyClient[L
     assert not (await client.check()).has_leads
 
 
-async def test_a_lead_that_does_not_decode_is_a_lead(
+async def test_a_lead_that_cannot_be_decoded_counts_as_a_lead(
     fake: FakeInstantly, client: InstantlyClient[Lead]
 ) -> None:
     fake.script_list(Fault.body(b'{"items":[{"id":7}]}'))
@@ -94,8 +94,8 @@ async def test_a_key_that_does_not_work(fake: FakeInstantly, client: InstantlyCl
     assert len(fake.requests) == 2
 
 
-async def test_a_bad_day(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
-    """Repeated like any other request: a 500 and a 429 are no verdict, five 500s are."""
+async def test_temporary_failures(fake: FakeInstantly, client: InstantlyClient[Lead]) -> None:
+    """Retried as usual: after a 500 and a 429 it succeeds; a lasting 503 is raised."""
     fake.script_list(Fault.status(500), Fault.throttle())
     assert (await client.check()).has_leads
     assert (client.stats.retries, client.stats.throttled) == (2, 1)
@@ -105,7 +105,7 @@ async def test_a_bad_day(fake: FakeInstantly, client: InstantlyClient[Lead]) -> 
 
 
 @pytest.mark.parametrize("body", NO_PAGES)
-async def test_what_is_no_page_is_an_error(
+async def test_an_answer_that_is_not_a_page_raises(
     fake: FakeInstantly, client: InstantlyClient[Lead], body: bytes
 ) -> None:
     fake.down = Fault.body(body)
@@ -126,7 +126,7 @@ async def test_a_closed_client(client: InstantlyClient[Lead]) -> None:
 def test_the_key_works(
     command: Command, fake_instantly: FakeInstantly, size: int, has: str
 ) -> None:
-    """One line: the server, the time; nothing of the lead."""
+    """Prints one line, with the server and the time, and nothing of the lead."""
     fake_instantly.workspace_size = size
     code, out, err = command("check", "--workspace", "ws-1")
     assert (code, err) == (0, "")
@@ -156,7 +156,7 @@ def test_the_key_does_not_work(
     code: int,
     message: str,
 ) -> None:
-    """One sentence."""
+    """Prints one sentence, and exits with the code for the cause."""
     for name, value in settings.items():
         setattr(fake_instantly, name, value)
     result = command("check", "--log-level", "error")
@@ -164,15 +164,15 @@ def test_the_key_does_not_work(
     assert message in result.err
 
 
-def test_nobody_is_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is reported is the connection, as long as patience lasts."""
+def test_no_server(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``--patience`` the failed connection is reported."""
     monkeypatch.setenv("INSTANTLY_BASE_URL", "http://127.0.0.1:9")
     result = command("check", "--patience", "0.1")
     assert (result.code, result.out, result.err.count("\n")) == (5, b"", 1)
     assert "Cannot reach http://127.0.0.1:9: no connection" in result.err
 
 
-def test_a_server_that_says_nothing(command: Command, fake_instantly: FakeInstantly) -> None:
+def test_a_server_that_never_answers(command: Command, fake_instantly: FakeInstantly) -> None:
     fake_instantly.down = Fault.stall(60)
     result = command("check", "--patience", "0.1")
     assert (result.code, result.err.count("\n")) == (5, 1)

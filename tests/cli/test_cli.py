@@ -1,6 +1,6 @@
-"""The command: against a real server, in this process where that is enough (it is faster).
+"""The command, against a real server. Most tests run it in this process, which is faster.
 
-Pipes, signals, terminals and missing packages need a process of their own.
+Pipes, signals, terminals and missing packages need a separate process.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def test_get_of_a_missing_lead(command: Command, fake_instantly: FakeInstantly) 
 
 
 def test_get_wants_a_uuid(command: Command, fake_instantly: FakeInstantly) -> None:
-    """And does not ask the server for anything else."""
+    """Another text is refused, and no request is sent."""
     code, out, err = command("get", "../api-keys")
     assert (code, out) == (2, b"")
     assert err.startswith("A lead id is a UUID")
@@ -65,7 +65,7 @@ def test_fetch_from_a_file(command: Command, ids_file: Path) -> None:
 def test_fetch_by_list(
     command: Command, ids_file: Path, fake_instantly: FakeInstantly, tmp_path: Path
 ) -> None:
-    """One request for all; what a page leaves out is asked for alone, and the summary says so."""
+    """One request for all ids; an id that the page omits gets its own GET, which is counted."""
     fake_instantly.list_omits = {IDS[0]}
     output = tmp_path / "leads.jsonl"
     result = command("fetch", ids_file, "--strategy", "list", "-o", output)
@@ -84,7 +84,7 @@ def test_demo_by_list(command: Command) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("-",)])
 def test_fetch_from_stdin(command: Command, arguments: tuple[str, ...]) -> None:
-    """BOM, CRLF, blank lines, comments; a duplicate is fetched once, and counted."""
+    """BOM, CRLF, blank lines and comments are skipped; a duplicate is fetched once, and counted."""
     text = f"\ufeff{IDS[0]}\r\n\r\n# more\r\n{IDS[1]}\r\n{IDS[0].upper()}\r\n"
     result = command("fetch", *arguments, stdin=text.encode())
     assert (result.code, result.found) == (0, IDS[:2])
@@ -109,8 +109,8 @@ def test_csv_and_jsonl_by_suffix_and_by_option(command: Command, tmp_path: Path)
     assert command("fetch", "--column", "id", stdin=stdin).found == IDS[:1]
 
 
-def test_every_id_is_written_or_named(command: Command, fake_instantly: FakeInstantly) -> None:
-    """Not found and failed by id, invalid ones by line; an email is never shown."""
+def test_every_id_is_written_or_reported(command: Command, fake_instantly: FakeInstantly) -> None:
+    """Not found and failed: by id. Invalid: by line, and an email is never shown."""
     fake_instantly.unknown = {IDS[1]}
     fake_instantly.script(IDS[2], Fault.status(422), Fault.status(422))
     text = f"{IDS[0]}\n{IDS[1]}\n{IDS[2]}\nada@example.com\n123-abc\n"
@@ -140,7 +140,7 @@ def test_failures_are_counted_by_kind(command: Command) -> None:
 def test_a_bad_input_is_one_sentence(
     command: Command, tmp_path: Path, data: bytes, suffix: str, message: str
 ) -> None:
-    """And the output file, in which nothing is, does not stay in the way."""
+    """The empty output file is removed, so that it does not block the next run."""
     source, output = tmp_path / f"in{suffix}", tmp_path / "out"
     source.write_bytes(data)
     result = command("fetch", source, "-o", output, "--quiet")
@@ -150,15 +150,15 @@ def test_a_bad_input_is_one_sentence(
     assert not output.exists()
 
 
-def test_a_bad_line_does_not_lose_those_before_it(command: Command) -> None:
-    """What was asked for is finished before the input is complained about."""
+def test_a_bad_line_does_not_lose_the_ids_before_it(command: Command) -> None:
+    """The leads of earlier lines are fetched before the error is reported."""
     result = command("fetch", stdin=f"{IDS[0]}\n{IDS[1]}\n\xff\n".encode("latin-1"))
     assert (result.code, result.found) == (2, IDS[:2])
     assert result.err.endswith("Line 3 of stdin is not UTF-8; save the file as UTF-8.\n")
 
 
 def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
-    """Of a pipe nothing is known, and nothing is left of it when it is surveyed."""
+    """The total of a pipe is unknown, and a survey uses the pipe up."""
     path = tmp_path / "ids"
     path.write_text(f"# two\n{IDS[0]}\n{IDS[0]}\n\nx\n{IDS[1]}")
     invalid = list[LineId]()
@@ -186,7 +186,7 @@ async def collect(ids: AsyncIterator[str]) -> list[str]:
 
 
 def test_without_uvloop(command: Command, ids_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra ``speed`` is not needed, not even to read a pipe."""
+    """The extra ``speed`` is optional, also to read a pipe."""
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert command("fetch", stdin=ids_file.read_bytes()).found == IDS
 
@@ -203,8 +203,8 @@ def test_input_that_cannot_be_opened(command: Command, tmp_path: Path) -> None:
     assert command("fetch", "a\0b").code == 2
 
 
-def test_input_that_cannot_be_read_on(command: Command) -> None:
-    """A process's own memory at address 0: opens, and answers EIO."""
+def test_input_that_cannot_be_read(command: Command) -> None:
+    """/proc/self/mem can be opened, but a read at address 0 fails with EIO."""
     result = command("fetch", "/proc/self/mem", "--quiet")
     assert (result.code, result.out) == (2, b"")
     reason = os.strerror(errno.EIO)
@@ -227,7 +227,7 @@ def test_output_is_a_new_private_file(command: Command, ids_file: Path, tmp_path
 def test_output_never_replaces_anything(
     command: Command, ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """Neither a file nor what a link, even a dangling one, points to."""
+    """Neither a file, nor the target of a link, even if the target does not exist."""
     output, link = tmp_path / "out", tmp_path / "link"
     output.write_text("mine")
     link.symlink_to(tmp_path / "elsewhere")
@@ -240,12 +240,12 @@ def test_output_never_replaces_anything(
     assert not fake_instantly.requests
 
 
-def test_output_that_cannot_be_made(command: Command, ids_file: Path, tmp_path: Path) -> None:
+def test_output_that_cannot_be_created(command: Command, ids_file: Path, tmp_path: Path) -> None:
     assert "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b").err
     assert "cannot be created" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
 
 
-def test_what_cannot_be_decoded_as_documented_is_written_as_it_came(
+def test_a_lead_with_undocumented_values_is_written_as_received(
     command: Command, fake_instantly: FakeInstantly
 ) -> None:
     body = b'{"id": "%s",\r\n "status": "odd \\ud83d",  "new": 1.50}' % IDS[0].encode()
@@ -289,7 +289,7 @@ def test_what_ends_a_run(
     ids_file: Path,
     case: tuple[dict[str, object], int, str],
 ) -> None:
-    """One sentence, the exit code, and no empty file that the next run would trip over."""
+    """One sentence, the exit code, and no empty file that would block the next run."""
     settings, code, message = case
     for name, value in settings.items():
         setattr(fake_instantly, name, value)
@@ -301,7 +301,7 @@ def test_what_ends_a_run(
     assert not output.exists()
 
 
-def test_no_tls_is_giving_up(
+def test_a_server_without_tls(
     command: Command, fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = fake_instantly.url.replace("http:", "https:")
@@ -364,7 +364,7 @@ def test_a_wrong_environment_is_one_sentence(
 def test_retries_are_logged_by_one_handler(
     command: Command, fake_instantly: FakeInstantly, ids_file: Path
 ) -> None:
-    """However often the command runs in one process."""
+    """Also when the command runs more than once in one process."""
     for _ in range(2):
         fake_instantly.script_all(Fault.status(500))
         result = command("fetch", ids_file, "--log-level", "debug")
@@ -388,8 +388,8 @@ def test_options_reach_the_client(
 # --- pipes, signals, terminals -----------------------------------------------------------
 
 
-def test_a_closed_pipe_is_no_failure(ids_file: Path) -> None:
-    """The reader takes one line and goes: ``| head -1``."""
+def test_a_closed_pipe_is_not_a_failure(ids_file: Path) -> None:
+    """As with ``| head -1``, the reader closes the pipe early."""
     process = subprocess.Popen(
         [*MODULE, "fetch", ids_file, "--concurrency", "1", "--quiet"],
         stdout=subprocess.PIPE,
@@ -407,7 +407,7 @@ def test_a_closed_pipe_is_no_failure(ids_file: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "code"), [("--help", 0), ("ids", 0), ("get x", 2)])
 def test_stdout_and_stderr_into_a_closed_pipe(arguments: str, code: int) -> None:
-    """``2>&1 | true``: Python's own flush at the end must not complain either."""
+    """``2>&1 | true``: Python flushes both at exit, which must not fail either."""
     reader, writer = os.pipe()
     os.close(reader)
     line = [*MODULE, *arguments.split()]
@@ -430,10 +430,10 @@ WITHOUT_UVLOOP = (
         (signal.SIGINT, 130, [sys.executable, "-c", WITHOUT_UVLOOP]),
     ],
 )
-def test_a_signal_ends_the_run_in_good_order(
+def test_a_signal_ends_the_run_cleanly(
     tmp_path: Path, number: int, code: int, start: list[str]
 ) -> None:
-    """Whole lines, a summary, the exit code; the input is a pipe that stays open."""
+    """Whole lines, a summary and the exit code, although the input is a pipe that stays open."""
     output = tmp_path / "out"
     process = subprocess.Popen(
         [*start, "fetch", "-o", output], stdin=subprocess.PIPE, stderr=subprocess.PIPE
@@ -460,7 +460,7 @@ def test_an_interrupt_before_the_run(command: Command, monkeypatch: pytest.Monke
 
 
 def test_the_extra_is_missing() -> None:
-    """One sentence with what to type."""
+    """One sentence, with the command that installs it."""
     program = (
         "import sys; sys.modules['cyclopts'] = None; "
         "from instantly_async.cli import main; sys.exit(main())"
@@ -472,7 +472,7 @@ def test_the_extra_is_missing() -> None:
 
 
 def test_without_posix_one_sentence_says_so() -> None:
-    """As on Windows, where the library can still be imported."""
+    """As on Windows. The library can still be imported."""
     program = (
         "import sys; sys.modules.update(fcntl=None); import instantly_async; "
         "instantly_async.InstantlyClient; "
@@ -498,7 +498,7 @@ def test_another_missing_module_is_not_hidden(
     [("<&-", "fetch", 2), (">&-", "fetch /dev/null", 2), (">&-", "ids", 2), ("2>&-", "get x", 2)],
 )
 def test_a_standard_stream_that_is_closed(closed: str, arguments: str, code: int) -> None:
-    """Its number would go to the next file or socket: nothing may be written there."""
+    """The next file or socket gets its descriptor; messages must not be written there."""
     line = f"exec {sys.executable} -m instantly_async.cli {arguments} {closed}"
     result = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
     assert result.returncode == code
@@ -515,7 +515,7 @@ def test_ids_can_be_fetched(command: Command) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_says_how_to_reach_it_and_ends_with_a_signal(
+def test_serve_prints_how_to_reach_it_and_ends_with_a_signal(
     command: Command, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     process = subprocess.Popen(
@@ -537,7 +537,7 @@ def test_serve_says_how_to_reach_it_and_ends_with_a_signal(
     assert process.returncode == 0
 
 
-def test_serve_on_a_taken_port(command: Command) -> None:
+def test_serve_on_a_port_in_use(command: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = command("serve", "--port", port)
@@ -546,7 +546,7 @@ def test_serve_on_a_taken_port(command: Command) -> None:
 
 
 def test_demo(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Needs no key; the leads go where they are told to."""
+    """It needs no key, and writes the leads to the output."""
     monkeypatch.delenv("INSTANTLY_API_KEY")
     output = tmp_path / "leads.jsonl"
     result = command("demo", "--count", "20", "--latency-ms", "5", "-o", output)
@@ -568,7 +568,7 @@ def test_demo_when_the_fake_does_not_start(
     assert (result.code, result.err) == (2, "The fake API did not start; see above.\n")
 
 
-def test_the_fakes_process_is_killed_when_it_hangs(
+def test_a_fake_process_that_hangs_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stubborn = tmp_path / "stubborn"
@@ -583,10 +583,10 @@ def test_the_fakes_process_is_killed_when_it_hangs(
 # --- what is shown -----------------------------------------------------------------------
 
 
-def test_an_id_from_elsewhere_than_a_file_is_named() -> None:
-    error = InvalidLeadIdError("The id is no UUID")
+def test_an_invalid_id_that_is_not_from_a_file_is_shown() -> None:
+    error = InvalidLeadIdError("The id is not a UUID")
     outcome = Failed(lead_id="x", index=0, error=error, attempts=0, elapsed_s=0)
-    assert trouble(outcome) == "failed: x: The id is no UUID (attempts: 0)"
+    assert trouble(outcome) == "failed: x: The id is not a UUID (attempts: 0)"
 
 
 def test_control_characters_do_not_reach_the_terminal(

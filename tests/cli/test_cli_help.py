@@ -1,4 +1,4 @@
-"""``docs/cli.md`` shows what ``--help`` says, for every command."""
+"""``docs/cli.md`` shows the ``--help`` text of every command."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ COMMANDS = ["", *(f"{name} " for name in app if not name.startswith("-"))]
 
 
 def shown() -> dict[str, str]:
-    """Give the page's help texts by command line."""
+    """Return the help texts of the page, by command line."""
     blocks = re.findall(
         r"(?ms)^```console\n\$ (instantly-async [^\n]*--help)\n(.*?)^```$", PAGE.read_text()
     )
@@ -25,7 +25,7 @@ def shown() -> dict[str, str]:
 def test_the_page_shows_the_help(
     command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """80 columns of plain text on stdout, and nothing else."""
+    """Help is plain text of 80 columns, on stdout only."""
     line = f"instantly-async {command}--help"
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "argv", line.split())

@@ -1,4 +1,4 @@
-"""``fetch`` into CSV and Parquet: by way of a journal, whole or not at all."""
+"""``fetch`` to CSV and Parquet: from a journal, completely or not at all."""
 
 import csv
 import json
@@ -53,7 +53,7 @@ def test_parquet_opens_in_arrow_and_duckdb(
 
 
 def test_csv_with_fields_and_labels(command: Command, ids_file: Path, tmp_path: Path) -> None:
-    """The journal keeps the whole leads, so other fields need no further request."""
+    """The journal keeps whole leads, so a conversion to other fields needs no request."""
     output = tmp_path / "leads"
     options = ["--format", "csv", "--fields", "email,status,payload.firstName", "--labels"]
     assert command("fetch", ids_file, "-o", output, *options).code == 0
@@ -85,7 +85,7 @@ def test_json_lines_with_fields(command: Command, ids_file: Path, tmp_path: Path
     assert sorted(output.read_bytes().splitlines()) == sorted(lines)
 
 
-def test_going_on_converts_again_and_fetches_what_is_missing(
+def test_resume_converts_again_and_fetches_missing_leads(
     command: Command, ids_file: Path, output: Path, journal: Path, fake_instantly: FakeInstantly
 ) -> None:
     journal.write_bytes(b"".join(lead_json(each) + b"\n" for each in IDS[:4]) + b'{"id')
@@ -101,7 +101,7 @@ def test_going_on_converts_again_and_fetches_what_is_missing(
     assert ids_of(output) == IDS
 
 
-def test_somebody_elses_file_is_not_replaced(
+def test_a_file_without_its_journal_is_not_replaced(
     command: Command, ids_file: Path, output: Path, journal: Path, fake_instantly: FakeInstantly
 ) -> None:
     output.write_bytes(b"mine")
@@ -130,7 +130,7 @@ def test_somebody_elses_file_is_not_replaced(
         (["-o", "none/x.parquet"], "There is no folder for"),
     ],
 )
-def test_options_that_do_not_fit_are_found_out_before_any_request(  # noqa: PLR0917 - fixtures
+def test_options_that_do_not_fit_are_refused_before_any_request(  # noqa: PLR0917 - fixtures
     command: Command,
     ids_file: Path,
     options: list[str],
@@ -146,10 +146,10 @@ def test_options_that_do_not_fit_are_found_out_before_any_request(  # noqa: PLR0
     assert list(ids_file.parent.iterdir()) == [ids_file]
 
 
-def test_a_run_that_gave_up_makes_no_file(
+def test_a_run_that_gave_up_creates_no_file(
     command: Command, ids_file: Path, output: Path, journal: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """What it has fetched is kept; the next run makes the file."""
+    """The fetched leads are in the journal; the next run creates the file."""
     fake_instantly.script(IDS[3], Fault.status(401))
     result = command("fetch", ids_file, "-o", output, "--concurrency", "1")
     assert result.code == 4
@@ -164,7 +164,7 @@ def test_a_run_that_gave_up_makes_no_file(
 def test_a_signal_during_the_conversion(  # noqa: PLR0917 - fixtures
     command: Command, ids_file: Path, output: Path, number: int, code: int, environment: None
 ) -> None:
-    """Nothing is left of it, the leads are kept, and the statistics know."""
+    """No partial file is left, the leads are kept, and the statistics have the exit code."""
     start = """
 import os, sys
 from instantly_async.cli import main

@@ -1,4 +1,4 @@
-"""A first signal lets a run come to its end, a second one does not wait; the file stays valid."""
+"""The first signal lets requests in flight finish, the second ends the run; the file is valid."""
 
 import shlex
 import signal
@@ -40,7 +40,7 @@ def ids_file(tmp_path: Path) -> Path:
 def fetching(
     ids_file: Path, output: Path, *, drain_s: float, uvloop: bool = True
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run ``fetch`` in a process of its own; end with it."""
+    """Run ``fetch`` in another process; kill it at the end of the block."""
     start = START.format(drain_s=drain_s, uvloop="" if uvloop else "sys.modules['uvloop'] = None")
     command = [sys.executable, "-c", start, "fetch", str(ids_file), "-o", str(output)]
     command += ["--concurrency", "4"]
@@ -63,7 +63,7 @@ def whole_leads(output: Path) -> list[str]:
 
 @pytest.mark.parametrize("uvloop", [True, False])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917 - fixtures
+def test_row_30_the_first_signal_lets_requests_in_flight_finish(  # noqa: PLR0917 - fixtures
     command: Command,
     ids_file: Path,
     tmp_path: Path,
@@ -73,7 +73,7 @@ def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917
     *,
     uvloop: bool,
 ) -> None:
-    """Each request that was sent brings its lead; and the command it prints does the rest."""
+    """The lead of each sent request is written; the printed command fetches the others."""
     fake_instantly.latency_s = 0.2
     output = tmp_path / "leads.jsonl"
     with fetching(ids_file, output, drain_s=60, uvloop=uvloop) as process:
@@ -96,7 +96,7 @@ def test_row_30_the_first_signal_lets_what_is_in_flight_finish(  # noqa: PLR0917
     assert len(fake_instantly.requests) == len(IDS) - len(written)
 
 
-def test_row_30_what_takes_too_long_is_given_up(
+def test_row_30_a_request_that_takes_too_long_is_cancelled(
     ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
     fake_instantly.script(IDS[0], Fault.stall(60))
@@ -123,7 +123,7 @@ def test_row_30_the_second_signal_ends_at_once(
     *,
     uvloop: bool,
 ) -> None:
-    """Nothing but the second signal ends this run within ten minutes."""
+    """Without the second signal, this run would take ten minutes."""
     fake_instantly.script(IDS[0], Fault.stall(600))
     output = tmp_path / "leads.jsonl"
     with fetching(ids_file, output, drain_s=600, uvloop=uvloop) as process:
@@ -160,10 +160,10 @@ def test_row_30_the_second_signal_ends_at_once_with_a_pipe_too(
     assert (process.returncode, err) == (143, "")
 
 
-def test_row_30_a_line_that_is_half_written_is_taken_back(
+def test_row_30_a_half_written_line_is_removed(
     ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """The second signal comes between two parts of a line, which a short write has made."""
+    """A short write splits a line in two parts; the second signal comes between them."""
     start = START.format(drain_s=600, uvloop="")
     patch = """
 import os, signal
@@ -171,7 +171,7 @@ real_write = os.write
 def write(fd, data):
     if fd > 2 and len(data) > 1000:
         written = real_write(fd, data[:500])
-        os.kill(os.getpid(), signal.SIGINT)  # the first one is for the loop
+        os.kill(os.getpid(), signal.SIGINT)  # the event loop handles the first one
         if signal.getsignal(signal.SIGINT).__name__ == "leave_now":
             os.kill(os.getpid(), signal.SIGINT)
         return written

@@ -1,4 +1,4 @@
-"""The benchmarks at a tiny size, so that they do not rot. Their figures mean nothing here."""
+"""The benchmarks at a tiny size, to check that they still run. Their figures mean nothing here."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from instantly_async.testing import lead_ids, make_lead
 
 
 def test_convert() -> None:
-    """Each format comes out, of every lead."""
+    """Every format is written, with every lead."""
     costs = convert.main(count=50)
     assert [cost.result > 0 for cost in costs] == [True] * len(convert.OUTPUTS)
 
@@ -40,7 +40,7 @@ def test_limit_by_list() -> None:
 
 
 def test_limit_by_list_with_unknown_ids() -> None:
-    """Each unknown id costs a GET of its own."""
+    """Each unknown id takes one more GET."""
     assert limit.measure(250, "list", every_unknown=50).tally.counts == {200: 3, 404: 5}
 
 
@@ -59,15 +59,15 @@ def test_pages() -> None:
     assert min(pages.main(count=300, rounds=2)) > 0
 
 
-async def test_the_server_takes_a_list_request_in_pieces() -> None:
-    """And answers with exactly those leads, in the order of their ids."""
+async def test_the_server_accepts_a_list_request_in_pieces() -> None:
+    """It answers with exactly these leads, in the order of their ids."""
     ids = list(lead_ids(3))
     body = json.dumps({"ids": ids[::-1], "limit": 100}).encode()
     head = b"POST /api/v2/leads/list HTTP/1.1\r\nContent-Length: %d\r\nHost: a\r\n\r\n" % len(body)
     request = head + body
     with server.server_process() as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
-        for _ in range(2):  # the connection is kept
+        for _ in range(2):  # over the same connection
             for first in range(0, len(request), 40):
                 writer.write(request[first : first + 40])
                 await writer.drain()

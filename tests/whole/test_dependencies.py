@@ -1,4 +1,4 @@
-"""What the package needs, and from which version on: the floors are there for reasons."""
+"""The dependencies of the package, and the lowest versions that it allows."""
 
 import sys
 import tomllib
@@ -14,7 +14,7 @@ from places import ROOT
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CORE = {req.name: req for req in map(Requirement, PROJECT["project"]["dependencies"])}
 SAFE = {"aiohttp": "3.14.4"}
-"""The first versions without known vulnerabilities: CVE-2026-69244 and a flood of cookies."""
+"""The first versions without known vulnerabilities; they fix CVE-2026-69244 and a cookie flood."""
 
 
 def floor_of(requirement: Requirement) -> Version:
@@ -39,20 +39,20 @@ def test_the_core_is_small() -> None:
 
 @pytest.mark.parametrize(("group", "entry"), list(entries()))
 def test_each_has_a_floor_and_no_ceiling(group: str, entry: str) -> None:
-    """A ceiling in a library locks its users out of fixes."""
+    """With a ceiling, users of a library cannot install fixes."""
     assert [each.operator for each in Requirement(entry).specifier] == [">="]
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_no_floor_lets_a_known_vulnerability_in(name: str) -> None:
+def test_no_floor_allows_a_known_vulnerability(name: str) -> None:
     assert floor_of(CORE[name]) >= Version(SAFE[name])
 
 
 @pytest.mark.parametrize("name", CORE)
-def test_what_is_installed_keeps_the_floor(name: str) -> None:
+def test_installed_versions_are_not_below_the_floor(name: str) -> None:
     assert Version(version(name)) >= floor_of(CORE[name])
 
 
-def test_the_python_is_one_of_those_promised() -> None:
+def test_this_python_is_supported() -> None:
     assert PROJECT["project"]["requires-python"] == ">=3.11"
     assert sys.version_info >= (3, 11)

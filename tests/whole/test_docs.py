@@ -1,7 +1,7 @@
-"""Prose is executed: the Python of README and docs, the examples of docstrings, the links.
+"""Runs the Python examples of README, docs and docstrings, and checks the links.
 
-Examples talk to a fake API: the key comes from the environment as in real life, only the
-default server is another one.
+The examples use a fake API. The key comes from the environment, as in real use; only the default
+server is replaced.
 """
 
 import re
@@ -21,7 +21,7 @@ from instantly_async.testing import FakeInstantly, lead_ids
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {"nightly-sync.md"}
-"""Needs more around it: test_nightly_sync.py."""
+"""Tested in test_nightly_sync.py, because its examples need more setup."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
@@ -29,7 +29,7 @@ docstrings = Sybil(parsers=[DocTestParser()], document_types={".py": PythonDocSt
 
 
 def evaluate(sybil: Sybil, path: Path) -> int:
-    """Run a document's examples from top to bottom; give how many there were."""
+    """Run a document's examples from top to bottom; return their number."""
     document: Document = sybil.parse(path)
     document.namespace.setdefault("__name__", path.stem)  # every module has one
     count = 0
@@ -41,7 +41,7 @@ def evaluate(sybil: Sybil, path: Path) -> int:
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Give a folder with ``ids.txt``, a key in the environment, a fake API as the server."""
+    """Run a test in a folder with ``ids.txt``, with a key and a fake API."""
     with FakeInstantly(rate_limit=None) as fake:
         monkeypatch.setenv("INSTANTLY_API_KEY", fake.api_key)
         defaults = InstantlyClient.__init__.__kwdefaults__
@@ -67,14 +67,14 @@ def test_docstrings(module: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), target
 
 
-def test_the_house_in_the_docs_is_the_house() -> None:
-    """docs/design.md names every file and folder of the package, and no other."""
+def test_the_docs_show_every_file() -> None:
+    """docs/design.md lists every file and folder of the package, and no others."""
     text = (ROOT / "docs" / "design.md").read_text()
     tree = text.partition("```text\ninstantly_async/\n")[2].partition("```")[0]
     drawn: set[str] = set()

@@ -1,7 +1,7 @@
-"""Faults 1 to 29 and 34, each through the client against a socket that does exactly that.
+"""Faults 1 to 29 and 34: the client against a socket that produces each fault.
 
-Rows 30 to 33 are about processes and disks: ``pytest -k test_row_`` runs them all. Beside the
-id that is hit there are others, so that each row also shows that the run goes on.
+Rows 30 to 33 are about processes and disks, in other files; ``pytest -k test_row_`` runs all rows.
+Only one id of a run has the fault. The others show that the run continues.
 """
 
 import asyncio
@@ -14,14 +14,26 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
 import pytest
 import trustme
-from wire import CLOSE, HANG, KEEP, READ, RESET, Script, Wire, answer, leads_by_id, scripted
+from wire import (
+    CLOSE,
+    HANG,
+    KEEP,
+    READ,
+    RESET,
+    Script,
+    Wire,
+    answer,
+    leads_by_id,
+    scripted,
+    unconnectable,
+)
 
 from instantly_async import (
     ConfigurationError,
@@ -49,7 +61,7 @@ QUICK = RetryPolicy(backoff_base_s=0.01, breaker_patience_s=3)
 
 
 class CountingLimiter(AdaptiveLimiter):
-    """A limiter with a rate that nobody reaches; it counts the tokens paid."""
+    """A limiter with a rate that is never reached; it counts the tokens that were taken."""
 
     def __init__(self) -> None:
         super().__init__(RateLimit(per_second=1e5, per_minute=6e6))
@@ -62,7 +74,7 @@ class CountingLimiter(AdaptiveLimiter):
 
 @dataclass
 class Played:
-    """What came of a run: outcomes by id, the error that ended it, the wire, tokens paid."""
+    """The result of a run: outcomes by id, the error that ended it, the wire, tokens taken."""
 
     outcomes: dict[Any, Outcome[Lead]]
     error: RunError | None
@@ -75,7 +87,7 @@ class Played:
 
     @property
     def asked(self) -> int:
-        """How often the wire saw a request for the bad id."""
+        """Return how many requests for the bad id were sent."""
         return sum(BAD.encode() in request.split(b"\r\n")[0] for request in self.wire.requests)
 
     def require_neighbours(self) -> None:
@@ -104,14 +116,14 @@ async def run(wire: Wire, ids: Iterable[str] = (BAD, *OTHERS), **settings: Any) 
 
 
 def require_clean(error: BaseException) -> None:
-    """Neither the key nor an object that holds it hangs on the error."""
+    """Check that the error holds neither the key nor another error that could hold it."""
     assert error.__cause__ is None
     assert error.__context__ is None
     assert KEY not in f"{error!r} {error} {vars(error)}"
 
 
 async def play(*scripts: Script, always: Script | None = None, **settings: Any) -> Played:
-    """Answer the bad id with these scripts, then with ``always``, or else with its lead."""
+    """Answer the bad id with these scripts, then with its lead; or with ``always`` each time."""
     forever: Iterable[Script] = () if always is None else repeat(always)
     async with leads_by_id({BAD: [*scripts, *[]] if always is None else forever}) as wire:
         return await run(wire, **settings)
@@ -120,9 +132,10 @@ async def play(*scripts: Script, always: Script | None = None, **settings: Any) 
 async def transient(
     script: Script, kind: type[errors.TransientError], *, resent: bool = False, **settings: Any
 ) -> None:
-    """Once: repeated, and found. Always: five attempts, and failed by that kind of error.
+    """Check a fault that is retried: once, and the lead is found; always, and five attempts fail.
 
-    ``resent``: aiohttp itself sends a GET a second time, which is part of the same attempt.
+    ``kind`` is the error of the failed id. ``resent``: aiohttp itself sends a GET a second time, as
+    part of the same attempt.
     """
     played = await play(script, **settings)
     assert isinstance(played.bad, Found)
@@ -136,7 +149,7 @@ async def transient(
 
 
 async def final(script: Script, kind: type[errors.LeadError], attempts: int, **more: Any) -> Played:
-    """Give this answer always: failed by that kind of error after so many attempts."""
+    """Check that an id with this answer fails with ``kind`` after ``attempts`` attempts."""
     played = await play(always=script, **more)
     assert isinstance(played.bad, Failed)
     assert type(played.bad.error) is kind
@@ -161,7 +174,7 @@ async def test_row_01_connection_ends_before_any_header(end: Any) -> None:
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])
 async def test_row_01_a_reused_connection_ends(end: Any) -> None:
-    """Then it is sent again at once, by aiohttp a GET, by the pool a POST: paid for twice."""
+    """It is resent at once (a GET by aiohttp, a POST by the pool), and takes a second token."""
     scripts: list[Script] = [[READ, answer(LEAD), READ, end], [READ, answer(LEAD)]]
     async with scripted(scripts) as wire:
         limiter = CountingLimiter()
@@ -227,12 +240,12 @@ async def test_row_04_short_body_without_an_error(script: Script) -> None:
         pytest.param([HEAD + b"X: a\r\n" * 200 + b"\r\n"], id="many headers"),
     ],
 )
-async def test_row_05_broken_http_is_no_400_of_the_api(script: Script) -> None:
+async def test_row_05_broken_http_is_not_a_400_of_the_api(script: Script) -> None:
     await transient(script, errors.ProtocolError)
 
 
 async def test_row_06_keep_alive_race() -> None:
-    """The server closes each connection after an answer that has promised to keep it."""
+    """The server promises keep-alive in each answer, and then closes the connection."""
     async with scripted(repeat([READ, answer(LEAD), CLOSE])) as wire:
         limiter = CountingLimiter()
         async with InstantlyClient(KEY, base_url=wire.url, limiter=limiter, retry=QUICK) as client:
@@ -258,7 +271,7 @@ async def test_row_07_silence(script: Script) -> None:
     ],
 )
 async def test_row_08_progress_without_an_end(step: bytes) -> None:
-    """Each byte is progress, so only the total stops it."""
+    """Each byte is progress, so only the total timeout ends it."""
     drip: list[Any] = [LENGTH] if step == b" " else []
     for _ in range(500):
         drip += [step, 0.02]
@@ -327,8 +340,8 @@ async def test_row_13_half_a_surrogate_pair_is_salvaged() -> None:
     assert played.bad.attempts == 1
 
 
-async def test_row_14_another_lead_than_the_one_asked_for() -> None:
-    """And what comes on that connection may belong to somebody else too: it is closed."""
+async def test_row_14_another_lead_than_the_requested_one() -> None:
+    """The connection is closed, because later answers on it may be wrong too."""
     other = answer(lead_json(OTHERS[0]))
     played = await final([other, KEEP], errors.DecodeError, attempts=2)
     async with scripted([[READ, other, READ, other, HANG], [READ, answer(LEAD)]]) as wire:
@@ -338,7 +351,7 @@ async def test_row_14_another_lead_than_the_one_asked_for() -> None:
 
 
 def bomb() -> bytes:
-    """300 MB of white space, which is JSON so far, in 300 kB."""
+    """Return 300 MB of white space (a valid beginning of JSON), compressed to 300 kB."""
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
     blank = b" " * 1_000_000
     return b"".join([*(squeezer.compress(blank) for _ in range(300)), squeezer.flush()])
@@ -346,7 +359,7 @@ def bomb() -> bytes:
 
 @pytest.mark.parametrize("kind", ["gzip bomb", "endless body"])
 async def test_row_15_gzip_bomb_and_a_body_over_the_cap(kind: str) -> None:
-    """By GET it fails that id. Memory: no more than 8 MiB over the cap."""
+    """By GET, that id fails. Memory grows by at most 8 MiB more than the cap."""
     body = bomb()
     if kind == "gzip bomb":
         script: Script = [answer(body, "200 OK", "Content-Encoding: gzip"), KEEP]
@@ -412,7 +425,7 @@ async def test_row_18_key_is_stripped_once() -> None:
 @pytest.mark.parametrize(
     "odd", ["../../v2/api-keys", "%2e%2e", "//evil.example/x", "", " ", f"{BAD}/..", f"{BAD}?a=b"]
 )
-async def test_row_19_an_id_that_is_no_uuid(odd: str) -> None:
+async def test_row_19_an_id_that_is_not_a_uuid(odd: str) -> None:
     async with leads_by_id() as wire:
         played = await run(wire, [odd, *OTHERS])
         failed = played.outcomes[odd]
@@ -423,7 +436,7 @@ async def test_row_19_an_id_that_is_no_uuid(odd: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["get", "list"])
-async def test_row_20_duplicates_and_nothing(strategy: Any) -> None:
+async def test_row_20_duplicates_and_no_ids(strategy: Any) -> None:
     async with FakeInstantly(api_key=KEY, rate_limit=None) as fake:
         async with InstantlyClient(KEY, base_url=fake.url, rate_limit=None) as client:
             batch = await client.get_leads([BAD, OTHERS[0], BAD, BAD.upper()], strategy=strategy)
@@ -434,7 +447,7 @@ async def test_row_20_duplicates_and_nothing(strategy: Any) -> None:
 
 @pytest.mark.parametrize("who", ["input", "consumer", "break"])
 async def test_row_21_input_or_consumer_ends_the_run(who: str) -> None:
-    """Work in flight is cancelled and awaited, the input closed, the error kept."""
+    """Tasks in flight are cancelled and awaited, the input is closed, the error is raised."""
     closed = []
 
     async def ids() -> AsyncIterator[str]:
@@ -463,9 +476,15 @@ async def test_row_21_input_or_consumer_ends_the_run(who: str) -> None:
             assert not {task for task in asyncio.all_tasks() - before if "instantly" in repr(task)}
 
 
+@pytest.fixture
+def unconnectable_url() -> Iterator[str]:
+    with unconnectable() as url:
+        yield url
+
+
 @pytest.mark.parametrize("where", ["limiter", "connection", "backoff", "body"])
-async def test_row_22_cancelled(where: str) -> None:
-    """Nothing is left, and the client works on."""
+async def test_row_22_cancelled(where: str, unconnectable_url: str) -> None:
+    """No task, slot or connection is leaked, and the client can still be used."""
     down = answer(error_body(503, "Down"), "503 Down")
     scripts: dict[str, list[Script]] = {
         "limiter": [],
@@ -476,7 +495,7 @@ async def test_row_22_cancelled(where: str) -> None:
     async with leads_by_id({BAD: scripts[where]}) as wire:
         limiter = CountingLimiter()
         retry = RetryPolicy(backoff_base_s=1000, backoff_cap_s=1000, max_elapsed_s=1e6)
-        url = "https://192.0.2.1" if where == "connection" else wire.url  # answers nobody
+        url = unconnectable_url if where == "connection" else wire.url
         async with InstantlyClient(KEY, base_url=url, limiter=limiter, retry=retry) as client:
             if where == "limiter":
                 limiter.pause(asyncio.get_running_loop().time(), 1000)
@@ -493,6 +512,7 @@ async def test_row_22_cancelled(where: str) -> None:
                     await asyncio.sleep(0)
                 for _ in range(20):
                     await asyncio.sleep(0)
+            assert not task.done()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -507,7 +527,7 @@ async def test_row_22_cancelled(where: str) -> None:
                 assert (await client.get_lead(BAD)).id == BAD
 
 
-# --- 23 to 29: answers that concern everybody --------------------------------------------
+# --- 23 to 29: answers that concern all ids ----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -523,7 +543,7 @@ async def test_row_22_cancelled(where: str) -> None:
 async def test_row_23_fatal_statuses(
     status: int, body: bytes, kind: type[RunError], source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing new is sent, nothing is repeated; the error says where the key came from."""
+    """No further request is sent, none is retried; the error names the source of the key."""
     monkeypatch.setenv("INSTANTLY_API_KEY", KEY)
     script: Script = [READ, answer(body, f"{status} No")] * 50
     async with scripted(repeat(script)) as wire:
@@ -567,7 +587,7 @@ async def test_row_24_final_statuses(status: int) -> None:
     ],
 )
 async def test_row_25_429_with_retry_after(header: str | None, least_s: float) -> None:
-    """All wait; a header that says nothing counts as none, which is d/2 + U(0, d/2), d = 1 s."""
+    """All requests wait. Without a usable header: d/2 + U(0, d/2), d = 1 s."""
     if header == "date":
         header = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3))
     headers = [] if header is None else [f"Retry-After: {header}"]
@@ -580,14 +600,15 @@ async def test_row_25_429_with_retry_after(header: str | None, least_s: float) -
     played.require_neighbours()
 
 
-async def test_row_25_429_longer_than_anybody_waits() -> None:
+async def test_row_25_429_longer_than_the_client_waits() -> None:
     busy = answer(error_body(429, "Busy"), "429 Busy", "Retry-After: 1e9")
     played = await play(always=[busy, KEEP])
-    assert isinstance(played.error, errors.RateLimitPauseError | None)
+    assert isinstance(played.error, errors.RateLimitPauseError)
+    assert played.error.retry_after_s == 1e9
 
 
 async def test_row_26_no_connection_opens_the_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DNS, refused, reset in the handshake: tried again and again, then given up as an outage."""
+    """DNS, refused, reset in the TLS handshake: retried until the breaker's patience ends."""
     async with scripted([]) as gone:
         pass
     async with scripted(repeat([RESET])) as wire:
@@ -606,7 +627,7 @@ async def test_row_26_no_connection_opens_the_breaker(monkeypatch: pytest.Monkey
 
 
 async def test_row_26_a_server_that_comes_up_late() -> None:
-    """Refused at first: no lead is lost."""
+    """Connections are refused at first, and no lead is lost."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -622,7 +643,7 @@ async def test_row_26_a_server_that_comes_up_late() -> None:
 
 
 async def test_row_27_certificates() -> None:
-    """Fatal, never tried again, and nothing is sent."""
+    """The run ends, without a retry, and no request is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     async with leads_by_id(tls=context) as wire:
@@ -653,7 +674,7 @@ async def test_row_28_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("jump_s", [3600, -3600])
 async def test_row_29_wall_clock_jumps(jump_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No effect, but on a ``Retry-After`` that is a date: that is clamped."""
+    """A jump only affects a ``Retry-After`` that is a date, which is clamped."""
     real = time.time
 
     def jumped() -> float:
@@ -676,7 +697,7 @@ async def test_row_29_wall_clock_jumps(jump_s: int, monkeypatch: pytest.MonkeyPa
     assert isinstance(played.bad, Found)
 
 
-# --- 34: loops ---------------------------------------------------------------------------
+# --- 34: event loops ---------------------------------------------------------------------------
 
 
 def test_row_34_a_client_of_another_loop() -> None:
@@ -698,7 +719,7 @@ def test_row_34_a_client_of_another_loop() -> None:
 
 @pytest.mark.parametrize("used", [True, False])
 def test_row_34_a_client_that_is_never_closed(*, used: bool) -> None:
-    """A warning where connections leak, and silence where there is nothing to close."""
+    """A warning if connections leak, and none if there is nothing to close."""
     with FakeInstantly(api_key=KEY, rate_limit=None) as fake:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

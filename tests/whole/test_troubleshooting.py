@@ -1,4 +1,4 @@
-"""``docs/troubleshooting.md`` has a place for all that can go wrong. Its examples: test_docs.py."""
+"""``docs/troubleshooting.md`` covers all errors and exit codes. test_docs.py runs its examples."""
 
 import ast
 import re
@@ -18,12 +18,12 @@ CODES = {value for name, value in vars(exits).items() if name.isupper() and type
 
 
 def anchor(heading: str) -> str:
-    """Give the anchor that a Markdown page gets for a heading."""
+    """Return the anchor that Markdown generates for a heading."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def said_by_the_command() -> Iterator[str]:
-    """Yield the texts in its source, with ``…`` in place of what is filled in."""
+    """Yield the texts in the command's source, with ``…`` for each inserted value."""
     for file in Path(exits.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant):

@@ -1,6 +1,6 @@
 """Conversion: from JSON Lines to CSV, Parquet or shorter JSON Lines.
 
-Decides columns, cells and files of each format. Must not know how leads were fetched.
+Decides columns, cells, delimiters and files of each format. Must not know how leads were fetched.
 """
 
 from .columns import OutputFormat, format_of_output, parse_fields

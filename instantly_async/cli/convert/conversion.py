@@ -1,4 +1,4 @@
-"""Conversion: from a finished journal to a file in another format, whole or not at all."""
+"""Conversion: from a finished journal to a file in another format, completely or not at all."""
 
 import contextlib
 import os
@@ -24,11 +24,11 @@ from .columns import Row
 from .writers import Writer
 
 USE_FORCE = "choose another name or use --force"
-"""What to do about an output that exists."""
+"""The remedy if the output exists."""
 
 
 PROGRESS_LEADS = 1000
-"""Between two calls of ``on_progress`` (*choice*; some 50 ms)."""
+"""Leads between two calls of ``on_progress`` (*choice*; about 50 ms)."""
 
 _BUFFER_BYTES = 1024 * 1024
 
@@ -52,7 +52,7 @@ class Conversion:
             self.first = self.first or f"{problems[0]} in line {line}"
 
     def describe(self) -> str | None:
-        """Return what the user should know; ``None``: nothing."""
+        """Return a message for the user; ``None``: there is none."""
         if not self.changed:
             return None
         have = "lead has" if self.changed == 1 else "leads have"
@@ -95,7 +95,7 @@ def convert(
                         on_progress(conversion.leads)
             if not force and os.path.lexists(output):
                 raise OutputError(
-                    f"{output} was created by someone else meanwhile; nothing was changed."
+                    f"{output} was created by someone else meanwhile; choose another name."
                 )
     return conversion
 

@@ -28,7 +28,7 @@ from .columns import (
 )
 
 BATCH_ROWS = 500
-"""Leads that wait as Python objects for Arrow, which needs a fifth of the memory (*choice*)."""
+"""Leads that are packed for Arrow at once; packed, they need a fifth of the memory (*choice*)."""
 
 GROUP_BYTES = 16 * 1024 * 1024
 """Bytes of JSON per Parquet row group, about 5,500 leads (*choice*)."""

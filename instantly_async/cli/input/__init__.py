@@ -1,7 +1,7 @@
 """Where ids come from: files, pipes and terminals, in several formats.
 
-Decides which ids a file holds, and which of them have to be fetched. Must not know how leads are
-fetched or written.
+Decides how a file is parsed, which ids it holds, and which of them have to be fetched. Must not
+know how leads are fetched or written.
 """
 
 from .formats import InputFormat

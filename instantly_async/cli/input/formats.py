@@ -80,10 +80,10 @@ class JsonLinesParser:
 
 
 class CsvParser:
-    """CSV with a header; quoted fields may go over several lines.
+    """CSV with a header; quoted fields may span several lines.
 
     The id is in ``column``; ``None``: in the column ``id`` or ``lead_id``. Names are compared
-    without case. A header with semicolons and no commas means that semicolons separate cells, as
+    ignoring case. A header with semicolons and no commas means that semicolons separate cells, as
     spreadsheets do where the comma is the decimal sign. A row that begins with ``#`` and has no
     id is a comment.
     """

@@ -12,7 +12,7 @@ from .formats import CsvParser, InputFormat, JsonLinesParser, LineParser, TextPa
 class IdReader:
     """Splits chunks into lines, and lines into ids; skips duplicates and counts them.
 
-    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs, without
+    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs, ignoring
     case. ``known`` says which ids are done; several readers can share it, and each of them starts
     at the beginning of the input. Memory: that of ``known``, and one line.
 

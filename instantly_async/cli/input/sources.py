@@ -1,6 +1,6 @@
 """Sources of ids: a file, a pipe, a terminal. Reads lazily and never blocks the event loop.
 
-Regular files are read directly; pipes and terminals are polled. Must not know about lines.
+Regular files are read directly; pipes and terminals are polled. Must not know how lines are parsed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from .formats import InputFormat, format_of
 from .reader import IdReader
 
 CHUNK_BYTES = 64 * 1024
-"""Read at once (*choice*; what a Linux pipe holds)."""
+"""Bytes that are read at once (*choice*: the size of a Linux pipe)."""
 
 
 class IdSource(Protocol):
@@ -43,7 +43,7 @@ class IdSource(Protocol):
         """Yield no more."""
 
     def has_reported(self, lead_id: object) -> bool:
-        """Whether it is not a valid id, and the user has been told so."""
+        """Whether this is an invalid id that the user has already been told about."""
 
     @property
     def duplicates(self) -> int:
@@ -83,7 +83,7 @@ class GivenIds:
         self._stopped = True
 
     def has_reported(self, _: object) -> bool:
-        """Return ``False``: nothing checks them beforehand."""
+        """Return ``False``: these ids are not checked before the run."""
         return False
 
 
@@ -182,7 +182,7 @@ class FileOfIds:
         return max(self._surveyed_done, self._reader.done)
 
     def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
-        """Read the whole input beforehand; ``on_invalid`` gets each id that is not a UUID.
+        """Read the whole input before the run; ``on_invalid`` gets each id that is not a UUID.
 
         Afterwards ``total`` is known, and a regular file is read again from its beginning; a pipe
         is used up.

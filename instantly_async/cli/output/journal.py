@@ -1,7 +1,7 @@
 """The journal: an output file that shows which ids are done, so that a run can be resumed.
 
-Leads are in one file, and ids that finally failed in a second one beside it. There is no other
-state, so nothing can disagree. A killed run leaves whole lines and at most one torn line at the
+Leads are in one file, and ids that finally failed in a second one next to it. There is no other
+state that could contradict them. A killed run leaves whole lines and at most one torn line at the
 end; the next run removes that, reads which ids are done, and fetches the others.
 """
 
@@ -33,7 +33,7 @@ from .recovery import Recovery, Resume, cut_torn_line, repair
 from .syncer import Syncer
 
 ADD_RESUME = "add --resume to continue it, or choose another name"
-"""What to do about an output that exists."""
+"""The remedy if the output exists."""
 
 
 class ErrorLine(msgspec.Struct, omit_defaults=True):
@@ -93,7 +93,7 @@ class Journal(Output):
         self._syncer = Syncer(self._sync, leads.name)
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the files; drop errors that are settled by now."""
+        """Close the files; drop the errors of ids that were found since."""
         try:
             if self.recovery.retried and self._errors is not None:
                 # If it fails, the next run does it.
@@ -220,7 +220,7 @@ def open_journal(
 def read_journal(
     path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
 ) -> Recovery:
-    """Do as ``open_journal`` does, but change nothing.
+    """Read an output as ``open_journal`` does, but change nothing.
 
     Raises:
         CommandError: as there.
@@ -278,7 +278,7 @@ def _closing(fd: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _readable(path: str) -> Iterator[None]:
-    """Turn an error of the system into a sentence."""
+    """Turn a system error into a sentence."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Outputs of lines: one lead, one line, one write. What was written stays whole.
+"""Outputs of lines: one lead, one line, one write. Every written line is whole.
 
 Nothing is buffered, so a killed run loses nothing that was written. A line that could not be
 written completely is removed again.

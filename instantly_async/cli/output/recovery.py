@@ -197,9 +197,9 @@ def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
 
 
 def cut_torn_line(fd: int) -> None:
-    """Remove what is behind the last line end of a file that is being written.
+    """Remove everything after the last line end of a file that is being written.
 
-    It looks at the file and not at a counter, because a signal may come between the two.
+    It reads the file, because a signal may come after a write and before a counter is updated.
     """
     size = os.fstat(fd).st_size
     tail = os.pread(fd, MAX_LINE_BYTES, max(0, size - MAX_LINE_BYTES))

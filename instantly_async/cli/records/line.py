@@ -1,4 +1,4 @@
-"""One lead as one line: the server's own JSON. And one id as it is in the input."""
+"""A lead as a line: the server's own JSON. An id of the input, with the number of its line."""
 
 import json
 from typing import Any, Self
@@ -20,7 +20,7 @@ class LineId(str):
     line: int
 
     def __new__(cls, text: str, line: int) -> Self:
-        """Make one; ``text`` need not be a valid id."""
+        """Make an id; ``text`` need not be a valid one."""
         self = super().__new__(cls, text)
         self.line = line
         return self
@@ -33,7 +33,7 @@ def to_line(raw: bytes) -> bytes:
     is not JSON. Nothing is decoded or encoded.
     """
     raw = raw.removeprefix(BOM)
-    if b"\n" in raw or b"\r" in raw:  # seldom, and looking is much cheaper
+    if b"\n" in raw or b"\r" in raw:  # rare, and the check is much cheaper
         raw = raw.translate(None, b"\r\n")
     return raw + b"\n"
 

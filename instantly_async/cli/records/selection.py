@@ -15,7 +15,7 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Selection:
-    """Cuts lines down to the fields with these names, and always ``id``: first, if not named.
+    """Reduces lines to the named fields and ``id``, which comes first if it is not named.
 
     ``keys`` are the keys of the lines it makes, in order. ``payload.<key>`` is one key.
     """

@@ -33,7 +33,8 @@ def chart(
         rows.append(("others", others))
     names = max(len(label) for label, _ in rows)
     digits = max(len(str(count)) for _, count in rows)
-    columns = min(MOST_COLUMNS, width - names - digits - 5)  # two, one and one between, one free
+    # Two spaces before the label, one on each side of the count, one free at the end.
+    columns = min(MOST_COLUMNS, width - names - digits - 5)
     most = max(count for _, count in rows)
     lines = [
         f"  {label:<{names}} {count:>{digits}} {block * _length(count, most, columns)}".rstrip()

@@ -68,7 +68,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A run that has ended. ``already_done``: ids that an earlier run has settled."""
+    """A run that has ended. ``already_done``: ids that earlier runs have done."""
 
     stats: Stats
     tally: Tally
@@ -159,7 +159,7 @@ def write_stats(path: str, report: Report, exit_code: int) -> None:
 
 
 def summary(report: Report) -> str:
-    """Return what a run did, one fact a line."""
+    """Return what a run did, one fact per line."""
     stats, tally = report.stats, report.tally
     facts: dict[str, object] = {
         "found": tally.found,

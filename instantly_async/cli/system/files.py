@@ -1,6 +1,6 @@
 """Files: open, create, lock, replace in one step; and whether a path may be written.
 
-What goes wrong becomes one sentence with its remedy. Files that are created belong to their owner
+Each failure becomes one sentence with its remedy. Files that are created belong to their owner
 only (mode 0600).
 """
 
@@ -24,7 +24,7 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EB
 
 
 def reason_of(error: OSError | ValueError | OverflowError) -> str:
-    """Return what the system says of an error, such as *Permission denied*."""
+    """Return the system's description of an error, such as *Permission denied*."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -87,13 +87,11 @@ def create(path: str | Path, name: str | None = None) -> int:
         raise _not_creatable(name or path, error) from None
 
 
-def check_writable(
-    path: str, *, if_exists: str | None = None, follow: bool = False
-) -> os.stat_result | None:
+def check_writable(path: str, *, if_exists: str | None = None) -> os.stat_result | None:
     """Check that a file can be created or replaced; return the one that is there, if any.
 
-    ``if_exists``: the remedy if there is one; ``None``: it will be replaced. ``follow``: replace
-    what a symbolic link points to; otherwise a link is refused.
+    ``if_exists``: the remedy if there is one; ``None``: it will be replaced. A symbolic link is
+    refused.
 
     Raises:
         CommandError: it cannot.
@@ -104,7 +102,7 @@ def check_writable(
             raise _no_folder(path)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise CommandError(f"No file can be created in the folder of {path}; choose another.")
-        found = Path(path).stat(follow_symlinks=follow)
+        found = Path(path).lstat()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -175,7 +173,7 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 
 
 def sync_folder(path: str | Path) -> None:
-    """Make the names in the folder of ``path`` durable, where the system can do that."""
+    """Make the names in the folder of ``path`` durable, if the system can do that."""
     try:
         fd = os.open(Path(path).resolve().parent, os.O_RDONLY)
     except PermissionError:
@@ -212,7 +210,8 @@ def replacement(path: str) -> Iterator[BinaryIO]:
             temporary.replace(target)
     except OSError as error:
         raise OutputError(
-            f"Writing to {path} failed: {reason_of(error)}; nothing was changed."
+            f"Writing to {path} failed: {reason_of(error)}; nothing was changed, so fix the cause "
+            "and repeat the command."
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

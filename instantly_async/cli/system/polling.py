@@ -1,7 +1,7 @@
-"""Waiting for files that can block (pipes, terminals) without a thread or a stopped loop.
+"""Waiting for files that can block (pipes, terminals), without a thread or a blocked event loop.
 
-A thread that is stuck in ``read`` or ``write`` would outlive every signal; a loop that is
-stuck would miss every deadline of the requests in flight.
+A signal cannot end a thread that is stuck in ``read`` or ``write``. A blocked event loop would
+miss the deadlines of the requests in flight.
 """
 
 import asyncio

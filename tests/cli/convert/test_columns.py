@@ -1,4 +1,4 @@
-"""The formats themselves, without files: columns, cells, selections, and any lead into each."""
+"""The formats, without files: columns, cells, selections, and any lead in each format."""
 
 import csv
 import io
@@ -41,12 +41,12 @@ class Converted(NamedTuple):
 
     @property
     def rows(self) -> list[list[str]]:
-        """Of CSV, with the names."""
+        """Return the rows of a CSV, with the header."""
         return list(csv.reader(io.StringIO(self.data.decode(), newline="")))
 
     @property
     def table(self) -> pa.Table:
-        """Of Parquet."""
+        """Return the table of a Parquet file."""
         return pq.read_table(io.BytesIO(self.data))
 
 
@@ -79,7 +79,7 @@ TEXTS = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(
 
 
 def encode_text(text: str) -> str:
-    """Encode it as the server might: escapes for what is half a surrogate pair."""
+    """Encode a text as the server may do; half a surrogate pair becomes an escape."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -91,7 +91,7 @@ TOKENS = st.one_of(
     TEXTS.map(encode_text),
     st.integers().map(str),
     st.sampled_from([str(2**63), str(-(2**63)), str(2**64), "9" * 4100, "1e999", "-0", "1.50"]),
-    st.floats().map(json.dumps),  # with NaN and Infinity
+    st.floats().map(json.dumps),  # including NaN and Infinity
     st.sampled_from(["null", "true", "false", "[]", "{}", "[" * 60 + "]" * 60]),
 )
 VALUES = st.recursive(
@@ -109,11 +109,11 @@ KEYS = st.sampled_from([f'"{name}"' for name in NAMES if name != "id"]) | TEXTS.
 
 @st.composite
 def hostile_lines(draw: st.DrawFn) -> bytes:
-    """Draw a lead of the fake API in which any fields hold anything."""
+    """Draw a lead of the fake API in which any field may have any value."""
     lead_id = draw(st.sampled_from(IDS))
     members = [f"{json.dumps(k)}:{json.dumps(v)}" for k, v in make_lead(lead_id).items()]
     pairs = draw(st.lists(st.tuples(KEYS, VALUES), max_size=6))
-    # Of two members with the same key the last one counts.
+    # If two members have the same key, the last one counts.
     hostile = [f"{key}:{value}" for key, value in pairs if json.loads(key) != "id"]
     return f"{{{','.join([*members, *hostile])}}}".encode()
 
@@ -131,13 +131,13 @@ def ids_of(lines: list[bytes]) -> list[str]:
 
 @given(LINES, st.sampled_from(OPTIONS))
 def test_any_lead_becomes_a_row_of_parquet(lines: list[bytes], options: dict[str, Any]) -> None:
-    """In order, under the same schema; what reads as JSON text is some."""
+    """In order, with the schema of the columns; payloads are valid JSON."""
     table = convert(lines, "parquet", **options).table
     fields, labels = options["fields"], options["labels"]
     names = None if fields is None else parse_fields(fields)
     assert table.schema == arrow_schema(columns_of(names, labels=labels))
     assert table["id"].to_pylist() == ids_of(lines)
-    for row in table.to_pylist():  # also: each time is one that Python knows
+    for row in table.to_pylist():  # also checks that Python can represent each time
         assert row["payload"] is None or json.loads(row["payload"]) is not None
 
 
@@ -149,13 +149,13 @@ def test_any_lead_becomes_a_row_of_csv(lines: list[bytes], options: dict[str, An
     assert all(len(row) == len(header) for row in rows)
     for row in rows:
         for name, cell in zip(header, row, strict=True):
-            kept = "payload" in name or name.startswith("status")  # numbers may begin so
+            kept = "payload" in name or name.startswith("status")  # numbers may begin with a sign
             assert not cell.startswith(FORMULA) or kept or cell.lstrip("-").isdigit()
 
 
 @given(LINES)
 def test_any_line_passes_through_json_lines(lines: list[bytes]) -> None:
-    """Whole ones as they are; selections with the very bytes of the values."""
+    """Whole lines are unchanged; selections keep the values."""
     assert convert(lines, "jsonl").data.splitlines() == lines
     fields = "email,payload,payload.location"
     cut = convert(lines, "jsonl", fields).data.splitlines()
@@ -174,7 +174,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 @given(st.lists(st.sampled_from(IDS)), st.sampled_from(["csv", "parquet", "jsonl"]))
-def test_what_the_fake_api_serves_needs_no_mending(ids: list[str], form: str) -> None:
+def test_leads_of_the_fake_api_have_no_problems(ids: list[str], form: str) -> None:
     assert convert(map(lead_json, ids), form).problems == [()] * len(ids)
 
 
@@ -227,7 +227,7 @@ T1 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_values(field: str, sent: str, value: Any, cell: str, *, counted: bool) -> None:
-    """What a column makes of what the server sent; what it changes or drops is counted."""
+    """The value in each format; a value that is changed or dropped is counted."""
     key = field.partition(".")[0]
     line = b'{"id":"x","%s":%s}' % (key.encode(), sent.encode())
     parquet = convert([line], "parquet", field)
@@ -239,7 +239,7 @@ def test_values(field: str, sent: str, value: Any, cell: str, *, counted: bool) 
 
 
 def test_a_lead_keeps_all_its_values() -> None:
-    """Each value in Parquet is the one ``Lead`` has, objects apart, which are the sent ones."""
+    """Each value in Parquet equals that of ``Lead``; objects are the JSON that the server sent."""
     decoder = LeadDecoder(Lead)
     for row in convert(map(lead_json, IDS), "parquet").table.to_pylist():
         lead = decoder.decode(lead_json(row["id"]), row["id"])[0]
@@ -261,7 +261,7 @@ def test_row_groups_keep_the_order(kind: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_labels() -> None:
-    """The vendor's own; also for what it does not document."""
+    """Labels are the vendor's; an undocumented number gets one too."""
     lead = {"id": "x", "status": -1, "esp_code": 7, "upload_method": "api"}
     fields = "status,esp_code,upload_method,esg_code"
     (row,) = convert([lead], "parquet", fields, labels=True).table.to_pylist()
@@ -276,7 +276,7 @@ def test_labels() -> None:
 # --- CSV ---------------------------------------------------------------------------------
 
 
-def test_csv_looks_as_rfc_4180_wants_it() -> None:
+def test_csv_follows_rfc_4180() -> None:
     lead = {"id": "x", "email": 'a,"b"\r\nc', "website": "a\rb", "is_website_visitor": False}
     data = convert([lead], "csv", "id,email,website,is_website_visitor,phone").data
     assert data == (
@@ -286,13 +286,13 @@ def test_csv_looks_as_rfc_4180_wants_it() -> None:
 
 
 def test_a_lone_empty_cell_is_a_row() -> None:
-    """A blank line would be none to most readers."""
+    """It is quoted, because most readers skip blank lines."""
     assert convert([{"id": "x"}, {"id": "y"}], "csv", "email").data == b'email\r\n""\r\n""\r\n'
 
 
 @given(st.text() | st.tuples(st.sampled_from(FORMULA), st.text()).map("".join))
 def test_no_text_begins_a_formula(text: str) -> None:
-    """And a reader gets the text back, less the quote; ``--csv-raw`` leaves it alone."""
+    """A guarded text is the text after a quote; ``--csv-raw`` does not change it."""
     cell = guard_cell(text)
     assert not cell.startswith(FORMULA)
     assert cell in {text, f"'{text}"}
@@ -309,7 +309,7 @@ def test_no_number_is_guarded(integer: int, number: float) -> None:
 
 
 def test_no_name_begins_a_formula() -> None:
-    """That of a key of the payload has ``payload.`` in front, so it needs no quote."""
+    """A payload key begins with ``payload.``, so it needs no quote."""
     fields = 'payload.=1+1,status,"payload.a, ""b"""'
     assert convert([], "csv", fields).rows == [["payload.=1+1", "status", 'payload.a, "b"']]
     assert not any(name.startswith(FORMULA) for name in NAMES)
@@ -344,7 +344,7 @@ def test_json_lines_keep_the_servers_own_bytes() -> None:
     ],
 )
 def test_a_selection_loses_nothing(line: bytes, cut: bytes) -> None:
-    """Odd bytes stay; a line that has no id to be kept stays whole."""
+    """Odd bytes are kept; a line without an id is kept whole."""
     assert Selection(["email"]).cut(line) == cut
 
 
@@ -354,7 +354,7 @@ def test_a_line_nested_too_deeply_stays_whole() -> None:
     assert keys_of(line) is None
 
 
-def test_keys_tell_with_which_fields_a_line_was_made() -> None:
+def test_keys_of_a_line_are_the_selected_fields() -> None:
     selection = Selection(["payload.a.b", "email"])
     assert selection.keys == ("id", "payload.a.b", "email")
     line = selection.cut(b'{"email":"\\ud83d","id":"x","payload":{"a.b":{}}}')
@@ -375,11 +375,11 @@ def as_fields(keys: list[str]) -> str:
 
 
 @given(st.text(st.characters(codec=None)) | st.lists(TEXTS).map(as_fields))
-def test_any_text_for_fields_is_names_or_a_sentence(text: str) -> None:
+def test_any_text_for_fields_is_parsed_or_refused(text: str) -> None:
     try:
         names = parse_fields(text)
     except CommandError as error:
-        assert str(error).endswith(".")  # noqa: PT017 - one of the two is the law
+        assert str(error).endswith(".")  # noqa: PT017 - it may also parse
     else:
         assert names
         assert all(name in NAMES or name.startswith("payload.") for name in names)
@@ -398,7 +398,7 @@ IN_CSV = {
 
 
 def test_the_page_shows_the_columns() -> None:
-    """docs/formats.md: name, Arrow type and look in CSV of all columns, in their order."""
+    """docs/formats.md lists all columns in order, with name, Arrow type and form in CSV."""
     shown = re.findall(
         r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", FORMATS.read_text()
     )
@@ -421,7 +421,7 @@ def test_the_page_shows_the_columns() -> None:
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_memory_does_not_grow(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's and Arrow's, between 200 leads and 2,000."""
+    """Neither Python's nor Arrow's memory grows between 200 and 2,000 leads."""
     monkeypatch.setattr(writers, "BATCH_ROWS", 20)
     monkeypatch.setattr(writers, "GROUP_BYTES", 100 * 3000)
     fields = "id,payload" if form == "jsonl" else None

@@ -1,4 +1,4 @@
-"""``convert`` with real files, disks, locks and signals: whole, or as if nothing had been."""
+"""``convert`` with real files, disks, locks and signals: a whole file, or nothing is changed."""
 
 import contextlib
 import csv
@@ -51,7 +51,7 @@ Convert = Callable[..., tuple[int, str]]
 def convert(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Convert:
-    """Convert these lines, in ``tmp_path``; give the exit code and stderr."""
+    """Return a function that converts lines in ``tmp_path`` and returns exit code and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(lines: bytes | list[Any], output: str, *options: str) -> tuple[int, str]:
@@ -63,7 +63,7 @@ def convert(
         code = main()
         out, err = capfd.readouterr()
         assert out == ""
-        assert not list(tmp_path.glob(".*"))  # no temporary file stays
+        assert not list(tmp_path.glob(".*"))  # no temporary file is left
         return code, err
 
     return run
@@ -77,7 +77,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def expected_types(*, labels: bool = False) -> dict[str, pa.DataType]:
-    """Write the documented schema down a second time."""
+    """Return the documented schema, written independently of the code."""
     types = {}
     for name in Lead.__struct_fields__:
         if name in INTEGERS and not (labels and name in ENUMS):
@@ -97,10 +97,10 @@ EMPTY[2][0]["id"] = "x"
 
 @pytest.mark.parametrize("leads", [[make_lead(each) for each in IDS], *EMPTY])
 @pytest.mark.parametrize("labels", [True, False])
-def test_the_schema_is_the_same_whatever_the_leads_hold(
+def test_the_schema_does_not_depend_on_the_leads(
     convert: Convert, leads: list[Any], *, labels: bool
 ) -> None:
-    """In pyarrow and in DuckDB; also for no lead at all and for nothing but nulls."""
+    """In pyarrow and in DuckDB; also without leads, and if all values are null."""
     assert convert(leads, "out.parquet", *["--labels"] * labels) == (0, "")
     schema = pq.read_schema("out.parquet")
     expected = expected_types(labels=labels)
@@ -115,8 +115,8 @@ def test_the_schema_is_the_same_whatever_the_leads_hold(
     assert duckdb.execute("SELECT count(*) FROM 'out.parquet'").fetchall() == [(len(leads),)]
 
 
-def test_duckdb_reads_the_same_from_all_three(convert: Convert) -> None:
-    """Ids in their order, times as the same instants, a key of the payload."""
+def test_duckdb_reads_the_same_from_all_formats(convert: Convert) -> None:
+    """The same ids in the same order, the same instants, the same key of the payload."""
     leads = [make_lead(each) for each in IDS]
     for form in FORMS:
         options = [] if form == "jsonl" else ["--csv-raw"] * (form == "csv")
@@ -128,7 +128,7 @@ def test_duckdb_reads_the_same_from_all_three(convert: Convert) -> None:
         "out.jsonl": "read_json('out.jsonl', format = 'newline_delimited')",
     }
     read = [
-        duckdb.execute(f"SELECT {columns} FROM {source}").fetchall()  # noqa: S608 - ours
+        duckdb.execute(f"SELECT {columns} FROM {source}").fetchall()  # noqa: S608 - our own texts
         for source in sources.values()
     ]
     assert read[0] == read[1] == read[2]
@@ -153,7 +153,7 @@ def test_fields_select_and_order(convert: Convert, form: str) -> None:
 
 
 def test_without_pyarrow(convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence with what to type; the other formats do without."""
+    """One sentence, with the command that installs it; the other formats do not need it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, err = convert([{"id": "x"}], "out.parquet")
     assert (code, err.count("\n")) == (2, 1)
@@ -169,7 +169,7 @@ def test_the_file_is_private_and_replaced_if_forced(convert: Convert) -> None:
     assert Path("out.csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_odd_fields_are_named(convert: Convert) -> None:
+def test_fields_that_do_not_fit_are_reported(convert: Convert) -> None:
     leads = [{"id": "x"}, {"id": "y", "email_open_count": 2**63}, {"id": "z", "status": []}]
     code, err = convert(leads, "out.parquet")
     assert code == 0
@@ -182,7 +182,7 @@ def test_odd_fields_are_named(convert: Convert) -> None:
 
 
 def test_blank_lines_are_skipped(convert: Convert) -> None:
-    """As by a run that goes on with the file; line numbers count them."""
+    """As a resumed run does; but they count for the line numbers."""
     code, err = convert(
         b'\n{"id":"x"}\n\r\n {"id":"y","status":"?"}\n', "out.csv", "--fields", "id"
     )
@@ -193,7 +193,7 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
     )
 
 
-# --- what is refused ---------------------------------------------------------------------
+# --- refusals ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("/proc/o.csv", [], "/proc/o.csv"),
     ],
 )
-def test_what_is_refused(convert: Convert, output: str, options: list[str], message: str) -> None:
-    """In one sentence, before anything is made."""
+def test_a_refused_command(convert: Convert, output: str, options: list[str], message: str) -> None:
+    """One sentence, before any file is created."""
     Path("here.csv").write_text("mine")
     Path("folder.csv").mkdir()
     Path("link.csv").symlink_to("elsewhere.csv")
@@ -236,8 +236,8 @@ def test_what_is_refused(convert: Convert, output: str, options: list[str], mess
     assert names_in(Path()) == ["folder.csv", "here.csv", "leads.jsonl", "link.csv"]
 
 
-def test_the_output_can_be_checked_before_there_are_leads(tmp_path: Path) -> None:
-    """For ``fetch``, before its first request."""
+def test_the_output_can_be_checked_without_leads(tmp_path: Path) -> None:
+    """``fetch`` does this before its first request."""
     check_output(str(tmp_path / "new.csv"), force=True)
     (tmp_path / "old.csv").touch()
     check_output(str(tmp_path / "old.csv"), force=True)
@@ -246,7 +246,7 @@ def test_the_output_can_be_checked_before_there_are_leads(tmp_path: Path) -> Non
 
 
 def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None:
-    """Whether there is none, or it is a folder, or its disk is broken."""
+    """It does not exist, is a folder, or its disk is broken."""
     for source, message in [
         ("no.jsonl", "There is no file no.jsonl; check the name."),
         (tmp_path, f"{tmp_path} is a folder; name a file with leads."),
@@ -276,7 +276,7 @@ def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None
     ],
 )
 def test_a_bad_line_leaves_nothing(convert: Convert, form: str, end: bytes, message: str) -> None:
-    """Not even a temporary file; and what is there already stays as it is."""
+    """Not even a temporary file is left, and an existing output is not changed."""
     lines = b'{"id":"a"}\n{"id":"b"}\n' + end
     code, err = convert(lines, f"out.{form}")
     assert (code, err.count("\n")) == (2, 1)
@@ -288,11 +288,11 @@ def test_a_bad_line_leaves_nothing(convert: Convert, form: str, end: bytes, mess
     assert Path(f"out.{form}").read_text() == "old"
 
 
-# --- others at the same time -------------------------------------------------------------
+# --- other processes at the same time -------------------------------------------------------------
 
 
 def test_a_journal_that_is_being_written(convert: Convert, tmp_path: Path) -> None:
-    """A run holds its lock for itself; other readers are no trouble."""
+    """A run holds an exclusive lock, so it is refused; other readers do no harm."""
     (tmp_path / "leads.jsonl").touch()
     with (tmp_path / "leads.jsonl").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -324,21 +324,21 @@ def test_no_run_writes_a_journal_that_is_being_read(
     assert refused == [3, 6]
 
 
-def test_an_output_that_comes_into_being_meanwhile(
+def test_an_output_that_is_created_during_the_conversion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PROGRESS_LEADS", 3)
     journal, output = tmp_path / "leads.jsonl", tmp_path / "out.csv"
     journal.write_bytes(LINES)
     writer = writer_of(str(output), OutputOptions())
-    with pytest.raises(CommandError, match="meanwhile; nothing was changed"):
+    with pytest.raises(CommandError, match="someone else meanwhile; choose another name"):
         module.convert(str(journal), str(output), writer, on_progress=lambda _: output.touch())
     assert names_in(tmp_path) == ["leads.jsonl", "out.csv"]
     assert output.read_bytes() == b""
 
 
-def test_a_leftover_is_removed_but_not_what_is_in_use(tmp_path: Path) -> None:
-    """Nor what only looks like one."""
+def test_a_leftover_file_is_removed_but_not_one_in_use(tmp_path: Path) -> None:
+    """Nor a file that only has a similar name."""
     output = str(tmp_path / "out.csv")
     others = [
         ".out.csv.0123.part",
@@ -354,14 +354,14 @@ def test_a_leftover_is_removed_but_not_what_is_in_use(tmp_path: Path) -> None:
         with replacement(output) as second:
             second.write(b"second")
             assert len(names_in(tmp_path)) == len(others) + 3
-    assert Path(output).read_bytes() == b"first"  # the last to end
+    assert Path(output).read_bytes() == b"first"  # the last one to finish
     assert names_in(tmp_path) == sorted([*others, ".out.csv.aaaaaaaaaaaaaaaa.part", "out.csv"])
 
 
-def test_a_file_that_is_taken_for_a_leftover_is_made_again(
+def test_a_new_file_that_another_run_removes_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run may come between the making and the locking."""
+    """Another run may remove it as a leftover before it is locked."""
     taken: list[Path] = []
     real = fcntl.flock
 
@@ -387,7 +387,7 @@ def test_a_file_that_is_taken_for_a_leftover_is_made_again(
     ("form", "missing"), [("jsonl", 1), ("csv", 20_000), ("parquet", 1), ("parquet", 20_000)]
 )
 def test_a_full_disk(convert: Convert, form: str, tmp_path: Path, missing: int) -> None:
-    """Whether the last byte does not fit or the first: one sentence, and nothing is left."""
+    """One sentence and no file left, no matter which byte does not fit."""
     lines = [{**make_lead(each), "email": os.urandom(20_000).hex()} for each in IDS]
     assert convert(lines, f"out.{form}")[0] == 0
     room = Path(f"out.{form}").stat().st_size - missing
@@ -401,7 +401,8 @@ def test_a_full_disk(convert: Convert, form: str, tmp_path: Path, missing: int) 
     environment = {name: each for name, each in os.environ.items() if "COVERAGE" not in name}
     result = subprocess.run(line, capture_output=True, check=False, env=environment)
     assert result.stderr.decode() == (
-        f"Writing to out.{form} failed: File too large; nothing was changed.\n"
+        f"Writing to out.{form} failed: File too large; nothing was changed, so fix the cause "
+        "and repeat the command.\n"
     )
     assert result.returncode == 5
     assert names_in(tmp_path) == ["leads.jsonl", f"out.{form}"]
@@ -410,7 +411,7 @@ def test_a_full_disk(convert: Convert, form: str, tmp_path: Path, missing: int) 
 
 @contextlib.contextmanager
 def fed_by_a_pipe(folder: Path, output: str, lines: bytes) -> Iterator[subprocess.Popen[bytes]]:
-    """Convert what comes through a pipe that stays open; it is writing when this yields."""
+    """Convert lines from a pipe that stays open; yield when the process has begun to write."""
     line = [*MODULE, "convert", "-", output, "--force"]
     before = names_in(folder)
     with subprocess.Popen(
@@ -434,7 +435,7 @@ def fed_by_a_pipe(folder: Path, output: str, lines: bytes) -> Iterator[subproces
 def test_a_killed_process_changes_nothing(
     convert: Convert, tmp_path: Path, number: int, code: int, form: str
 ) -> None:
-    """Only SIGKILL leaves the temporary file, and the next conversion removes that."""
+    """Only SIGKILL leaves the temporary file; the next conversion removes it."""
     output = tmp_path / f"out.{form}"
     output.write_bytes(b"old")
     with fed_by_a_pipe(tmp_path, output.name, LINES) as process:
@@ -453,7 +454,7 @@ def test_a_killed_process_changes_nothing(
 
 
 def convert_on_terminal(folder: Path, *options: str, enough: bytes) -> tuple[int, str]:
-    """Convert from a pipe that is closed when enough is on the terminal that stderr is."""
+    """Convert from a pipe, with a terminal as stderr; close the pipe when ``enough`` is shown."""
     ours, theirs = pty.openpty()
     line = [*MODULE, "convert", "-", "out.csv", "--fields", "id", *options]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
@@ -479,15 +480,15 @@ def convert_on_terminal(folder: Path, *options: str, enough: bytes) -> tuple[int
 def read_terminal(fd: int) -> bytes:
     try:
         return os.read(fd, 65536)
-    except OSError:  # EIO: nobody has the other side open any more
+    except OSError:  # EIO: the process has closed the other side
         return b""
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    """One line, which is gone at the end."""
+    """One line, which is erased at the end."""
     code, screen = convert_on_terminal(tmp_path, enough=b"Converting: 2000 leads")
     assert code == 0
-    assert screen.endswith("\x1b[2K")  # the line is erased
+    assert screen.endswith("\x1b[2K")  # erases the line
     assert names_in(tmp_path) == ["out.csv"]
 
 

@@ -1,4 +1,4 @@
-"""The readers of ids: pure, fed with chunks."""
+"""The reader of ids, without I/O: chunks in, ids out."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ A, B, C = lead_ids(3)
 def read(
     data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
 ) -> list[tuple[str, int]]:
-    """Read everything in chunks of ``size``; give ids with their lines."""
+    """Read everything in chunks of ``size``; return the ids with their line numbers."""
     return [(str(each), each.line) for each in ids_of(data, form, column, size)]
 
 
@@ -50,12 +50,12 @@ def ids_of(
         ("-", "text"),
     ],
 )
-def test_the_name_says_the_format(path: str, form: str) -> None:
+def test_the_suffix_selects_the_format(path: str, form: str) -> None:
     assert format_of(path) == form
 
 
-def test_text_skips_what_is_no_id() -> None:
-    """BOM, CRLF, blank lines, comments, white space, a last line without end."""
+def test_text_skips_everything_that_is_not_an_id() -> None:
+    """BOM, CRLF, blank lines, comments and white space; the last line may have no line end."""
     data = b"\xef\xbb\xbf# ids\r\n\r\n  " + A.encode() + b"\t\r\n#x\n\n" + B.encode()
     assert read(data) == [(A, 3), (B, 6)]
 
@@ -66,7 +66,7 @@ def test_a_line_id_is_a_string_with_a_line() -> None:
     assert lead_id.line == 4
 
 
-def test_nothing_gives_nothing() -> None:
+def test_an_empty_input_has_no_ids() -> None:
     assert read(b"") == []
     assert read(b"", "jsonl") == []
 
@@ -75,7 +75,7 @@ def test_a_bom_counts_at_the_start_only() -> None:
     assert read(f"{A}\n\ufeff{B}\n") == [(A, 1), (f"\ufeff{B}", 2)]
 
 
-def test_duplicates_are_left_out_and_counted_whatever_their_case() -> None:
+def test_duplicates_are_skipped_and_counted_without_case() -> None:
     reader = IdReader("text", "in")
     data = f"{A}\n{A.upper()}\n{B}\nno id\nno id\n {A} \n".encode()
     assert [str(each) for each in reader.feed(data)] == [A, B, "no id", "no id"]
@@ -83,7 +83,7 @@ def test_duplicates_are_left_out_and_counted_whatever_their_case() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
-def test_what_is_not_utf8_is_named_by_its_line(form: InputFormat) -> None:
+def test_a_line_that_is_not_utf8_is_reported(form: InputFormat) -> None:
     first = {"text": A, "csv": "id", "jsonl": f'{{"id": "{A}"}}'}[form]
     with pytest.raises(InputError, match=r"^Line 2 of in is not UTF-8; save the file as UTF-8\.$"):
         read(first.encode() + b"\nJ\xfcrgen\n", form)
@@ -95,7 +95,7 @@ def test_a_file_without_line_ends_is_not_read_into_memory() -> None:
 
 
 def test_jsonl_takes_ids_from_objects() -> None:
-    """Lines of ``fetch``, a surrogate half that msgspec refuses, lines without an id."""
+    """Lines of ``fetch``, half a surrogate pair (which msgspec refuses), lines without an id."""
     lines = [
         f'{{"id": "{A}", "payload": {{"id": 1}}}}',
         "",
@@ -108,7 +108,7 @@ def test_jsonl_takes_ids_from_objects() -> None:
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "7", A, "{} {}", "[" * 5000, '{"a": "\\ud83d"'])
-def test_a_line_that_is_no_object_is_named(line: str) -> None:
+def test_a_line_that_is_not_an_object_is_reported(line: str) -> None:
     with pytest.raises(InputError, match=r"Line 2 of in is not a JSON object; .*--input-format"):
         read(f'{{"id": "{A}"}}\n{line}\n', "jsonl", size=1000)
 
@@ -127,8 +127,8 @@ def test_csv_with_semicolons_and_tsv() -> None:
     assert read(f"name\tid\nx, y; z\t{A}\n", "tsv") == [(A, 2)]
 
 
-def test_csv_skips_comments_and_blank_lines_but_loses_no_id() -> None:
-    """A comment after the header has no id; a row that has one is data."""
+def test_csv_skips_comments_and_blank_lines_but_no_id() -> None:
+    """After the header, a row that begins with # is a comment only if it has no id."""
     data = f"# export\n\nrank,id\n#1,{A}\n# a note\n\n,{B}\n"
     assert read(data, "csv") == [(A, 4), (B, 7)]
 
@@ -137,25 +137,25 @@ def test_csv_reports_rows_without_an_id() -> None:
     assert read(f"name,id\nx\ny,\nz,{A}\n", "csv") == [("", 2), ("", 3), (A, 4)]
 
 
-def test_csv_quotes_go_over_lines() -> None:
-    """The line is the one a record begins in; what looks like an id inside quotes is none."""
+def test_a_csv_record_may_go_over_several_lines() -> None:
+    """Its line number is that of its first line; a UUID inside a quoted note is not an id."""
     data = f'note,id\n"one\n{B}\n""two""\n#three, four",{A}\nfive,{C}\n'
     assert read(data, "csv") == [(A, 2), (C, 6)]
 
 
-def test_csv_bears_a_quote_inside_a_field() -> None:
+def test_csv_accepts_a_quote_inside_a_field() -> None:
     assert read(f'note,id\n5" nail,{A}\nx,{B}\n', "csv") == [(A, 2), (B, 3)]
 
 
 @pytest.mark.parametrize("tail", ["", ("\n" + "x" * 999) * (MAX_RECORD_CHARS // 900)])
-def test_csv_with_an_open_quote_is_named(tail: str) -> None:
-    """At the end of the input, and before it fills the memory."""
+def test_csv_with_an_open_quote_is_refused(tail: str) -> None:
+    """At the end of the input, or earlier if the record is too long."""
     data = f'note,id\nx,{A}\n"open,{B}{tail}'
     with pytest.raises(InputError, match=r"A quote .* begins in line 3 of in is never closed"):
         read(data, "csv", size=1 << 16)
 
 
-def test_csv_that_python_cannot_read_is_named() -> None:
+def test_csv_that_python_cannot_read_is_refused() -> None:
     with pytest.raises(InputError, match="Line 2 of in is not CSV"):
         read(f"note,id\na\rb,{A}\n", "csv")
 
@@ -174,17 +174,17 @@ def test_csv_that_python_cannot_read_is_named() -> None:
         (A, None, "The first line of in looks like data"),
     ],
 )
-def test_csv_without_its_column_says_which_there_are(
+def test_csv_without_the_column_lists_its_columns(
     header: str, column: str | None, message: str
 ) -> None:
-    """Unless what stands there looks like a person."""
+    """Unless the first line looks like data, because it could be personal."""
     with pytest.raises(InputError) as caught:
         read(f"{header}\nx,y\n", "csv", column)
     assert message in str(caught.value)
     assert "ada" not in str(caught.value).lower()
 
 
-def test_csv_without_a_header_is_no_csv() -> None:
+def test_csv_without_a_header_is_refused() -> None:
     with pytest.raises(InputError, match="in has no line with column names"):
         read("\n# nothing\n", "csv")
 
@@ -201,10 +201,8 @@ cells = st.text(
 
 
 @given(st.lists(uuids, max_size=20), st.integers(1, 100), st.sampled_from(["\n", "\r\n"]))
-def test_every_id_comes_once_in_order_however_it_is_cut(
-    ids: list[str], size: int, end: str
-) -> None:
-    """Law: text, CSV and JSONL of the same ids give the same; chunks do not matter."""
+def test_every_id_is_yielded_once_and_in_order(ids: list[str], size: int, end: str) -> None:
+    """Law: text, CSV and JSON Lines yield the same ids, no matter where chunks end."""
     expected = list(dict.fromkeys(ids))
     text = end.join(ids)
     table = end.join(["x,id", *(f",{each}" for each in ids)])
@@ -215,10 +213,10 @@ def test_every_id_comes_once_in_order_however_it_is_cut(
 
 
 @given(st.lists(st.tuples(cells, st.uuids(), cells), max_size=8), st.integers(1, 50))
-def test_any_csv_that_python_writes_gives_its_ids(
+def test_any_csv_that_python_writes_can_be_read(
     rows: list[tuple[str, UUID, str]], size: int
 ) -> None:
-    """Law: notes with quotes, commas and line ends change nothing."""
+    """Law: quotes, commas and line ends in other cells do not matter."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(["before", "id", "after"])

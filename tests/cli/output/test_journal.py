@@ -1,4 +1,4 @@
-"""What stands in the output is done, what does not is fetched, and nothing else is touched."""
+"""A resumed run fetches the ids that are not in the output, and changes no other file."""
 
 import asyncio
 import errno
@@ -54,10 +54,10 @@ def failed_in(errors: Path) -> list[tuple[str, str]]:
     return sorted((line["id"], line["error"]) for line in lines)
 
 
-# --- going on ----------------------------------------------------------------------------
+# --- resuming ----------------------------------------------------------------------------
 
 
-def test_only_what_is_missing_is_fetched(
+def test_only_missing_ids_are_fetched(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
 ) -> None:
     output.write_bytes(b"".join(LINES[:4]))
@@ -70,10 +70,10 @@ def test_only_what_is_missing_is_fetched(
 
 
 @pytest.mark.parametrize("before", [None, b""])
-def test_resume_may_be_the_beginning(
+def test_resume_works_without_an_earlier_run(
     command: Command, ids_file: Path, output: Path, before: bytes | None
 ) -> None:
-    """So that a nightly job can always say it."""
+    """So a nightly job can always use ``--resume``."""
     if before is not None:
         output.write_bytes(before)
     result = command("fetch", ids_file, "-o", output, "--resume")
@@ -81,7 +81,7 @@ def test_resume_may_be_the_beginning(
     assert "Resuming" not in result.err
 
 
-def test_when_all_is_done_nothing_is_asked(
+def test_when_all_ids_are_done_nothing_is_requested(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
 ) -> None:
     output.write_bytes(b"".join(LINES))
@@ -89,13 +89,13 @@ def test_when_all_is_done_nothing_is_asked(
     assert not fake_instantly.requests
 
 
-def test_demo_can_go_on(command: Command, output: Path) -> None:
+def test_demo_can_resume(command: Command, output: Path) -> None:
     output.write_bytes(LINES[0])
     assert command("demo", "--count", "5", "-o", output, "--resume", "--quiet").code == 0
     assert ids_in(output.read_bytes()) == IDS[:5]
 
 
-def test_row_31_a_torn_line_is_cut_off_and_fetched_again(
+def test_row_31_a_torn_line_is_removed_and_fetched_again(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
 ) -> None:
     output.write_bytes(LINES[0] + LINES[1][:-2])
@@ -110,7 +110,7 @@ def test_row_31_a_torn_line_is_cut_off_and_fetched_again(
 def test_a_last_line_that_only_lacks_its_end_is_kept(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly, option: str
 ) -> None:
-    """It may be the only place where that lead stands."""
+    """It may hold the only copy of that lead."""
     other = lead_json(next(lead_ids(1, seed=9)))
     bad = b"{\n" if option == "--repair" else b""
     output.write_bytes(LINES[0] + bad + other)
@@ -122,8 +122,8 @@ def test_a_last_line_that_only_lacks_its_end_is_kept(
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b"{", LINES[1][:100]])
-def test_what_a_lost_write_leaves_is_no_other_file(output: Path, tail: bytes) -> None:
-    """Power loss may leave zeros in place of what was to be written."""
+def test_the_rest_of_a_lost_write_is_removed(output: Path, tail: bytes) -> None:
+    """After a power loss, a file may have zeros instead of the written bytes."""
     output.write_bytes(tail)
     with open_journal(str(output), f"{output}.errors", KnownIds(), Resume()):
         assert output.read_bytes() == b""
@@ -142,7 +142,7 @@ def test_what_a_lost_write_leaves_is_no_other_file(output: Path, tail: bytes) ->
     ],
 )
 @pytest.mark.parametrize("option", ["--resume", "--repair"])
-def test_a_file_that_is_no_journal_is_not_touched(
+def test_a_file_that_is_not_a_journal_is_not_changed(
     command: Command, ids_file: Path, output: Path, content: bytes, option: str
 ) -> None:
     output.write_bytes(content)
@@ -156,7 +156,7 @@ BAD = [b"\0\0\0\n", b'{"id": "x"}\n', b"{\n", b"[1]\n", b"x" * (MAX_LINE_BYTES +
 
 
 @pytest.mark.parametrize("bad", BAD, ids=[f"{line[:9]!r}" for line in BAD])
-def test_a_bad_line_is_refused_by_its_offset_and_repaired_on_demand(
+def test_a_bad_line_is_reported_by_offset_and_dropped_with_repair(
     command: Command, ids_file: Path, output: Path, bad: bytes, fake_instantly: FakeInstantly
 ) -> None:
     content = LINES[0] + bad + b"\n" + LINES[1] + bad + LINES[2][:7]
@@ -179,7 +179,7 @@ def test_a_bad_line_is_refused_by_its_offset_and_repaired_on_demand(
 def test_odd_but_whole_lines_are_leads(
     command: Command, ids_file: Path, output: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """Half a surrogate pair, a byte order mark, an id in capitals; and a blank line is nothing."""
+    """Half a surrogate pair, a byte order mark, an id in capitals; a blank line is skipped."""
     odd = b'\xef\xbb\xbf{"a": "\\ud83d", "id": "%s"}\n\r\n' % IDS[0].upper().encode()
     output.write_bytes(odd)
     assert command("fetch", ids_file, "-o", output, "--resume").code == 0
@@ -190,10 +190,10 @@ def test_odd_but_whole_lines_are_leads(
 # --- failed ids --------------------------------------------------------------------------
 
 
-def test_final_failures_are_recorded_and_valid_input(
+def test_final_failures_are_recorded_as_valid_input(
     command: Command, output: Path, errors: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """Transient ones are not recorded, so they are asked for again, and the command is named."""
+    """Transient failures are not recorded: a resumed run requests those ids again."""
     fake_instantly.unknown = {IDS[0]}
     fake_instantly.script(IDS[1], Fault.status(400))
     fake_instantly.script(IDS[2], *[Fault.body(b"{")] * 9)
@@ -227,10 +227,10 @@ def test_final_failures_are_recorded_and_valid_input(
     assert asked(fake_instantly) == IDS[:3]
 
 
-def test_failed_ids_can_be_asked_for_again(
+def test_failed_ids_can_be_fetched_again(
     command: Command, output: Path, errors: Path, ids_file: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """Who is found then is no failure any more; who is not stands there once, as of now."""
+    """The error of an id that is found is removed; an id that fails again keeps its last error."""
     fake_instantly.unknown = {IDS[0], IDS[1]}
     assert command("fetch", ids_file, "-o", output).code == 3
     fake_instantly.unknown = set()
@@ -245,10 +245,10 @@ def test_failed_ids_can_be_asked_for_again(
     assert ids_in(output.read_bytes()) == IDS
 
 
-def test_errors_that_a_killed_retry_has_left_are_settled(
+def test_errors_of_a_killed_retry_are_cleaned_up(
     command: Command, output: Path, errors: Path, ids_file: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """Found meanwhile, or recorded twice."""
+    """Errors of ids that were found since, or that have a later error, are dropped."""
     output.write_bytes(b"".join(LINES[:4]))
     lines = [
         b'{"id":"%s","error":"%s"}\n' % (IDS[index].encode(), error)
@@ -287,10 +287,10 @@ def test_errors_without_their_output_are_not_mixed_with_new_ones(
     assert ids_in(output.read_bytes()) == IDS[1:]
 
 
-def test_the_key_does_not_get_into_the_errors(
+def test_the_key_is_not_written_to_the_errors(
     command: Command, output: Path, errors: Path, tmp_path: Path
 ) -> None:
-    """Somebody may have pasted it into the ids; and half a surrogate pair is no trouble."""
+    """Also if the input contains it. Half a surrogate pair can be written."""
     ids = tmp_path / "ids.jsonl"
     ids.write_text(json.dumps({"id": f"key {DEFAULT_API_KEY}"}) + '\n{"id": "a\\ud83d"}\n')
     for _ in range(2):
@@ -298,7 +298,7 @@ def test_the_key_does_not_get_into_the_errors(
         assert failed_in(errors) == [("", "InvalidLeadIdError"), ("a?", "InvalidLeadIdError")]
 
 
-def test_what_is_recorded_of_a_failure() -> None:
+def test_the_record_of_a_failure() -> None:
     decode = DecodeError("Does not fit", path="$.a", raw=b"secret@example.com")
     line = error_line(Failed(lead_id=IDS[0], index=0, error=decode, attempts=3, elapsed_s=1))
     assert line is not None
@@ -320,7 +320,7 @@ def test_what_is_recorded_of_a_failure() -> None:
 def test_row_33_two_runs_on_one_output(
     command: Command, ids_file: Path, output: Path, environment: None
 ) -> None:
-    """The second refuses at once, whatever it was asked to do; the first is not disturbed."""
+    """The second is refused at once, with any option; the first is not disturbed."""
     first = subprocess.Popen(
         [*MODULE, "fetch", "-o", str(output)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -339,10 +339,10 @@ def test_row_33_two_runs_on_one_output(
     assert ids_in(output.read_bytes()) == IDS
 
 
-def test_an_output_that_another_run_locked_first_is_that_runs(
+def test_an_output_that_another_run_has_locked_first_is_kept(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not removed, although it was made here a moment ago."""
+    """It belongs to that run, although this one has created it."""
 
     def lock_second(fd: int, path: str) -> None:
         with output.open("ab") as other:
@@ -356,8 +356,8 @@ def test_an_output_that_another_run_locked_first_is_that_runs(
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-def test_an_output_that_is_moved_away_meanwhile(output: Path, *, is_new: bool) -> None:
-    """What stands at its name then is somebody else's; the run does not end as if all were well."""
+def test_an_output_that_is_moved_during_the_run(output: Path, *, is_new: bool) -> None:
+    """The run raises, and does not change the file that has the name now."""
     if not is_new:
         output.write_bytes(LINES[0])
     moved = output.with_name("moved")
@@ -394,7 +394,7 @@ def test_dry_runs_do_not_exclude_each_other(command: Command, ids_file: Path, ou
     assert result.code == 0
 
 
-def test_a_new_file_is_nobody_elses(output: Path) -> None:
+def test_a_new_file_never_replaces_another(output: Path) -> None:
     link = output.with_name("link")
     link.symlink_to(output)
     output.with_name("there").touch()
@@ -428,7 +428,7 @@ def test_a_disk_without_locks(output: Path, monkeypatch: pytest.MonkeyPatch) -> 
         open_journal(str(output), f"{output}.errors", KnownIds())
 
 
-def test_outputs_that_cannot_be_gone_on_with(
+def test_outputs_that_cannot_be_resumed(
     command: Command, ids_file: Path, output: Path, tmp_path: Path
 ) -> None:
     os.mkfifo(output)
@@ -441,7 +441,7 @@ def test_outputs_that_cannot_be_gone_on_with(
         assert result == (2, b"", "Only a file can be resumed; name it with -o.\n")
 
 
-def test_errors_that_could_not_be_recorded_are_found_out_at_once(
+def test_an_errors_file_that_cannot_be_created_is_refused_at_once(
     command: Command, ids_file: Path, output: Path, errors: Path, fake_instantly: FakeInstantly
 ) -> None:
     errors.symlink_to(output.with_name("nowhere"))
@@ -453,7 +453,9 @@ def test_errors_that_could_not_be_recorded_are_found_out_at_once(
     assert not fake_instantly.requests
 
 
-def test_an_errors_file_that_cannot_be_made_later_ends_the_run(output: Path, errors: Path) -> None:
+def test_an_errors_file_that_cannot_be_created_later_ends_the_run(
+    output: Path, errors: Path
+) -> None:
     missing = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=1)
     with open_journal(str(output), str(errors), KnownIds()) as opened:
         errors.mkdir()
@@ -475,7 +477,7 @@ def test_the_input_is_not_the_output(
 
 
 def test_a_link_to_the_output_is_followed(command: Command, ids_file: Path, output: Path) -> None:
-    """Also when it is repaired: the link stays one."""
+    """Also during a repair, and the link remains a link."""
     output.write_bytes(LINES[0] + b"{\n")
     link = output.with_name("link")
     link.symlink_to(output)
@@ -484,10 +486,10 @@ def test_a_link_to_the_output_is_followed(command: Command, ids_file: Path, outp
     assert ids_in(output.read_bytes()) == IDS
 
 
-# --- beforehand --------------------------------------------------------------------------
+# --- before the run --------------------------------------------------------------------------
 
 
-def test_a_dry_run_says_what_there_is_to_do(  # noqa: PLR0917 - fixtures
+def test_a_dry_run_prints_what_a_run_would_do(  # noqa: PLR0917 - fixtures
     command: Command,
     output: Path,
     errors: Path,
@@ -495,7 +497,7 @@ def test_a_dry_run_says_what_there_is_to_do(  # noqa: PLR0917 - fixtures
     fake_instantly: FakeInstantly,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It needs no key, asks nothing, and changes nothing, not even a torn tail."""
+    """It needs no key, sends no request, and changes no file, not even a torn line."""
     monkeypatch.delenv("INSTANTLY_API_KEY")
     ids = tmp_path / "ids"
     ids.write_text("\n".join([*IDS, IDS[5], "no id"]))
@@ -525,7 +527,7 @@ def test_a_dry_run_says_what_there_is_to_do(  # noqa: PLR0917 - fixtures
     assert (result.code, "--rate-share must be" in result.err) == (2, True)
 
 
-def test_a_file_is_checked_before_anything_is_asked(
+def test_a_file_is_checked_before_any_request(
     command: Command, output: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
     ids = tmp_path / "ids"
@@ -543,7 +545,7 @@ def test_a_file_is_checked_before_anything_is_asked(
 def test_a_file_that_shrinks_while_it_is_read(
     command: Command, output: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
-    """What was counted beforehand has not all been asked for, so this is no success."""
+    """Ids that were counted before the run are missing, so the run fails."""
     ids = tmp_path / "ids"
     ids.write_text("".join(f"{lead_id:<64}\n" for lead_id in lead_ids(3000)))
     fake_instantly.latency_s = 0.01
@@ -565,8 +567,8 @@ def test_an_empty_input_makes_an_empty_output(command: Command, output: Path) ->
     assert output.read_bytes() == b""
 
 
-def test_how_to_go_on(command: Command, output: Path, tmp_path: Path) -> None:
-    """The command works as it is printed, whatever the first one was; it never has the key."""
+def test_how_to_resume(command: Command, output: Path, tmp_path: Path) -> None:
+    """The printed command works with odd names and options, and never contains the key."""
     ids = tmp_path / "-odd ids"
     ids.write_text(f"{IDS[0]}\n")
     target = Target(str(output))
@@ -596,7 +598,7 @@ def test_stdout_is_not_the_input(command: Command, tmp_path: Path) -> None:
     assert ids.read_text() == f"{IDS[0]}\n"
 
 
-def test_what_is_no_id_is_named_once(command: Command, tmp_path: Path) -> None:
+def test_an_invalid_id_is_reported_once(command: Command, tmp_path: Path) -> None:
     ids = tmp_path / "ids"
     ids.write_text(f"x\n{IDS[0]}\n")
     with ids.open("rb") as file:
@@ -616,7 +618,7 @@ def test_what_is_no_id_is_named_once(command: Command, tmp_path: Path) -> None:
 
 
 def test_row_32_a_disk_that_fills_up(command: Command, ids_file: Path, output: Path) -> None:
-    """The file ends with a whole line; with more room the same command comes to its end."""
+    """The file ends with a whole line; with more room, the printed command fetches the rest."""
     room = len(LINES[0]) * 7 // 2
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
@@ -649,10 +651,10 @@ def test_row_32_a_failed_fsync_stops_the_run_and_is_not_repeated(
     sentence = f"{output} could not be made durable: {os.strerror(errno.EIO)}; check the disk"
     assert sentence in result.err
     assert len(calls) == 1
-    assert "Resume" not in result.err  # what can be read may not be on the disk
+    assert "Resume" not in result.err  # lines in the file may not be on the disk
 
 
-async def test_a_failed_fsync_is_told_to_the_next_line() -> None:
+async def test_a_failed_fsync_is_raised_by_the_next_line() -> None:
     def sync() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -670,7 +672,7 @@ async def test_a_failed_fsync_is_told_to_the_next_line() -> None:
 def test_a_folder_that_cannot_be_synced(
     output: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, passes: bool
 ) -> None:
-    """Some file systems have no such thing; a disk that fails is something else."""
+    """Some file systems cannot sync folders, which is ignored; a failing disk is not."""
 
     def fsync(fd: int) -> None:
         raise OSError(code, os.strerror(code))
@@ -684,10 +686,10 @@ def test_a_folder_that_cannot_be_synced(
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(3600.0, SYNC_LINES), (0.01, 1)])
-async def test_lines_are_synced_after_a_while_or_a_hundred(
+async def test_lines_are_synced_after_a_time_or_a_number(
     monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
 ) -> None:
-    """And once more at the end, if more were written meanwhile."""
+    """And once more at the end, if lines were written since."""
     monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", seconds)
     calls: queue.Queue[None] = queue.Queue()
     syncer = Syncer(lambda: calls.put(None), "out")
@@ -723,7 +725,7 @@ async def test_lines_that_are_written_during_a_sync_are_synced_after_it(
     assert len(calls) == 2
 
 
-async def test_a_cancelled_end_still_tells_what_was_lost() -> None:
+async def test_a_cancelled_end_still_raises_lost_writes() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def sync() -> None:
@@ -774,7 +776,7 @@ def test_everything_is_made_durable(  # noqa: PLR0917 - fixtures
     fake_instantly: FakeInstantly,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Leads, errors and their names; also what a killed run has left; a file before its name."""
+    """Leads, errors and their folder, also after a killed run; a file before it is renamed."""
     synced: set[int] = set()
     for name in ("fsync", "fdatasync"):
         monkeypatch.setattr(os, name, lambda fd: synced.add(os.fstat(fd).st_ino))
@@ -825,13 +827,13 @@ def test_a_bad_errors_file_leaves_no_new_output(output: Path, errors: Path) -> N
     assert list(output.parent.iterdir()) == [errors]
 
 
-# --- what is known -----------------------------------------------------------------------
+# --- known ids -----------------------------------------------------------------------
 
 ids = st.sampled_from([*IDS[:3], IDS[0].upper(), "x", "y\ud83d"])
 
 
 @given(done=st.lists(ids), given_ids=st.lists(ids), passes=st.integers(1, 3))
-def test_known_ids_are_what_sets_would_say(
+def test_known_ids_agree_with_a_simple_model(
     done: list[str], given_ids: list[str], passes: int
 ) -> None:
     known, invalid = KnownIds(), Counter[str]()

@@ -1,4 +1,4 @@
-"""Killed at any instant and run again, the command gets every lead exactly once."""
+"""A command that is killed at any time and repeated writes every lead exactly once."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_row_31_kill_9_at_any_time_and_torn_lines(
 def check(ids: list[str], output: Path) -> None:
     leads = [json.loads(line) for line in output.read_bytes().splitlines()]
     assert sorted(lead["id"] for lead in leads) == sorted(set(ids) - UNKNOWN)
-    for lead in leads:  # by list some names within the payload differ
+    for lead in leads:  # by list, some names in the payload differ
         lead["payload"] = None
         assert lead == json.loads(lead_json(lead["id"])) | {"payload": None}
     lines = output.with_name(f"{output.name}.errors.jsonl").read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""Lines are written whole or not at all: to files, to full ones, to pipes that are slow."""
+"""Lines are written whole or not at all: to files, full disks and slow pipes."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ def test_a_line_is_the_servers_json_without_line_ends(raw: bytes) -> None:
     assert to_line(raw) == b'{ "id":"\\n"}\n'
 
 
-async def test_a_line_that_does_not_fit_is_cut_off(tmp_path: Path) -> None:
-    """A file may have 1,000 bytes here: the first line, and a part of the second that goes."""
+async def test_a_line_that_does_not_fit_is_removed(tmp_path: Path) -> None:
+    """With a limit of 1,000 bytes, the part of the second line that fits is removed again."""
     output = tmp_path / "out"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with output.open("wb") as file:
@@ -37,7 +37,7 @@ async def test_a_line_that_does_not_fit_is_cut_off(tmp_path: Path) -> None:
 
 
 async def read_slowly(reader: int, size: int) -> bytes:
-    """Empty a pipe in the loop that also fills it."""
+    """Read from a pipe, in the event loop that also writes to it."""
     os.set_blocking(reader, False)
     received = b""
     while len(received) < size:
@@ -47,7 +47,7 @@ async def read_slowly(reader: int, size: int) -> bytes:
     return received
 
 
-async def test_a_slow_reader_does_not_stop_the_loop() -> None:
+async def test_a_slow_reader_does_not_block_the_event_loop() -> None:
     """A line larger than the pipe is written while the reader empties it."""
     reader, writer = os.pipe()
     line = b"x" * 200_000 + b"\n"
@@ -72,7 +72,7 @@ async def test_a_cancelled_line_is_still_written_whole() -> None:
     assert received == line
 
 
-async def test_a_reader_that_is_stuck_does_not_hold_up_an_interrupt(
+async def test_a_stuck_reader_does_not_delay_a_cancellation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("instantly_async.cli.output.lines.LAST_LINE_S", 0.01)

@@ -1,4 +1,4 @@
-"""What stands on a terminal while a run goes on; with real terminals where that matters."""
+"""What a terminal shows during a run; with a real pseudo-terminal where needed."""
 
 import re
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_the_line_is_worded_by_width(snapshot: Stats, width: int, shown: str) ->
 @pytest.mark.parametrize("snapshot", [stats(), BUSY, PAUSED, DOWN])
 @pytest.mark.parametrize("total", [10, 1_000_000, None])
 def test_the_line_fits(snapshot: Stats, width: int, total: int | None) -> None:
-    """And says how far the run is; from 80 columns on it leaves nothing out."""
+    """It fits and shows the count; from 80 columns on it shows everything."""
     done = min(total or 123_456_789, 999_999)
     line = progress_line(snapshot, done, total, 95.0, width)
     assert len(line) <= width
@@ -96,7 +96,7 @@ def test_the_time_left(done: int, total: int | None, rate: float, eta: str) -> N
 def test_a_terminal_of_80_columns(
     ids_file: Path, fake_instantly: FakeInstantly, *, colour: bool
 ) -> None:
-    """The line does not wrap, colours unless NO_COLOR, a line for the lead that is missing."""
+    """The line does not wrap, and has colours unless NO_COLOR; a missing lead is reported."""
     fake_instantly.unknown = {IDS[0]}
     environment = {} if colour else {"NO_COLOR": "1"}
     with OnTerminal("fetch", ids_file, environment=environment) as terminal:
@@ -128,7 +128,7 @@ def test_a_pause_is_counted_down(ids_file: Path, fake_instantly: FakeInstantly) 
 
 
 def test_an_outage_is_counted_down(tmp_path: Path, fake_instantly: FakeInstantly) -> None:
-    """Until the next try and until the end; then it goes on as if nothing had been."""
+    """It shows the time until the next try and until the end; then the run continues."""
     path = tmp_path / "ids"
     path.write_text("\n".join(lead_ids(40)))
     fake_instantly.down = True
@@ -141,7 +141,7 @@ def test_an_outage_is_counted_down(tmp_path: Path, fake_instantly: FakeInstantly
     assert any(line.startswith("40/40") for line in terminal.lines)
 
 
-def test_what_was_done_before_counts_too(ids_file: Path, tmp_path: Path) -> None:
+def test_leads_of_earlier_runs_are_included(ids_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "leads.jsonl"
     output.write_bytes(b"".join(lead_json(each) + b"\n" for each in IDS[:4]))
     with OnTerminal("fetch", ids_file, "-o", output, "--resume") as terminal:

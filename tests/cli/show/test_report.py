@@ -1,4 +1,4 @@
-"""The end of a run: the summary, the same as JSON, and the bar charts."""
+"""The end of a run: the summary, the summary as JSON, and the bar charts."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_the_summary_has_every_fact(command: Command, ids_file: Path) -> None:
     assert "already done" not in err
 
 
-def test_what_was_done_before_is_counted(command: Command, ids_file: Path, tmp_path: Path) -> None:
+def test_earlier_leads_are_counted(command: Command, ids_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "leads.jsonl"
     output.write_bytes(lead_json(IDS[0]) + b"\n")
     err = command("fetch", ids_file, "-o", output, "--resume").err
@@ -58,7 +58,7 @@ def test_what_was_done_before_is_counted(command: Command, ids_file: Path, tmp_p
 
 
 def test_the_rate_is_from_the_first_to_the_last_answer() -> None:
-    """Ids that no request was made for do not count."""
+    """Outcomes without a request do not count."""
     times = iter([10.0, 11.0, 12.0])
     tally = Tally(lambda: next(times))
     answered = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=0)
@@ -97,7 +97,7 @@ def read(path: Path) -> RunStats:
 def test_the_statistics_are_one_object_of_documented_keys(
     command: Command, fake_instantly: FakeInstantly, tmp_path: Path
 ) -> None:
-    """They replace those of an earlier run, and are for nobody else's eyes."""
+    """They replace those of an earlier run, and only the owner can read the file."""
     fake_instantly.unknown = {IDS[0]}
     fake_instantly.script(IDS[1], Fault.throttle(), Fault.status(422))
     for lead_id, status, interest in (
@@ -143,14 +143,14 @@ def test_the_statistics_are_one_object_of_documented_keys(
 @pytest.mark.parametrize(
     "case", [({"api_key": "another"}, 4), ({"down": True}, 5), ({}, 0)], ids=["401", "503", "ok"]
 )
-def test_every_end_has_its_statistics(
+def test_statistics_are_written_at_every_end(
     command: Command,
     fake_instantly: FakeInstantly,
     ids_file: Path,
     tmp_path: Path,
     case: tuple[dict[str, object], int],
 ) -> None:
-    """Though ``--quiet`` says nothing else."""
+    """Also with ``--quiet``."""
     settings, code = case
     for name, value in settings.items():
         setattr(fake_instantly, name, value)
@@ -203,14 +203,14 @@ def test_demo_writes_them_too(command: Command, tmp_path: Path) -> None:
         ("leads.jsonl.errors.jsonl", "is the input or the output"),
     ],
 )
-def test_where_statistics_cannot_stand(
+def test_a_file_that_statistics_cannot_be_written_to(
     command: Command,
     fake_instantly: FakeInstantly,
     ids_file: Path,
     monkeypatch: pytest.MonkeyPatch,
     case: tuple[str, str],
 ) -> None:
-    """One sentence before the run, and nothing was changed."""
+    """One sentence before the run, and no file is changed."""
     name, message = case
     monkeypatch.chdir(ids_file.parent)
     result = command("fetch", "ids.txt", "-o", "leads.jsonl", "--stats-json", name)
@@ -220,15 +220,26 @@ def test_where_statistics_cannot_stand(
     assert [each.name for each in ids_file.parent.iterdir()] == ["ids.txt"]
 
 
+def test_statistics_do_not_replace_what_a_link_points_to(
+    command: Command, ids_file: Path, tmp_path: Path
+) -> None:
+    target, link = tmp_path / "mine.json", tmp_path / "link.json"
+    target.write_text("mine")
+    link.symlink_to(target)
+    result = command("fetch", ids_file, "-o", tmp_path / "leads.jsonl", "--stats-json", link)
+    assert result == (2, b"", f"{link} is not a regular file; choose another name.\n")
+    assert target.read_text() == "mine"
+
+
 @pytest.mark.parametrize(("unknown", "code"), [((), 5), ({IDS[0]}, 3)])
-def test_statistics_that_cannot_be_written_are_no_success(
+def test_statistics_that_cannot_be_written_are_a_failure(
     fake_instantly: FakeInstantly,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     unknown: set[str],
     code: int,
 ) -> None:
-    """The folder has gone meanwhile; the run's own failure counts more."""
+    """The folder was removed during the run; the exit code of a failed run has precedence."""
     fake_instantly.unknown = unknown
     job = FetchJob(
         client=Connection().client(),
@@ -246,7 +257,7 @@ def test_statistics_that_cannot_be_written_are_no_success(
 
 
 def test_a_chart_of_labels_and_numbers() -> None:
-    """The largest first; values without a label by number; leads without a value as none."""
+    """The largest count first; a value without a label is its number; no value is "none"."""
     counts: Counter[int | None] = Counter({1: 10, -1: 20, None: 5, 4711: 1})
     assert chart("status", counts, LeadStatus, 80, "#").splitlines() == [
         "status",
@@ -266,7 +277,7 @@ def test_a_chart_has_at_most_eight_values_and_others() -> None:
 
 @pytest.mark.parametrize("width", [10, 24, 40, 80, 200])
 def test_bars_fit_the_terminal(width: int) -> None:
-    """No line is longer; every value has a bar, where there is room for one."""
+    """Lines are shorter than the width; every value has a bar if there is room for bars."""
     counts: Counter[int | None] = Counter({3: 1_000_000, 2: 1, None: 500_000})
     rows = chart("x", counts, InterestStatus, width, "█").splitlines()[1:]
     room = width - len("  Meeting Completed 1000000 ")
@@ -276,7 +287,7 @@ def test_bars_fit_the_terminal(width: int) -> None:
 
 
 def test_charts_on_a_terminal(ids_file: Path, fake_instantly: FakeInstantly) -> None:
-    """After the summary; nothing of a lead but its status; of # where there is nothing better."""
+    """They follow the summary and show only statuses; bars are # if the encoding has no blocks."""
     for lead_id in IDS:
         fake_instantly.script(lead_id, Fault.patch(status=3, lt_interest_status=None))
     environment = {"PYTHONIOENCODING": "ascii", "TERM": "dumb"}
