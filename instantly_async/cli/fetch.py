@@ -196,8 +196,8 @@ def plan(found: Survey, limit: RateLimit) -> str:
         "duplicates": found.duplicates,
         "already done": found.done,
         "to fetch": found.to_fetch,
-        "by get": _at_the_limit(found.to_fetch, limit),
-        "by list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
+        "with get": _at_the_limit(found.to_fetch, limit),
+        "with list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
     }
     return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
 

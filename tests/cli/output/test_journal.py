@@ -513,8 +513,8 @@ def test_a_dry_run_prints_what_a_run_would_do(  # noqa: PLR0917 - fixtures
         "duplicates    1",
         "already done  2",
         "to fetch      4",
-        "by get        4 requests, 0:02 at 3/s",
-        "by list       1 requests, 0:01 at 3/s, and one for each lead that is not found",
+        "with get      4 requests, 0:02 at 3/s",
+        "with list     1 requests, 0:01 at 3/s, and one for each lead that is not found",
     ]
     assert result.out.decode().splitlines() == facts
     assert command("fetch", *arguments, stdin=ids.read_bytes()).out == result.out
