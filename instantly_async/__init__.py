@@ -118,6 +118,8 @@ else:
     }
 
     def __getattr__(name: str) -> object:
+        if name in {"client", "loader", "streams"}:
+            return import_module(f".{name}", __name__)
         if name not in _NEED_AIOHTTP:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_NEED_AIOHTTP[name], __name__), name)

@@ -127,6 +127,7 @@ class InstantlyClient(Generic[L]):
             base_url.rstrip("/"), key, timeouts=timeouts, proxy=relay, ssl_context=ssl_context
         )
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
+        self._family: WeakSet[InstantlyClient[L]] = WeakSet()  # closed siblings, too
         self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
 
     def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
@@ -176,9 +177,8 @@ class InstantlyClient(Generic[L]):
             for loader in list(self._loaders):
                 await loader.aclose()
             if self._parent is None:
-                for sibling in self._siblings.values():
-                    if sibling is not self:
-                        await sibling.aclose()
+                for sibling in list(self._family):
+                    await sibling.aclose()
         finally:
             if self._parent is None:
                 await self._transport.aclose()
@@ -204,6 +204,7 @@ class InstantlyClient(Generic[L]):
         else:
             return sibling
         sibling = self._siblings[workspace] = copy.copy(root)
+        self._family.add(sibling)
         sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
         return sibling
 
@@ -213,7 +214,7 @@ class InstantlyClient(Generic[L]):
         return self._activity.total()
 
     async def check(self) -> KeyCheck:
-        """Check whether the key works, with one request for any lead. Does not wait out an outage.
+        """Check whether the key works, with one request for any lead. Fails in an outage.
 
         Raises:
             RunError: the key, plan or scope does not allow it, or the service is down.
@@ -254,7 +255,7 @@ class InstantlyClient(Generic[L]):
                 a time; may be infinite. A generator is closed at the end, a file is not.
             strategy: ``"get"``: one request per id. ``"list"``: one per 100 ids; each answer is
                 checked, and ids that it does not settle are fetched as with ``"get"``.
-            ordered: holds back at most ``concurrency`` outcomes (``"list"``: 100 times that).
+            ordered: at most ``concurrency`` outcomes are held back (``"list"``: 100 times that).
             concurrency: lowers the client's for this stream; ``None``: the client's, and with
                 ``"list"`` at most 8 pages.
             keep_raw: keep the server's JSON in ``Found.raw``.
@@ -319,7 +320,7 @@ class InstantlyClient(Generic[L]):
         """Make a loader, for many tasks that each want one lead.
 
         Args:
-            flush_s: seconds that a call waits for others to share its request.
+            flush_s: seconds that a call waits for other calls, to share one request.
             confirm_missing: as in ``stream_leads``.
             cache_ttl_s: seconds that a lead is cached; ``None``: no cache.
             cache_size: leads cached at most; the oldest is dropped first.

@@ -3,7 +3,7 @@
     InstantlyError
       ConfigurationError(ValueError)   raised at construction; fix the setting
       ClosedError                      the client is closed, or belongs to another loop
-      LeadError                        concerns one id; the run goes on
+      LeadError                        concerns one id; the run continues
         InvalidLeadIdError             no request was made
         NotFoundError                  404
         DecodeError                    the answer is not this lead
@@ -182,6 +182,11 @@ class TLSError(RunError):
 
 class ProxyError(RunError):
     """The proxy requires credentials, or other ones (407)."""
+
+    def __init__(
+        self, message: str = "The proxy requires credentials (407); pass them in proxy=…."
+    ) -> None:
+        super().__init__(message)
 
 
 class ServiceUnavailableError(RunError):

@@ -25,7 +25,7 @@ from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
 L = TypeVar("L")
 
 FLUSH_S = 0.005
-"""How long a call waits for others to share its request, in seconds (*choice*)."""
+"""Seconds that a call waits for other calls, to share one request (*choice*)."""
 
 CACHE_SIZE = 10_000
 """Leads that a cache keeps at most (*choice*; a lead takes about 5 kB)."""

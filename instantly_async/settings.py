@@ -50,7 +50,7 @@ def require_positive(**values: float) -> None:
 
 
 def base_url_problem(url: str) -> str | None:
-    """Return why this cannot be the API's address, in one sentence; ``None``: it can.
+    """Return a sentence that says why this URL is not accepted; ``None``: it is.
 
     https only, or http for this machine; no path (``…/api/v2`` would make every lead *not
     found*), user, query or fragment. Never quotes the address: it could contain a password.

@@ -62,7 +62,7 @@ class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec
 
 
 class Histogram:
-    """Durations in buckets of equal ratio, of fixed size whatever is recorded."""
+    """A histogram of durations with logarithmic buckets; its memory is constant."""
 
     __slots__ = ("_counts", "_total")
 
@@ -83,7 +83,7 @@ class Histogram:
         self._total += other._total  # noqa: SLF001 - same class
 
     def quantile(self, share: float) -> float | None:
-        """Seconds that ``share`` of the durations stay below; ``None`` when there are none."""
+        """Return a quantile in seconds; ``share`` is in [0, 1]. ``None``: nothing was recorded."""
         if not self._total:
             return None
         rank = share * self._total

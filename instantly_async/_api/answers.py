@@ -79,7 +79,7 @@ def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | e
         case 404:
             return _missing(body)
         case 407:
-            return errors.ProxyError("The proxy requires credentials (407); pass them in proxy=….")
+            return errors.ProxyError()
         case 429:
             return errors.RateLimitedError("HTTP 429, the workspace's rate limit")
         case 408:

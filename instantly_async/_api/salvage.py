@@ -15,9 +15,12 @@ import msgspec
 MISFIT = object()
 """Returned instead of a value that does not fit its type."""
 
-_BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+# What the scanner stops at if the text ends within a string, an escape, a number or a word.
+_CUT_TOKEN = re.compile(
+    r'[ \t\n\r]*(?:"(?:[^"\\]|\\.)*+\\?|\\?u[0-9a-fA-F]{0,4}|-|\.|[eE][+-]?|tr?u?|fa?l?s?|nu?l?)?',
+    re.DOTALL,
+)
 _SPACE = re.compile(r"[ \t\n\r]*")
-_MAX_DEPTH = 1000  # no parser here goes deeper
 _MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
 
 
@@ -75,21 +78,15 @@ def split_members(body: bytes) -> dict[str, bytes] | None:
 
 
 def is_cut_off(body: bytes) -> bool:
-    """Whether a body looks like JSON that ended early: it is empty, or a bracket is still open."""
-    text = body.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not text.startswith((b"{", b"[")):
-        return not text
-    depth = 0
-    for token in map(re.Match.group, _BRACKET_OR_STRING.finditer(text)):
-        if token in {b"{", b"["}:
-            depth += 1
-            if depth > _MAX_DEPTH:
-                return False
-        elif token in {b"}", b"]"}:
-            depth -= 1
-            if not depth:
-                return False  # complete; any further bytes come after it
-    return True
+    """Whether a body is the beginning of a JSON text that ends too early, or empty."""
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    try:
+        _scanner.raw_decode(text, _skip_space(text, 0))
+    except json.JSONDecodeError as error:
+        return _CUT_TOKEN.fullmatch(text, error.pos) is not None
+    except RecursionError:
+        pass
+    return False
 
 
 def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:

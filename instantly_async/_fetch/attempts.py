@@ -1,9 +1,9 @@
-"""``Requester``: one request, repeated until it is answered or given up. A ladder of methods.
+"""``Requester``: one request, repeated until it is answered or given up.
 
-``request`` enters, ``_repeat`` repeats, ``_wait_and_attempt`` waits, ``_attempt`` sends,
-``_read`` reads, ``_report`` tells limiter and gate. A first attempt that nothing holds up skips
-the middle. The endpoint says what is sent and how the answer is read; ``_pace`` says when an
-attempt may be sent.
+Each method adds one step: ``request`` counts the query as active, ``_repeat`` repeats,
+``_wait_and_attempt`` waits, ``_attempt`` sends, ``_read`` reads, ``_report`` tells limiter and
+gate. If nothing blocks the first attempt, the waiting steps are skipped. The endpoint says what is
+sent and how the answer is read; ``_pace`` says when an attempt may be sent.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoint, error_for, is_misdelivered
 from instantly_async._http import Exchange, Response
-from instantly_async._pace import AttemptKind, SuspectError, Tries, speaks_of_outage
+from instantly_async._pace import AttemptKind, SuspectError, Tries, may_be_outage
 from instantly_async.errors import (
     DecodeError,
     LeadError,
@@ -106,7 +106,7 @@ class Requester(Generic[Q, R]):
 
     def _next_step(self, result: LeadError, tries: Tries, kind: AttemptKind) -> _Retry | None:
         """Decide what follows a failed attempt of this kind; ``None``: give up."""
-        if tries.was_probe and speaks_of_outage(result):
+        if tries.was_probe and may_be_outage(result):
             if self._is_last_probe():
                 return None
             tries.is_suspect = True
@@ -121,9 +121,7 @@ class Requester(Generic[Q, R]):
         return None if wait_s is None else _Retry(kind, wait_s)
 
     def _is_last_probe(self) -> bool:
-        return self._endpoint.divisible or self._gate.blames_suspects(
-            self._workspace.retry.attempts
-        )
+        return self._endpoint.divisible or self._gate.fail_suspects(self._workspace.retry.attempts)
 
     async def _wait_and_attempt(self, query: Q, tries: Tries, kind: AttemptKind) -> R | LeadError:
         """Wait for breaker, budget, pauses and a free slot, then try once."""
@@ -162,7 +160,7 @@ class Requester(Generic[Q, R]):
         return (
             self._patient
             and not self._endpoint.divisible
-            and speaks_of_outage(error)
+            and may_be_outage(error)
             and self._gate.last_success_sent_at <= tries.first_sent_at
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from instantly_async._api import MAX_IDS_PER_PAGE, TOO_MANY_IDS, Endpoints, Page
-from instantly_async._pace import Tries, speaks_of_outage
+from instantly_async._pace import Tries, may_be_outage
 from instantly_async.errors import LeadError, NotFoundError, RequestRejectedError
 from instantly_async.outcomes import LeadId, Outcome
 from instantly_async.stats import Recorder
@@ -134,7 +134,7 @@ class ListLookup(Generic[L]):
 
     def _learn_from_failure(self, piece: list[str], error: LeadError) -> bool:
         """Learn from a page that failed; return ``True`` if its pieces should be tried."""
-        self._is_failing = speaks_of_outage(error)
+        self._is_failing = may_be_outage(error)
         _log.info("A page of %d leads failed: %s", len(piece), error.args[0])
         if not isinstance(error, RequestRejectedError) or error.status not in TOO_MANY_IDS:
             return False

@@ -4,9 +4,10 @@
 class PageSize:
     """How many ids to request at once.
 
-    The vendor does not document how many are allowed. A rejected page halves ``size``, down to
-    1, where pages stop being useful. If a page of the same length was accepted before, one of
-    the ids may be the reason: then the page is cut, and ``size`` stays until the next rejection.
+    It starts at ``most``. The vendor does not document how many are allowed. A rejected page halves
+    ``size``, down to 1; then single requests are used. If a page of the same length was accepted
+    before, one of its ids may be the reason: then only this page is cut, and ``size`` stays until
+    the next rejection.
     """
 
     def __init__(self, most: int) -> None:

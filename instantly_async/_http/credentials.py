@@ -74,7 +74,7 @@ def read_api_key(argument: object, environ: Mapping[str, str]) -> ApiKey | Confi
 
 
 def key_problem(value: str | None) -> str | None:
-    """Return why this cannot be a key, in one sentence without it; ``None``: it can."""
+    """Return a sentence, without the key, that says why it is not valid; ``None``: it is."""
     if value is None or not value.strip():
         return "There is no API key: pass api_key=… or set INSTANTLY_API_KEY."
     if not _VISIBLE_ASCII.fullmatch(value.strip()):

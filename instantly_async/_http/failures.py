@@ -18,7 +18,7 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
     """
     match error:
         case aiohttp.ClientHttpProxyError(status=407):
-            return errors.ProxyError("The proxy requires credentials (407); pass them in proxy=….")
+            return errors.ProxyError()
         case aiohttp.ClientHttpProxyError(status=status):
             return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
         case aiohttp.ClientSSLError() | ssl.SSLError():

@@ -53,7 +53,7 @@ _current: ContextVar[Exchange] = ContextVar("instantly_async_exchange")
 
 
 class PacedConnector(aiohttp.TCPConnector):
-    """A connector that returns a connection together with the right to use it once."""
+    """A connector that also takes a token of the limiter before it returns a connection."""
 
     def __init__(self, key: ApiKey, proxy: Proxy | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,8 +81,8 @@ class PacedConnector(aiohttp.TCPConnector):
                 raise
             if not connection.closed:
                 break
-            # The connection died while it waited for the token, which is stale now: if others
-            # that reconnect kept theirs too, all would send at once.
+            # The connection died during the wait. Take a new token: if all requests that
+            # reconnect kept their old ones, they would send at once.
             connection.close()
             exchange.connecting(self._loop.time())
         exchange.sending(self._loop.time(), connection.protocol)

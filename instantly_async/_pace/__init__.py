@@ -4,7 +4,7 @@ Decides when an attempt may be sent and when to give up. Must not know what is r
 it is sent.
 """
 
-from .backoff import Tries, speaks_of_outage
+from .backoff import Tries, may_be_outage
 from .gate import AttemptKind, Gate, SuspectError
 from .limiter import AdaptiveLimiter
 
@@ -14,5 +14,5 @@ __all__ = [
     "Gate",
     "SuspectError",
     "Tries",
-    "speaks_of_outage",
+    "may_be_outage",
 ]

@@ -26,7 +26,7 @@ PROTOCOL_REPEATS = 1
 """Repeats after a status that the API never sends (*choice*)."""
 
 
-def speaks_of_outage(error: InstantlyError) -> bool:
+def may_be_outage(error: InstantlyError) -> bool:
     """Whether the reason of an error may be an outage, and not this one id."""
     if isinstance(error, ProtocolError):
         return error.status is None

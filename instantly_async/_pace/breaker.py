@@ -12,8 +12,8 @@ MAX_PROBE_DELAY_S = 30.0
 class CircuitBreaker:
     """Opens after many transient failures in a row; then one probe at a time.
 
-    ``now`` is always a monotonic clock in seconds. States: closed; open; open or closed with
-    a probe in flight (at most one).
+    ``now`` is always a monotonic clock in seconds. Closed or open; in both
+    states at most one probe is in flight.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
@@ -29,19 +29,19 @@ class CircuitBreaker:
 
     @property
     def gives_up_at(self) -> float:
-        """The time when an open breaker ends the run; infinity while nobody waits for it."""
+        """The time when an open breaker ends the run; infinity while no attempt waits for it."""
         if self._opened_at is None:
             return float("inf")
         return self._opened_at + self._patience_s
 
     def next_probe_s(self, now: float) -> float | None:
-        """Seconds until the next probe, 0.0 while one is in flight; ``None``: nobody waits."""
+        """Seconds until the next probe, 0.0 while one is in flight; ``None``: no attempt waits."""
         if self._opened_at is None:
             return None
         return 0.0 if self.probing else max(0.0, self.next_probe_at - now)
 
     def gives_up_s(self, now: float) -> float | None:
-        """Seconds until the breaker ends the run; ``None``: nobody waits."""
+        """Seconds until the breaker ends the run; ``None``: no attempt waits."""
         return None if self._opened_at is None else max(0.0, self.gives_up_at - now)
 
     def probe_due(self, now: float) -> bool:
@@ -88,10 +88,10 @@ class CircuitBreaker:
             self._delay_s = 2 * FIRST_PROBE_DELAY_S
 
     def resume_waiting(self, now: float) -> None:
-        """Restart the patience: a new run waits for a breaker that has given up."""
+        """Start the patience again, for a new run, after the breaker gave up."""
         if self.is_open and self._opened_at is None:
             self._opened_at = now
 
     def give_up(self) -> None:
-        """Stay open. Nobody waits any more."""
+        """Stay open. No attempt waits any more."""
         self._opened_at = None

@@ -6,7 +6,7 @@ from instantly_async.settings import RetryPolicy
 class RetryBudget:
     """Tokens that first attempts add and transient retries take.
 
-    So the wire sees at most ``(1 + refill) · N + capacity`` transient attempts for N ids.
+    So at most ``(1 + refill) · N + capacity`` transient attempts are sent for N ids.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:

@@ -82,11 +82,11 @@ class Gate:
             self._pump()
 
     def begin_unit(self) -> None:
-        """Note that queries will follow one another, perhaps with gaps between them."""
+        """Count a chunk as active: its queries come one by one, and at times none is in flight."""
         self._units += 1
 
     def end_unit(self) -> None:
-        """Note that no more of them will follow."""
+        """Stop counting it."""
         self._units -= 1
         self._rest()
 
@@ -109,7 +109,7 @@ class Gate:
         ids, which makes a poor probe.
 
         Raises:
-            SuspectError: the id is bad, see ``blames_suspects``.
+            SuspectError: the id is bad, see ``fail_suspects``.
             ServiceUnavailableError: the breaker gave up, or is open and ``patient`` is false.
         """
         self.breaker.resume_waiting(asyncio.get_running_loop().time())
@@ -166,8 +166,8 @@ class Gate:
         if self._queue:
             self._pump()
 
-    def blames_suspects(self, enough: int) -> bool:
-        """Whether the failing ids are bad and the service is fine; if so, tell those that wait.
+    def fail_suspects(self, enough: int) -> bool:
+        """If the ids are bad and the service works, fail all that wait; return whether it is so.
 
         Bad ids at the end of the input look like an outage, because no other id is left to
         probe with. The ids are bad if the service has answered before, all that wait have failed

@@ -2,9 +2,9 @@
 
 Theory of operation. A bucket of capacity c that refills at r/s lets at most c + r·t requests
 through in any t seconds; ``RateLimit`` picks c and r so that both of the vendor's windows hold.
-aiolimiter can neither change its rate nor pause, so there is one lock, by which one waiter at a
-time is at the bucket (FIFO, safe to cancel); a new rate is a new bucket, emptied before its first
-use, because a full one would allow a burst of c; and a waiter tries again after a change or pause.
+aiolimiter can neither change its rate nor pause. So one lock lets one task at a time wait for the
+bucket (FIFO, safe to cancel). A new rate is a new bucket, emptied before its first use, because a
+full one would allow a burst of c. After a change or a pause, the waiting task starts again.
 
 The rate follows AIMD. A 429 to a request that was sent after the last cut means that the workspace
 is full, perhaps by other clients: the rate is cut, sending pauses, and then the rate rises slowly

@@ -22,7 +22,7 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from . import exits, process
 from .check import check_key
 from .exits import CommandError
-from .fetch import FetchJob, end, plan, run_fetch, survey
+from .fetch import FetchJob, end, run_fetch, survey
 from .input import GivenIds, InputFormat, open_source
 from .known import KnownIds
 from .options import (
@@ -36,6 +36,7 @@ from .options import (
 )
 from .output import Resume, Stdout
 from .serve import fake_process, serve_fake
+from .show import plan
 from .system import STDIO
 from .target import Target, convert_visibly, target_of, writer_of
 from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
@@ -338,5 +339,5 @@ def _start(log_level: LogLevel) -> Terminal:
 
 def _require_stdout() -> TextIO:
     if sys.stdout is None:
-        raise CommandError("stdout is closed; open it.")
+        raise CommandError("stdout is closed; run the command with stdout open.")
     return sys.stdout

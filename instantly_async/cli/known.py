@@ -35,8 +35,8 @@ class KnownIds:
     """Remembers which ids are done, and which ones occurred before in this input.
 
     An input may be read more than once, in passes; ``begin`` starts one. An id that is not a UUID
-    is never a duplicate, so that each such line is reported. If an earlier run recorded it as
-    invalid it is done, as often as it was recorded. Memory: about 90 bytes per id.
+    is never a duplicate, so that each such line is reported. If earlier runs recorded the same
+    text n times, its first n occurrences count as done. Memory: about 90 bytes per id.
     """
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ class OutputOptions:
     """Write labels (Bounced) instead of codes (-1)."""
 
     csv_raw: Flag = False
-    """Do not defuse cells that look like spreadsheet formulas."""
+    """Do not escape cells that look like spreadsheet formulas."""
 
 
 @Parameter(name="*")

@@ -1,4 +1,4 @@
-"""The process around a command: its event loop, and all signals.
+"""The process around a command: its event loop, and all signal handlers.
 
 The first SIGINT or SIGTERM lets a command finish, the second ends the process at once.
 """
@@ -124,7 +124,7 @@ def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
 
 @contextlib.contextmanager
 def unwinding_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind synchronous work, as Ctrl-C does anyway, so that it cleans up.
+    """Make SIGTERM raise ``SystemExit`` in synchronous work, so that it cleans up as on Ctrl-C.
 
     Raises:
         SystemExit: SIGTERM came.

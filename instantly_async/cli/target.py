@@ -24,8 +24,9 @@ from .options import OutputOptions
 from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
 from .process import unwinding_on_sigterm
 from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
+from .show import counting
 from .system import STDIO, check_writable
-from .terminal import Terminal, counting
+from .terminal import Terminal
 
 ERRORS_SUFFIX = ".errors.jsonl"
 """Added to the output's name for the file with the ids that have no lead."""

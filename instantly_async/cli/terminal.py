@@ -1,10 +1,8 @@
 """``Terminal``: what goes to stderr, and whether a progress line can be drawn there."""
 
-import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
 from typing import Literal
 
 from rich.console import Console
@@ -62,16 +60,6 @@ class Terminal:
         """Show the cursor again, which the progress line hides."""
         if self.is_live:
             self.console.show_cursor()
-
-
-@contextlib.contextmanager
-def counting(terminal: Terminal, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Yield a function that shows the number of converted leads, if there is a terminal."""
-    if quiet or not terminal.is_live:
-        yield lambda _: None
-        return
-    with terminal.console.status("Converting") as status:
-        yield lambda leads: status.update(f"Converting: {leads} leads")
 
 
 class _TerminalHandler(logging.Handler):

@@ -95,7 +95,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def stall(cls, seconds: float, *, in_body: bool = False) -> Self:
-        """Send nothing for ``seconds`` before the header; ``in_body``: amid the body."""
+        """Send nothing for ``seconds`` before the header; ``in_body``: in the body's middle."""
         if in_body:
             return cls(name="stall", delivery=Delivery.HANG, pause_s=seconds)
         return cls(name="stall", delay_s=seconds)

@@ -21,7 +21,7 @@ class WorstWindows(NamedTuple):
 
 
 class SlidingLog:
-    """Times of the last ``width_s`` seconds; two times exactly that far apart never share it."""
+    """Times of the last ``width_s`` seconds, without the one that is exactly that long ago."""
 
     def __init__(self, width_s: float) -> None:
         self._width_s = width_s

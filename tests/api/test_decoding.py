@@ -238,6 +238,15 @@ DEEP = b'{"id":"%s","%%b":' % LEAD_ID.encode() + b'{"a":' * 50_000 + b"1" + b"}"
         (FULL[: len(FULL) // 2], "truncated"),
         (f'{{"id":"{LEAD_ID}","status":"2","first_name":"B'.encode(), "truncated"),
         (f'{{"id":"{LEAD_ID}","first_name":"Bj\u00f6'.encode()[:-1], "truncated"),
+        (b'{"id"', "truncated"),
+        (b'"cut', "truncated"),
+        (b'\xef\xbb\xbf{"id":', "truncated"),
+        (b"nul", "truncated"),
+        (b'{"id": undefined', "malformed"),
+        (b"{'id': 1", "malformed"),
+        (b'{"id":"x","a":[1,2}', "malformed"),
+        (b'{"id":01', "malformed"),
+        (b'{"id":"\\x', "malformed"),
         (b"null", "malformed"),
         (b"[]", "malformed"),
         (b"true", "malformed"),
@@ -255,7 +264,7 @@ DEEP = b'{"id":"%s","%%b":' % LEAD_ID.encode() + b'{"a":' * 50_000 + b"1" + b"}"
         (DEEP % b"payload", "malformed"),
         (DEEP % b"unknown", "malformed"),
     ],
-    ids=range(22),
+    ids=range(31),
 )
 def test_what_is_no_json_object_in_utf8_is_a_decode_error(body: bytes, reason: str) -> None:
     """Rows 12 and 13. A cut body has its own reason, because it is retried once more (row 4)."""

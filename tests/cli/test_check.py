@@ -181,7 +181,10 @@ def test_a_server_that_never_answers(command: Command, fake_instantly: FakeInsta
 def test_without_a_key_or_stdout(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     line = " ".join(["exec", *MODULE, "check", ">&-"])
     closed = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
-    assert (closed.returncode, closed.stderr) == (2, b"stdout is closed; open it.\n")
+    assert (closed.returncode, closed.stderr) == (
+        2,
+        b"stdout is closed; run the command with stdout open.\n",
+    )
     reader, writer = os.pipe()
     os.close(reader)
     assert subprocess.run([*MODULE, "check"], stdout=writer, check=False).returncode == 0

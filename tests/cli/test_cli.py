@@ -18,10 +18,10 @@ import pytest
 from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
-from instantly_async.cli.fetch import trouble
 from instantly_async.cli.input import open_source
 from instantly_async.cli.records import LineId
 from instantly_async.cli.serve import fake_process
+from instantly_async.cli.show import trouble
 from instantly_async.cli.terminal import Terminal
 from instantly_async.errors import InvalidLeadIdError
 from instantly_async.outcomes import Failed

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands import IDS, Command, ids_in
 
-from instantly_async.cli import target as bulk
+from instantly_async.cli import target
 from instantly_async.cli.exits import CommandError
 from instantly_async.testing import FakeInstantly, Fault, lead_json
 
@@ -201,7 +201,7 @@ def test_a_conversion_that_fails(
     def fail(*_: object, **__: object) -> None:
         raise CommandError("It does not work; do something else.")
 
-    monkeypatch.setattr(bulk, "convert", fail)
+    monkeypatch.setattr(target, "convert", fail)
     result = command("fetch", ids_file, "-o", output)
     assert result.code == 2
     assert result.err.endswith("It does not work; do something else.\n")

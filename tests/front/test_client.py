@@ -273,6 +273,22 @@ async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead])
         client.for_workspace("no header\r\n")
 
 
+async def test_the_parent_closes_former_siblings_too(client: InstantlyClient[Lead]) -> None:
+    """A sibling that could not finish closing is closed with the parent, though it was replaced."""
+    former = client.for_workspace("ws-1")
+    former._workspace.limiter.pause(asyncio.get_running_loop().time(), 1000)
+    stream = former.stream_leads(lead_ids(5))
+    waiting = asyncio.ensure_future(anext(stream))
+    while not stream.stats.in_flight:
+        await asyncio.sleep(0)
+    former._activity.closed = True  # as if its aclose() had been cancelled
+    assert client.for_workspace("ws-1") is not former
+    await client.aclose()
+    assert not stream._pipeline.running
+    with pytest.raises(ClosedError):
+        await waiting
+
+
 async def test_the_parent_closes_its_siblings(fake: FakeInstantly) -> None:
     client = InstantlyClient(CANARY, base_url=fake.url, workspace="ws-0")
     assert client.for_workspace("ws-0") is client

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from wire import READ, Script, answer, scripted
+from wire import HANG, READ, Script, answer, scripted
 
 from instantly_async import (
     ConfigurationError,
@@ -156,6 +156,18 @@ async def test_faults_are_retried(
     fake.script_list(*faults)
     batch = await client.get_leads(IDS, strategy="list")
     assert [lead.id for lead in batch.leads] == IDS
+
+
+async def test_a_page_with_a_stranger_costs_its_connection() -> None:
+    """It may be the answer to another request, and so may be the next one on that connection."""
+    asked, stranger = lead_ids(2)
+    page = b'{"items":[' + lead_json(stranger) + b"]}"
+    async with scripted([[READ, answer(page), HANG], [READ, answer(lead_json(asked))]]) as wire:
+        async with InstantlyClient("key", base_url=wire.url) as client:
+            batch = await client.get_leads([asked], strategy="list")
+        assert [lead.id for lead in batch.leads] == [asked]
+        assert batch.stats.list_distrusted
+        assert wire.connections == 2
 
 
 async def test_a_page_over_its_cap_goes_one_by_one() -> None:

@@ -25,6 +25,7 @@ def test_reading_leads_does_not_import_aiohttp() -> None:
     code = (
         "import sys, instantly_async; from instantly_async import Lead, LeadError, RateLimit;"
         "assert 'aiohttp' not in sys.modules;"
+        "assert instantly_async.client.InstantlyClient;"
         "from instantly_async import *;"
         "assert InstantlyClient.__module__ == 'instantly_async.client';"
         "assert set(instantly_async.__all__) <= set(dir(instantly_async))"

@@ -67,8 +67,8 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cli/input": ["__init__", "sources", "reader", "formats"],
     "cli/output": ["__init__", "journal", "lines  recovery  syncer"],
-    "cli/convert": ["__init__", "conversion", "writers", "columns"],
-    "cli/show": ["__init__", "progress  chart", "report"],
+    "cli/convert": ["__init__", "conversion", "writers", "csv_cells", "columns"],
+    "cli/show": ["__init__", "progress  chart", "report  messages"],
     "cli/records": ["__init__", "selection", "line"],
     "cli/system": ["__init__", "files  polling"],
 }

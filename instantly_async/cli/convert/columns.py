@@ -6,7 +6,6 @@ Pure: must not know files or pyarrow.
 import csv
 import difflib
 import operator
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,11 +27,6 @@ _SUFFIXES: dict[str, OutputFormat] = {
     ".parquet": "parquet",
 }
 _PAYLOAD_KEY = "payload."
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What spreadsheets may treat as the beginning of a formula (OWASP)."""
-
-_NEEDS_QUOTES = re.compile(r'[",\r\n]').search
 
 _NULL = msgspec.Raw(b"null")
 
@@ -222,60 +216,12 @@ def json_text(raw: Any) -> str:
 
 def any_text(raw: Any) -> str:
     """Return a text as it is, anything else as JSON."""
-    return _decode_text(raw) if _is_text(raw) else json_text(raw)
+    return _decode_text(raw) if is_text(raw) else json_text(raw)
 
 
-def _is_text(raw: Any) -> bool:
+def is_text(raw: Any) -> bool:
+    """Whether this JSON is a string."""
     return bytes(raw).startswith(b'"')
 
 
 _decode_text = msgspec.json.Decoder(str).decode
-
-
-def csv_formatter(kind: ColumnKind, *, guard: bool) -> Callable[[Any], str]:
-    """Return the function that makes a cell of a value of this kind, quoted where needed.
-
-    ``guard`` defuses formulas in texts; other values cannot be formulas.
-    """
-    text = _guard_and_quote if guard else quote_cell
-    formatters: dict[ColumnKind, Callable[[Any], str]] = {
-        ColumnKind.TEXT: text,
-        ColumnKind.INTEGER: str,
-        ColumnKind.BOOLEAN: {True: "true", False: "false"}.__getitem__,
-        ColumnKind.TIME: _iso,
-        ColumnKind.JSON: lambda raw: quote_cell(json_text(raw)),
-        ColumnKind.ANY: lambda raw: (text if _is_text(raw) else quote_cell)(any_text(raw)),
-    }
-    return formatters[kind]
-
-
-def guard_cell(text: str) -> str:
-    """Put a quote before a text that a spreadsheet could treat as a formula.
-
-    >>> guard_cell("=1+1")
-    "'=1+1"
-    """
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-# Not csv.writer: it checks each character, which takes 25 of 60 µs a lead.
-def quote_cell(text: str) -> str:
-    """Quote a cell where RFC 4180 requires it.
-
-    >>> quote_cell('say "hi" twice')
-    '"say ""hi"" twice"'
-    """
-    return '"{}"'.format(text.replace('"', '""')) if _NEEDS_QUOTES(text) else text
-
-
-def _guard_and_quote(text: str) -> str:
-    return quote_cell(guard_cell(text))
-
-
-def csv_row(cells: Iterable[str]) -> bytes:
-    """Join cells. A single empty cell is quoted, because readers skip blank lines."""
-    return (",".join(cells) or '""').encode() + b"\r\n"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -178,6 +178,10 @@ def check_output(output: str, source: os.stat_result | None = None, *, force: bo
     """
     if output == STDIO:
         raise CommandError("convert writes whole files and so cannot write to stdout; name a file.")
-    found = check_writable(output, if_exists=None if force else USE_FORCE)
-    if found is not None and source is not None and os.path.samestat(found, source):
+    found = check_writable(output)
+    if found is None:
+        return
+    if source is not None and os.path.samestat(found, source):
         raise CommandError(f"{output} is the file with the leads; choose another name.")
+    if not force:
+        raise CommandError(f"{output} exists already; choose another name or use --force.")

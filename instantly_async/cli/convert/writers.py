@@ -20,12 +20,10 @@ from .columns import (
     Row,
     any_text,
     columns_of,
-    csv_formatter,
-    csv_row,
     json_text,
-    quote_cell,
     row_type,
 )
+from .csv_cells import csv_formatter, csv_row, quote_cell
 
 BATCH_ROWS = 500
 """Leads that are packed for Arrow at once; packed, they need a fifth of the memory (*choice*)."""

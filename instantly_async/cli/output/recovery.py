@@ -132,7 +132,7 @@ class Recovery:
                 f"{others}; fix it, or add --repair to drop it."
             )
         if found.bad:
-            self._remarks.append(f"{name}: dropped {len(found.bad)} lines that are not leads.")
+            self._remarks.append(f"{name}: dropped lines that are not leads: {len(found.bad)}.")
         return found
 
 

@@ -1,9 +1,9 @@
-"""The progress line on a terminal: one line, fitted to the terminal's width."""
+"""Progress on a terminal: one line, fitted to the terminal's width."""
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import product
 from math import ceil
 
@@ -145,3 +145,13 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextlib.contextmanager
+def counting(terminal: Terminal, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a function that shows the number of converted leads, if there is a terminal."""
+    if quiet or not terminal.is_live:
+        yield lambda _: None
+        return
+    with terminal.console.status("Converting") as status:
+        yield lambda leads: status.update(f"Converting: {leads} leads")

@@ -87,7 +87,7 @@ class RunStats(msgspec.Struct, kw_only=True):
     """What ``--stats-json`` writes. Keys are never removed; new ones may be added.
 
     ``failed`` counts by the error's class; ``status`` and ``lt_interest_status`` count leads by
-    the number, ``none`` for leads without. ``retries`` counts repeated requests, ``throttled`` the
+    the number, ``none`` for leads without. ``retries`` counts repeated attempts, ``throttled`` the
     429s. Times are UTC; ``null`` means unknown, such as the latency of a run without an answer.
     ``leads_per_s`` is measured from the first answer to the last.
     """

@@ -87,11 +87,10 @@ def create(path: str | Path, name: str | None = None) -> int:
         raise _not_creatable(name or path, error) from None
 
 
-def check_writable(path: str, *, if_exists: str | None = None) -> os.stat_result | None:
+def check_writable(path: str) -> os.stat_result | None:
     """Check that a file can be created or replaced; return the one that is there, if any.
 
-    ``if_exists``: the remedy if there is one; ``None``: it will be replaced. A symbolic link is
-    refused.
+    A symbolic link is refused.
 
     Raises:
         CommandError: it cannot.
@@ -101,14 +100,12 @@ def check_writable(path: str, *, if_exists: str | None = None) -> os.stat_result
         if not folder.is_dir():
             raise _no_folder(path)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise CommandError(f"No file can be created in the folder of {path}; choose another.")
+            raise CommandError(f"The folder of {path} is not writable; choose another folder.")
         found = Path(path).lstat()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise _not_creatable(path, error) from None
-    if if_exists is not None:
-        raise CommandError(f"{path} exists already; {if_exists}.")
     if not stat.S_ISREG(found.st_mode):
         raise _not_regular(path)
     return found
@@ -214,7 +211,8 @@ def replacement(path: str) -> Iterator[BinaryIO]:
             "and repeat the command."
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it must not hide why the file could not be created
+            temporary.unlink()
     try:
         sync_folder(target)
     except OSError as error:
@@ -252,7 +250,7 @@ def _remove_if_unlocked(path: Path) -> None:
     with contextlib.suppress(OSError):  # gone, or not ours
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
-            if try_lock(fd):
+            if try_lock(fd) and is_at(fd, str(path)):
                 path.unlink()
         finally:
             os.close(fd)

@@ -19,8 +19,9 @@ from places import DOCS
 
 from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
-from instantly_async.cli.convert.columns import columns_of, guard_cell, parse_fields
+from instantly_async.cli.convert.columns import columns_of, parse_fields
 from instantly_async.cli.convert.conversion import read_leads
+from instantly_async.cli.convert.csv_cells import guard_cell
 from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.options import OutputOptions

@@ -25,7 +25,7 @@ from instantly_async.cli.convert import check_output
 from instantly_async.cli.convert import conversion as module
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.options import OutputOptions
-from instantly_async.cli.system import replacement
+from instantly_async.cli.system import files, replacement
 from instantly_async.cli.target import writer_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
@@ -216,6 +216,7 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ),
         ("-", ["--format", "jsonl"], "convert writes whole files"),
         ("leads.jsonl", ["--force"], "is the file with the leads"),
+        ("leads.jsonl", [], "is the file with the leads"),
         ("here.csv", [], "exists already; choose another name or use --force"),
         ("folder.csv", ["--force"], "is not a regular file"),
         ("link.csv", ["--force"], "is not a regular file"),
@@ -378,6 +379,40 @@ def test_a_new_file_that_another_run_removes_is_created_again(
     assert taken
     assert names_in(tmp_path) == ["out.csv"]
     assert (tmp_path / "out.csv").read_bytes() == b"whole"
+
+
+def test_a_new_file_is_not_removed_in_place_of_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two other runs may have opened it as a leftover before it was created again."""
+    real = fcntl.flock
+    others: list[int] = []
+
+    def flock(fd: int, how: int) -> None:
+        if not others:
+            (made,) = tmp_path.iterdir()
+            others.append(os.open(made, os.O_RDWR))
+            made.unlink()
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(files, "_remove_leftovers", lambda _: None)
+    with replacement(str(tmp_path / "out.csv")) as file:
+        (made,) = tmp_path.iterdir()
+        monkeypatch.setattr(os, "open", lambda *_: os.dup(others[0]))
+        files._remove_if_unlocked(made)
+        monkeypatch.undo()
+        file.write(b"whole")
+    os.close(others[0])
+    assert (tmp_path / "out.csv").read_bytes() == b"whole"
+
+
+def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    """Cleaning up must not hide why the file could not be created."""
+    (tmp_path / "folder").touch()
+    with pytest.raises(CommandError, match="cannot be created: Not a directory"):
+        with replacement(str(tmp_path / "folder" / "out.csv")):
+            pass
 
 
 # --- disks and signals -------------------------------------------------------------------

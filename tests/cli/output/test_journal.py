@@ -167,7 +167,7 @@ def test_a_bad_line_is_reported_by_offset_and_dropped_with_repair(
     assert output.read_bytes() == content
     result = command("fetch", ids_file, "-o", output, "--repair")
     assert result.code == 0
-    assert f"{output}: dropped 2 lines that are not leads.\n" in result.err
+    assert f"{output}: dropped lines that are not leads: 2.\n" in result.err
     assert output.read_bytes().startswith(LINES[0] + b"\n" + LINES[1])
     assert output.stat().st_mode & 0o777 == 0o600
     assert sorted(output.read_bytes().split(b"\n")) == sorted(

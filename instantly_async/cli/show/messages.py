@@ -1,0 +1,53 @@
+"""Lines about single ids, and the plan of a dry run."""
+
+import re
+from math import ceil
+
+from instantly_async._api import MAX_IDS_PER_PAGE
+from instantly_async.cli.input import Survey
+from instantly_async.cli.records import LineId
+from instantly_async.outcomes import Failed, NotFound
+from instantly_async.settings import RateLimit
+
+_LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F{}-]{1,64}")
+
+
+def trouble(outcome: NotFound | Failed) -> str:
+    """Return the line that names an id without a lead, and why."""
+    lead_id = outcome.lead_id
+    if isinstance(outcome, NotFound):
+        return f"not found: {lead_id}"
+    if not outcome.attempts and isinstance(lead_id, LineId):
+        return invalid(lead_id)
+    reason = outcome.error.args[0]
+    return f"failed: {lead_id}: {reason} (attempts: {outcome.attempts})"
+
+
+def invalid(lead_id: LineId) -> str:
+    """Return the line that reports an invalid id.
+
+    Its text is shown only if it looks like a part of an id: it could be an email or a key.
+    """
+    shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
+    return f"invalid: {shown}in line {lead_id.line} (a lead id is a UUID)"
+
+
+def plan(found: Survey, limit: RateLimit) -> str:
+    """Return what a run would do, one fact per line."""
+    read = found.to_fetch + found.invalid + found.duplicates + found.done
+    pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
+    facts = {
+        "ids read": read,
+        "invalid": found.invalid,
+        "duplicates": found.duplicates,
+        "already done": found.done,
+        "to fetch": found.to_fetch,
+        "with get": _at_the_limit(found.to_fetch, limit),
+        "with list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
+    }
+    return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
+
+
+def _at_the_limit(requests: int, limit: RateLimit) -> str:
+    minutes, seconds = divmod(ceil(requests / limit.rate), 60)
+    return f"{requests} requests, {minutes}:{seconds:02} at {limit.rate:.0f}/s"
