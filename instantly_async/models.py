@@ -25,8 +25,8 @@ class OpenIntEnum(IntEnum):
     >>> LeadStatus(7)
     <LeadStatus.UNKNOWN_7: 7>
 
-    Pseudo-members of the same value are equal, but not the same object: none is kept,
-    so that hostile data cannot fill the memory.
+    Pseudo-members of the same value are equal, but not the same object: they are not
+    cached, so that hostile data cannot fill the memory.
     """
 
     label: str

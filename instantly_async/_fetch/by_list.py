@@ -94,7 +94,7 @@ class ListLookup(Generic[L]):
         """Settle what pages can settle; cut a page into pieces if it is too long."""
         pieces = deque([list(chunk.open)])
         while pieces:
-            # Breadth first: a rejection says more once pages of that length have been tried.
+            # Longer pages first: if one of that length was accepted, a rejection means a bad id.
             piece = pieces.popleft()
             if not piece or not self._uses_pages:
                 return

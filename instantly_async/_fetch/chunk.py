@@ -42,7 +42,7 @@ class Chunk(Generic[L]):
         self._count_in_flight()
 
     def _sort(self) -> None:
-        """Reject ids that are not UUIDs, and set duplicates aside."""
+        """Reject ids that are not UUIDs; record duplicates, which get the same outcome."""
         for offset, wire in enumerate(map(wire_id, self._lead_ids)):
             if wire is None:
                 index = self._first + offset

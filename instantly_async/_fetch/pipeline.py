@@ -5,8 +5,8 @@ room, pulls one unit (an item, or a chunk of them) from the input, works on it a
 result per item into ``ready``, from which the consumer takes them. Each worker starts the next
 one after its first pull, up to ``concurrency``, so short inputs need few tasks.
 
-Room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most as many
-items are pulled and not yet taken by the consumer as ``concurrency`` units hold.
+Bounded room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most
+``concurrency * unit_size`` items are pulled but not yet consumed.
 
 The first exception of a worker or of the input ends the run: the group cancels and awaits the
 other workers, the input is closed, finished results are still yielded, then it is raised.
@@ -42,9 +42,9 @@ class Pipeline(Generic[U, R]):
 
     ``work(index, unit, deliver)`` calls ``deliver(index, result)`` once per item of the unit;
     ``index`` is that of its first item. At most ``concurrency`` units are in flight. At most
-    ``BUFFER`` results wait, and those of the units in flight (``ordered``: both together are at
-    most the items of ``concurrency`` units). Memory does not grow with the input. ``on_end()``
-    is called once, when no work is in flight any more.
+    ``BUFFER`` results wait, besides those of the units in flight (``ordered``: at most
+    ``concurrency * unit_size`` items are pulled but not yet consumed). Memory does not grow with
+    the input. ``on_end()`` is called once, when no work is in flight any more.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ import msgspec
 from ._template import PLACEHOLDER, lead_template
 
 TEMPLATES = 64
-"""Different leads, apart from id and email: few enough to render in milliseconds."""
+"""Number of lead templates: few enough to render in milliseconds."""
 
 FIRST_LEAD_MS = 1_762_000_000_000
 """When the first generated lead was created: November 2025, in Unix milliseconds.

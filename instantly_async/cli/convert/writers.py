@@ -26,7 +26,7 @@ from .columns import (
 from .csv_cells import csv_formatter, csv_row, quote_cell
 
 BATCH_ROWS = 500
-"""Leads that are packed for Arrow at once; packed, they need a fifth of the memory (*choice*)."""
+"""Leads per Arrow batch, which needs a fifth of the memory of Python objects (*choice*)."""
 
 GROUP_BYTES = 16 * 1024 * 1024
 """Bytes of JSON per Parquet row group, about 5,500 leads (*choice*)."""

@@ -38,8 +38,8 @@ class Span(NamedTuple):
 class Readback(NamedTuple):
     """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
 
-    ``settled`` are good lines that later ones replace. ``unended``: the last line is whole, only
-    its line end is missing.
+    ``settled`` are good lines that are obsolete: a later line, or the lead, exists. ``unended``:
+    the last line is whole, only its line end is missing.
     """
 
     good: int

@@ -1,4 +1,4 @@
-"""Records: one lead, one line; one id, one line.
+"""The line format: one lead per line; and ids that know their line.
 
 Decides how a lead becomes a line and how the id is read back from it. Must not know where lines
 come from or where they go.
