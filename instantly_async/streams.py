@@ -136,7 +136,7 @@ class Activity(Generic[L]):
 
     async def aclose(self) -> None:
         """End all open streams and refuse new work. Idempotent."""
-        self.closed = True
+        self.closed = True  # first, so that no stream begins meanwhile
         for pipeline in list(self._streams):
             await pipeline.aclose(ClosedError("The client was closed."))
 

@@ -156,6 +156,7 @@ def _check_endpoint(
 
 def _compare(items: dict[str | None, LeadItem[L] | None], wire_ids: Sequence[str]) -> Page[L]:
     others = items.keys() - set(wire_ids)
+    # An id that is not even a UUID may be a requested one with a bad byte in it.
     strangers = {other for other in others if wire_id(other)}
     for other in others:
         del items[other]

@@ -87,7 +87,6 @@ class Requester(Generic[Q, R]):
         return result
 
     async def _repeat(self, query: Q, tries: Tries, result: LeadError) -> R | LeadError:
-        """Repeat a first attempt that failed, until it succeeds or is given up."""
         kind = AttemptKind.FIRST if tries.was_probe else AttemptKind.RETRY
         while (step := self._next_step(result, tries, kind)) is not None:
             kind, wait_s = step

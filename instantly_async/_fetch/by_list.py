@@ -56,6 +56,7 @@ class ListLookup(Generic[L]):
         pages = endpoints.list(keep_raw=keep_raw)
         self._list = Requester(pages, workspace, recorder, patient=patient)
         self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
+        # A chunk's rest is requested all at once, which the pipeline does not bound.
         self._turns = asyncio.Semaphore(concurrency)
         self._page_size = PageSize(MAX_IDS_PER_PAGE)
         self._is_failing = False  # the latest page failed

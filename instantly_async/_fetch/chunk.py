@@ -68,6 +68,7 @@ class Chunk(Generic[L]):
             spent = attempts + self._wasted.get(wire, 0)
             self._finish(self.open.pop(wire), result, spent, elapsed_s)
             for duplicate in self._duplicates.pop(wire, ()):
+                # Each outcome writes its own id into its error.
                 own = own_copy(result) if isinstance(result, LeadError) else result
                 self._finish(duplicate, own, spent, elapsed_s)
         self._count_in_flight()

@@ -71,7 +71,6 @@ class Intake(Generic[T]):
         self._exhausted = False
 
     def pull(self) -> tuple[int, T] | None:
-        """Return the next item of a plain iterable with its index; ``None`` at its end."""
         assert self._iterator is not None
         if self._exhausted:
             return None
@@ -91,7 +90,6 @@ class Intake(Generic[T]):
             self._exhausted = len(chunk) < size
 
     async def pull_async(self) -> tuple[int, T] | None:
-        """Return the next item of an async iterable with its index; ``None`` at its end."""
         assert self._aiterator is not None
         if self._exhausted:
             return None
@@ -104,7 +102,6 @@ class Intake(Generic[T]):
         return self.pulled - 1, item
 
     async def aclose(self) -> None:
-        """Close the input if it is a generator; a caller's file stays open."""
         if isinstance(self._iterator, Generator):
             self._iterator.close()
         elif isinstance(self._aiterator, AsyncGenerator):
@@ -197,7 +194,6 @@ class ChunkIntake(Generic[T]):
             self._complete.set()
 
     async def aclose(self) -> None:
-        """Close the input if it is a generator; a caller's file stays open."""
         self._closing = True
         if self._feeder is not None:
             self._feeder.cancel()

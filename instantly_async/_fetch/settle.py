@@ -29,7 +29,6 @@ class OutcomeMaker(Generic[L]):
         attempts: int,
         elapsed_s: float,
     ) -> Outcome[L]:
-        """Make the outcome of one id."""
         if isinstance(result, LeadItem):
             self.recorder.found += 1
             return Found(
@@ -44,6 +43,7 @@ class OutcomeMaker(Generic[L]):
         if isinstance(result, NotFoundError):
             self.recorder.not_found += 1
             return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
+        # Only here are the caller's spelling of the id and all of its attempts known.
         result.lead_id = lead_id
         result.attempts = attempts
         self.recorder.failed[type(result).__name__] += 1

@@ -50,11 +50,9 @@ class ApiKey:
         raise TypeError("An API key cannot be pickled; create the client where it is used.")
 
     def header(self) -> Authorization:
-        """Return the value of the ``Authorization`` header."""
         return self._header
 
     def redact(self, text: str) -> str:
-        """Return a text from outside without the key."""
         return text.replace(str(self._value), "***")
 
 

@@ -86,7 +86,6 @@ class Exchange:
         self._cancelling = task.cancelling()
 
     def connecting(self, now: float) -> None:
-        """Start the clock."""
         self._started_at = now
 
     def connected(self, now: float) -> None:
@@ -103,7 +102,6 @@ class Exchange:
         self.stalls_at = now + self.read_s
 
     def finish(self, now: float) -> None:
-        """Stop the clock for good."""
         self.spent_s += now - self._started_at
 
     def abort(self, reason: InstantlyError) -> None:

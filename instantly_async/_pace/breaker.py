@@ -45,11 +45,9 @@ class CircuitBreaker:
         return None if self._opened_at is None else max(0.0, self.gives_up_at - now)
 
     def probe_due(self, now: float) -> bool:
-        """Whether a probe may be sent now."""
         return not self.probing and now >= self.next_probe_at
 
     def start_probe(self) -> None:
-        """Note that a probe is in flight."""
         self.probing = True
 
     def end_probe(self, now: float) -> None:
@@ -74,7 +72,6 @@ class CircuitBreaker:
         self.next_probe_at = float("-inf")
 
     def on_failure(self, now: float) -> None:
-        """Count one transient failure."""
         self._failures += 1
         if self._failures >= self._threshold:
             self.open(now)

@@ -67,7 +67,6 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        """Attempts that wait for the breaker or the budget."""
         return len(self._queue)
 
     def enter(self) -> None:

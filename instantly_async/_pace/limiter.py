@@ -95,6 +95,7 @@ class AdaptiveLimiter:
                     await bucket.acquire(bucket.max_rate)  # at once: the bucket is new
                 await bucket.acquire()
                 paused = self.paused_s(asyncio.get_running_loop().time()) > 0
+                # A token of an old bucket, or one that waited through a pause, is void.
                 if bucket is self._bucket and not paused:
                     return
 

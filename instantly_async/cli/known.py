@@ -64,7 +64,6 @@ class KnownIds:
         return state is None or state is _SEEN
 
     def is_done(self, number: int) -> bool:
-        """Whether the id is done."""
         return self._states.get(number) not in (None, _SEEN)
 
     def add_invalid(self, text: str) -> None:

@@ -91,6 +91,7 @@ def _handling_signals(
         if had_first:  # both came in one iteration of the loop
             on_second(number, None)
         had_first = True
+        # From now on without the loop, which may be busy for long.
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
             signal.signal(each, on_second)

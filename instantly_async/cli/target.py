@@ -165,6 +165,7 @@ class Target:
 
     def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
         """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
+        # A key that was passed as an argument by mistake must not be printed.
         key = os.environ.get(API_KEY_VARIABLE, "").strip()
         if self.journal is None or (key and any(key in each for each in arguments)):
             return None

@@ -45,7 +45,6 @@ class Conversion:
     first: str = ""
 
     def count(self, problems: tuple[str, ...], line: int) -> None:
-        """Count one lead, from this line."""
         self.leads += 1
         if problems:
             self.changed += 1

@@ -152,7 +152,6 @@ class _RowGroup:
             self._pack()
 
     def write(self) -> None:
-        """Write the row group."""
         self._pack()
         self._write_batches(self._batches)
         self._batches.clear()

@@ -98,7 +98,6 @@ class CsvParser:
         self._first_line = 0
 
     def feed(self, line: str, number: int) -> LineId | None:
-        """Return the id of the record that this line completes."""
         row = self._complete(line, number)
         if row is None:
             return None

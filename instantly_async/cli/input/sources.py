@@ -68,7 +68,6 @@ class GivenIds:
         self.total: int | None = len(ids)
 
     async def ids(self) -> AsyncIterator[str]:
-        """Yield the ids that are not done."""
         self._known.begin()
         to_fetch = [each for each in self._ids if self._known.judge(each) is not Verdict.DONE]
         self.total = len(to_fetch)
@@ -79,7 +78,6 @@ class GivenIds:
             yield lead_id
 
     def stop(self) -> None:
-        """Yield no more."""
         self._stopped = True
 
     def has_reported(self, _: object) -> bool:
@@ -173,12 +171,10 @@ class FileOfIds:
 
     @property
     def duplicates(self) -> int:
-        """Ids skipped because they occurred before."""
         return self._reader.duplicates
 
     @property
     def done(self) -> int:
-        """Ids skipped because they are done."""
         return max(self._surveyed_done, self._reader.done)
 
     def survey(self, on_invalid: Callable[[LineId], None]) -> Survey:
@@ -209,7 +205,6 @@ class FileOfIds:
         yield from reader.finish()
 
     def is_file(self, path: str) -> bool:
-        """Whether this is the regular file at ``path``."""
         try:
             same = os.path.samestat(os.fstat(self._fd), Path(path).stat())
         except (OSError, ValueError):

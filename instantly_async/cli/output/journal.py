@@ -170,7 +170,6 @@ class Journal(Output):
             raise OutputError(str(error)) from None
 
     def make_whole(self) -> None:
-        """Remove an unfinished line, because the process is about to end."""
         for writer in (self._leads, self._errors):
             if writer is not None:
                 cut_torn_line(writer.fd)
@@ -201,6 +200,7 @@ def open_journal(
     with contextlib.ExitStack() as on_error:
         leads, is_new = _open_locked(path, may_exist=resume is not None)
         on_error.callback(leads.close)
+        # Removed before it is closed, because the lock ends then.
         if is_new:
             on_error.callback(lambda: remove(leads.fd, path))
         with _readable(path):

@@ -37,7 +37,6 @@ class LineWriter:
         self._rest = memoryview(b"")
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self.fd)
 
     async def write(self, line: bytes) -> None:
@@ -155,7 +154,6 @@ class Stdout(Output):
         self._writer = LineWriter(1, "stdout")
 
     async def write_lead(self, _: Found[Any], line: bytes) -> None:
-        """Write a lead's line."""
         await self._writer.write(line)
 
     def make_whole(self) -> None:

@@ -56,7 +56,6 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """Outcomes counted."""
         return self.found + self.not_found + self.failed.total()
 
     @property

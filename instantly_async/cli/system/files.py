@@ -76,6 +76,7 @@ def create(path: str | Path, name: str | None = None) -> int:
     Raises:
         CommandError: it cannot be created, or something is there.
     """
+    # Never through a link, which could lead to somebody else's file.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
     try:
         return os.open(path, flags, 0o600)
