@@ -28,9 +28,9 @@ def run(
 ) -> int:
     """Run a command's coroutine; return its exit code, or that of the error or signal.
 
-    The first signal calls ``stop``, so that the command can finish, and cancels it after
-    ``DRAIN_S``; without ``stop`` it cancels it at once. The second signal calls ``leave`` and ends
-    the process. Either way the code is 128 + the signal's number.
+    The first signal calls ``stop``, so that the command can finish; if it still runs after
+    ``DRAIN_S``, it is cancelled. Without ``stop`` it is cancelled at once. The second signal calls
+    ``leave`` and ends the process. Either way the code is 128 + the signal's number.
     """
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_until_signal(_guarded(main, terminal), stop, leave))

@@ -23,10 +23,6 @@ from instantly_async.cli.system import (
 from .columns import Row
 from .writers import Writer
 
-USE_FORCE = "choose another name or use --force"
-"""The remedy if the output exists."""
-
-
 PROGRESS_LEADS = 1000
 """Leads between two calls of ``on_progress`` (*choice*; about 50 ms)."""
 

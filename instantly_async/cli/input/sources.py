@@ -9,14 +9,13 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
-from instantly_async.cli.system import STDIO, open_to_read, reason_of, until_readable
+from instantly_async.cli.system import STDIO, is_at, open_to_read, reason_of, until_readable
 
 from .formats import InputFormat, format_of
 from .reader import IdReader
@@ -205,11 +204,7 @@ class FileOfIds:
         yield from reader.finish()
 
     def is_file(self, path: str) -> bool:
-        try:
-            same = os.path.samestat(os.fstat(self._fd), Path(path).stat())
-        except (OSError, ValueError):
-            return False
-        return same and self.is_regular
+        return self.is_regular and is_at(self._fd, path)
 
     def __enter__(self) -> Self:
         return self

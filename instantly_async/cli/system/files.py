@@ -125,7 +125,7 @@ def _not_regular(path: str) -> CommandError:
 
 
 def is_at(fd: int, path: str) -> bool:
-    """Whether the open file still has its name."""
+    """Whether the open file is the one at ``path``."""
     try:
         return os.path.samestat(os.fstat(fd), Path(path).stat())
     except (OSError, ValueError):
