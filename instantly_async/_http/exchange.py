@@ -31,7 +31,7 @@ class Response(msgspec.Struct, gc=False):
 class Pacer(Protocol):
     """Grants each wire attempt its token."""
 
-    async def acquire(self) -> None:
+    async def acquire(self) -> object:
         """Return when one request may be sent."""
 
 

@@ -6,9 +6,13 @@ aiolimiter can neither change its rate nor pause. So one lock lets one task at a
 bucket (FIFO, safe to cancel). A new rate is a new bucket, emptied before its first use, because a
 full one would allow a burst of c. After a change or a pause, the waiting task starts again.
 
-The rate follows AIMD. A 429 to a request that was sent after the last cut means that the workspace
-is full, perhaps by other clients: the rate is cut, sending pauses, and then the rate rises slowly
-until the next 429. A 429 to an older request is ignored, because the cut has already answered it.
+A 429 to a request that was sent after the last cut means that the workspace is full, perhaps by
+other clients: the rate is cut, sending pauses, and then the rate follows CUBIC. A 429 to an older
+request is ignored, because the cut has already answered it.
+
+A request takes its token with the connection in hand: otherwise requests that were well paced would
+leave in bursts, because connections take different times to open. But only those whose token comes
+within ``NEAR_S`` take a connection, see ``near``.
 """
 
 import asyncio
@@ -21,16 +25,19 @@ from aiolimiter import AsyncLimiter
 
 from instantly_async.settings import RateLimit
 
+from .cubic import CUT_FACTOR, cubic_rate
+from .near import NearStage
+
 _log = logging.getLogger(__name__)
 
-CUT_FACTOR = 0.7
-"""A 429 multiplies the rate by this (*choice*)."""
-
 CUT_INTERVAL_S = 1.0
-"""Shortest time between two cuts, and the pause after a cut, in seconds (*choice*)."""
+"""Shortest time between two changes of the rate, in seconds (*choice*)."""
 
-RISE_PER_S = 1.0
-"""How much the rate rises per second of success, in requests per second (*choice*)."""
+CUT_PAUSE_S = 0.5
+"""How long nothing is sent after a cut, in seconds (*choice*)."""
+
+NEAR_S = 0.25
+"""How long a request may wait for its token with a connection in hand, in seconds (*choice*)."""
 
 LOWEST_RATE = 1.0
 """The rate is never cut below this, in requests per second (*choice*)."""
@@ -51,6 +58,7 @@ class AdaptiveLimiter:
         self, limit: RateLimit | None = RateLimit(), *, rng: Callable[[], float] = random.random
     ) -> None:
         self.limit = limit
+        self.near = NearStage(self._near_size)
         self._rng = rng
         self._rate = limit.rate if limit else inf
         self._bucket = self._make_bucket() if limit else None
@@ -58,6 +66,8 @@ class AdaptiveLimiter:
         self._turn = asyncio.Lock()
         self._paused_until = -inf
         self._last_cut_at = -inf
+        self._rate_at_cut = self._rate
+        self._rises_since = -inf
         self._changed_at = -inf
 
     def __repr__(self) -> str:
@@ -82,30 +92,48 @@ class AdaptiveLimiter:
         while (seconds := self.paused_s(loop.time())) > 0:
             await asyncio.sleep(seconds)
 
-    async def acquire(self) -> None:
-        """Take one token: the right to send one request now. First come, first served."""
+    @property
+    def is_slow(self) -> bool:
+        """Whether a connection could die before the token comes, so that the token comes first."""
+        return self._rate < 1 / NEAR_S
+
+    def _near_size(self) -> int:
+        # If the token comes first, then only one request at a time may hold one: while it waits
+        # for a connection, the bucket fills again, and two would exceed the window.
+        return 1 if self.is_slow else max(2, int(NEAR_S * self._rate))
+
+    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
+        """Take one token: the right to send one request now. First come, first served.
+
+        ``is_ready`` is asked when it is this caller's turn. If it returns ``False``, or a pause is
+        in effect, no token is taken and the result is ``False``; ``None``: pauses are waited out,
+        and the result is ``True``.
+        """
         async with self._turn:
             while True:
-                await self.wait_out_pause()
+                if is_ready is None:
+                    await self.wait_out_pause()
+                elif self.is_paused(asyncio.get_running_loop().time()) or not is_ready():
+                    return False
                 bucket = self._bucket
                 if bucket is None:
-                    return
+                    return True
                 if not self._drained:
                     self._drained = True
                     await bucket.acquire(bucket.max_rate)  # at once: the bucket is new
                 await bucket.acquire()
-                paused = self.paused_s(asyncio.get_running_loop().time()) > 0
+                paused = self.is_paused(asyncio.get_running_loop().time())
                 # A token of an old bucket, or one that waited through a pause, is void.
                 if bucket is self._bucket and not paused:
-                    return
+                    return True
 
     def on_success(self, now: float) -> None:
         """Note that a request was answered with anything but 429."""
         if self.limit is None or self._rate >= self.limit.rate:
             return
-        quiet_since = max(self._changed_at, self._paused_until)
-        if now - quiet_since >= 1.0:
-            self._change_rate(min(self.limit.rate, self._rate + RISE_PER_S), now)
+        if now - self._changed_at >= CUT_INTERVAL_S:
+            rate = cubic_rate(self._rate_at_cut, now - self._rises_since)
+            self._change_rate(max(self._rate, min(self.limit.rate, rate)), now)
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
         """Note a 429 to the request that was sent at ``sent_at``.
@@ -117,22 +145,31 @@ class AdaptiveLimiter:
         if sent_at <= self._last_cut_at or now - self._last_cut_at < CUT_INTERVAL_S:
             return
         self._last_cut_at = now
-        self._paused_until = max(self._paused_until, now + CUT_INTERVAL_S)
+        self._rises_since = max(now, self._paused_until)
+        self._pause_until(now, now + CUT_PAUSE_S)
         if self.limit is not None:
+            self._rate_at_cut = self._rate
             lowest = min(LOWEST_RATE, self.limit.rate)
             self._change_rate(max(lowest, self._rate * CUT_FACTOR), now)
             _log.info("429: the rate is reduced to %.1f/s", self._rate)
 
     def pause(self, now: float, seconds: float) -> None:
         """Send nothing for ``seconds``, as ``Retry-After`` asks."""
-        until = now + seconds * (1 + PAUSE_JITTER * self._rng())
-        self._paused_until = max(self._paused_until, until)
+        self._pause_until(now, now + seconds * (1 + PAUSE_JITTER * self._rng()))
+
+    def _pause_until(self, now: float, until: float) -> None:
+        """Extend the pause; meanwhile the rate does not rise."""
+        paused_until = max(self._paused_until, now)
+        if until > paused_until:
+            self._rises_since += until - paused_until
+            self._paused_until = until
 
     def _change_rate(self, rate: float, now: float) -> None:
         self._rate = rate
         self._changed_at = now
         self._bucket = self._make_bucket()
         self._drained = False
+        self.near.let_in()
 
     def _make_bucket(self) -> AsyncLimiter:
         assert self.limit is not None

@@ -14,7 +14,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -67,9 +67,10 @@ class CountingLimiter(AdaptiveLimiter):
         super().__init__(RateLimit(per_second=1e5, per_minute=6e6))
         self.paid = 0
 
-    async def acquire(self) -> None:
-        await super().acquire()
-        self.paid += 1
+    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
+        taken = await super().acquire(is_ready)
+        self.paid += taken
+        return taken
 
 
 @dataclass

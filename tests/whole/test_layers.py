@@ -41,7 +41,7 @@ ROOMS: dict[str, list[str]] = {
         "attempts  pipeline",
         "workspace  intake  page_size",
     ],
-    "_pace": ["__init__", "gate", "limiter  backoff  budget  breaker"],
+    "_pace": ["__init__", "gate  limiter", "backoff  budget  breaker  cubic  near"],
     "_http": ["__init__", "transport", "exchange  failures  credentials"],
     "_api": ["__init__", "endpoints", "decoding  answers", "ids  salvage  retry_after"],
     "testing": [
