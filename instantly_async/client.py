@@ -3,9 +3,7 @@
 import asyncio
 import copy
 import os
-import random
 import ssl
-import time
 from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -13,8 +11,8 @@ from weakref import WeakSet
 
 from ._api import Endpoints
 from ._fetch import GetLookup, KeyCheck, ListLookup, StreamOptions, Workspace, request_check
-from ._http import AiohttpTransport, read_api_key, read_proxy, workspace_headers
-from ._pace import AdaptiveLimiter, Gate
+from ._http import Connections, read_api_key, read_proxy
+from ._pace import AdaptiveLimiter
 from .errors import ConfigurationError
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
 from .models import Lead
@@ -123,8 +121,8 @@ class InstantlyClient(Generic[L]):
         self._concurrency = check_concurrency(concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
-        self._transport = AiohttpTransport(
-            base_url.rstrip("/"), key, timeouts=timeouts, proxy=relay, ssl_context=ssl_context
+        self._connections = Connections(
+            base_url.rstrip("/"), timeouts=timeouts, proxy=relay, ssl_context=ssl_context
         )
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
         self._family: WeakSet[InstantlyClient[L]] = WeakSet()  # closed siblings, too
@@ -134,16 +132,13 @@ class InstantlyClient(Generic[L]):
         """Make this the client of one workspace."""
         self._parent = parent
         self._loaders: WeakSet[LeadLoader[L]] = WeakSet()
-        self._workspace = Workspace(
-            transport=self._transport,
+        self._workspace = Workspace.over(
+            self._connections,
+            workspace,
             slots=self._slots,
             limiter=limiter,
-            gate=Gate(self._retry),
             key=self._key,
             retry=self._retry,
-            headers=workspace_headers(workspace),
-            rng=random.random,
-            wall_clock=time.time,
         )
         self._activity: Activity[L] = Activity(self._endpoints, self._workspace, self._concurrency)
         self._single = GetLookup(
@@ -154,7 +149,7 @@ class InstantlyClient(Generic[L]):
         if not hasattr(self, "_activity"):  # in a traceback of __init__
             return "<InstantlyClient unconfigured>"
         state = "closed" if self._activity.closed else "open"
-        return f"<InstantlyClient {state} {self._transport!r} {self._workspace.limiter!r}>"
+        return f"<InstantlyClient {state} {self._connections!r} {self._workspace.limiter!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,7 +176,7 @@ class InstantlyClient(Generic[L]):
                     await sibling.aclose()
         finally:
             if self._parent is None:
-                await self._transport.aclose()
+                await self._connections.aclose()
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
         """Return the client of another workspace: same connections, its own limits.

@@ -11,7 +11,7 @@ import logging
 from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoint, error_for, is_misdelivered
-from instantly_async._http import Exchange, Response
+from instantly_async._http import Reply, Request, Response
 from instantly_async._pace import AttemptKind, SuspectError, Tries, may_be_outage
 from instantly_async.errors import (
     DecodeError,
@@ -61,7 +61,7 @@ class Requester(Generic[Q, R]):
         self._gate = workspace.gate
         self._limiter = workspace.limiter
         self._slots = workspace.slots
-        self._pacer = workspace.limiter if workspace.limiter.limit else None
+        self._transport = workspace.transport
 
     async def request(self, query: Q, tries: Tries) -> R | LeadError:
         """Send the request until it is answered or given up; ``tries`` counts.
@@ -165,45 +165,51 @@ class Requester(Generic[Q, R]):
 
     async def _attempt(self, query: Q, tries: Tries, *, probe: bool) -> R | LeadError:
         """Send once, free the slot, and report the result."""
-        exchange = self._exchange(query, self._total_s(tries))
-        tries.attempts += 1
-        tries.was_probe = probe
-        result: R | LeadError | RunError
+        request = self._request(query, self._total_s(tries))
+        tries.begin(is_probe=probe)
         try:
-            response = await self._workspace.transport.request(exchange)
-            result = self._read(query, response)
-        except (LeadError, RunError) as error:
-            result = error.with_traceback(None)
+            reply = await self._send(request, tries)
         except BaseException:  # cancelled, or closed
             if probe:
                 self._gate.abandon_probe()
             raise
         finally:
             self._slots.release()
-            tries.spent_s += exchange.spent_s
-            tries.last_sent_at = exchange.sent_at
-            tries.first_sent_at = tries.first_sent_at or exchange.sent_at or _now()
-            self._recorder.requests += exchange.sends
+            tries.first_sent_at = tries.first_sent_at or tries.last_sent_at or _now()
+        result = self._read(query, reply.result)
         if is_misdelivered(result):
-            exchange.drop_connection()  # its next answer could also belong to another request
-        self._report(result, exchange, probe=probe)
+            reply.drop_connection()  # its next answer could also belong to another request
+        self._report(result, tries.last_sent_at, probe=probe)
         if isinstance(result, RunError):
             raise result
         if (pause := self._pause_over_cap(result)) is not None:
             raise pause
         return result
 
-    def _exchange(self, query: Q, total_s: float) -> Exchange:
+    async def _send(self, request: Request, tries: Tries) -> Reply:
+        """Send; if the server has closed an idle connection just then, once more at once."""
+
+        def on_sent(now: float) -> None:
+            tries.last_sent_at = now
+            self._recorder.requests += 1
+            self._recorder.meter.count(now)
+
+        reply = await self._transport.send(request, on_sent=on_sent)
+        tries.spent_s += reply.spent_s
+        if reply.is_stale:
+            reply = await self._transport.send(request, on_sent=on_sent, fresh=True)
+            tries.spent_s += reply.spent_s
+        return reply
+
+    def _request(self, query: Q, total_s: float) -> Request:
         endpoint = self._endpoint
-        return Exchange(
+        return Request(
             endpoint.method,
             endpoint.path(query),
-            pacer=self._pacer,
+            endpoint.body(query),
             read_s=endpoint.read_s,
             total_s=total_s,
             max_bytes=endpoint.max_bytes,
-            headers=self._workspace.headers,
-            body=endpoint.body(query),
         )
 
     def _total_s(self, tries: Tries) -> float:
@@ -212,7 +218,15 @@ class Requester(Generic[Q, R]):
         remaining_s = tries.remaining_s(self._endpoint.max_elapsed_s)
         return max(_LEAST_ATTEMPT_S, min(self._endpoint.total_s, remaining_s))
 
-    def _read(self, query: Q, response: Response) -> R | LeadError | RunError:
+    def _read(self, query: Q, result: Response | LeadError | RunError) -> R | LeadError | RunError:
+        if not isinstance(result, Response):
+            return result
+        try:
+            return self._read_response(query, result)
+        except DecodeError as error:
+            return error.with_traceback(None)
+
+    def _read_response(self, query: Q, response: Response) -> R | LeadError | RunError:
         self._recorder.bytes_received += len(response.body)
         if response.status == 200:
             return self._endpoint.read(query, response.body)
@@ -225,14 +239,17 @@ class Requester(Generic[Q, R]):
             cap_s=self._workspace.retry.max_retry_after_s,
         )
 
-    def _report(self, result: R | LeadError | RunError, exchange: Exchange, *, probe: bool) -> None:
+    def _report(
+        self, result: R | LeadError | RunError, sent_at: float | None, *, probe: bool
+    ) -> None:
         """Tell statistics, limiter and gate the result of an attempt."""
         now = _now()
-        if exchange.sent_at is not None:
-            self._recorder.latency.record(now - exchange.sent_at)
-            self._recorder.meter.count(now, exchange.sends)
+        if sent_at is None:
+            sent_at = now
+        else:
+            self._recorder.latency.record(now - sent_at)
         if isinstance(result, RateLimitedError):
-            self._report_throttled(result, exchange.sent_at or now, now, probe=probe)
+            self._report_throttled(result, sent_at, now, probe=probe)
         elif isinstance(result, TransientError):
             if result.retry_after_s is not None:
                 self._limiter.pause(now, self._capped(result.retry_after_s))
@@ -244,7 +261,7 @@ class Requester(Generic[Q, R]):
                 self._gate.abandon_probe()
         else:  # an answer to the query, NotFoundError or RequestRejectedError
             self._limiter.on_success(now)
-            self._gate.on_success(exchange.sent_at or now, probe=probe)
+            self._gate.on_success(sent_at, probe=probe)
 
     def _report_throttled(
         self, error: RateLimitedError, sent_at: float, now: float, *, probe: bool

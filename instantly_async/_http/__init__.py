@@ -4,14 +4,17 @@ Decides how one request is sent and its answer read to the end, and which error 
 become. Must not know what an answer means, or whether the request is repeated.
 """
 
+from .connections import Connections
 from .credentials import ApiKey, read_api_key, read_proxy, workspace_headers
-from .exchange import Exchange, Response, Transport
+from .request import Reply, Request, Response, Transport
 from .transport import AiohttpTransport
 
 __all__ = [
     "AiohttpTransport",
     "ApiKey",
-    "Exchange",
+    "Connections",
+    "Reply",
+    "Request",
     "Response",
     "Transport",
     "read_api_key",

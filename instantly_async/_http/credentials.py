@@ -7,7 +7,7 @@ know what is requested or answered.
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import NamedTuple, Never, SupportsIndex
+from typing import Any, NamedTuple, Never, SupportsIndex
 from urllib.parse import unquote, urlsplit
 
 from instantly_async.errors import ConfigurationError
@@ -29,6 +29,24 @@ class Authorization(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+class SecretBytes(bytes):
+    """Bytes on their way to the socket that hold a secret: print as ``***``, as do slices."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:
+        part = super().__getitem__(key)
+        return SecretBytes(part) if isinstance(part, bytes) else part
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+    __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Never:
+        raise TypeError("A request with its key cannot be pickled.")
 
 
 class ApiKey:

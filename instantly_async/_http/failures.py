@@ -4,6 +4,7 @@ import os
 import ssl
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from instantly_async import errors
 
@@ -17,6 +18,8 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
         Exception: ``error`` itself if it is unknown: that is a bug, which must stay visible.
     """
     match error:
+        case errors.InstantlyError():
+            return error.with_traceback(None)
         case aiohttp.ClientHttpProxyError(status=407):
             return errors.ProxyError()
         case aiohttp.ClientHttpProxyError(status=status):
@@ -38,7 +41,7 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
             return errors.ConnectionFailedError("the server closed the connection")
         case aiohttp.ClientConnectionError() | OSError():
             return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
-        case aiohttp.ClientError():
+        case aiohttp.ClientError() | HttpProcessingError():
             return errors.ProtocolError("the answer is not valid HTTP")
         case _:
             raise error
@@ -47,3 +50,12 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
 def _os_reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     return f" ({os.strerror(number)})" if number else ""
+
+
+def ended_unanswered(error: Exception) -> bool:
+    """Whether a connection ended before a byte of the answer had arrived."""
+    match error:
+        case aiohttp.ServerDisconnectedError(message=message):
+            return isinstance(message, str)  # otherwise it is the beginning of an answer
+        case _:
+            return isinstance(error, aiohttp.ClientOSError)

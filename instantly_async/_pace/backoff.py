@@ -57,6 +57,12 @@ class Tries:
         self._max_failures = max_failures or policy.attempts
         self._rng = rng
 
+    def begin(self, *, is_probe: bool) -> None:
+        """Count an attempt that begins now."""
+        self.attempts += 1
+        self.was_probe = is_probe
+        self.last_sent_at = None
+
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""
         return max_elapsed_s - self.spent_s

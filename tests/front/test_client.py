@@ -255,7 +255,7 @@ async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead])
     assert client.for_workspace("ws-1") is sibling
     assert sibling.for_workspace("ws-2") is client.for_workspace("ws-2")
     assert sibling._workspace.limiter is not client._workspace.limiter
-    assert sibling._transport is client._transport
+    assert sibling._connections is client._connections
     await client.get_lead(next(lead_ids(1)))
     await sibling.get_lead(next(lead_ids(1)))
     assert [request.workspace for request in fake.requests] == [None, "ws-1"]
@@ -366,7 +366,7 @@ async def test_a_cancelled_close_still_closes_the_connections(fake: FakeInstantl
     await anext(stream)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.aclose(), 0.05)
-    assert client._transport._session is None
+    assert client._connections._pool is None
     released.set()
     await stream.aclose()
     await asyncio.sleep(0)
@@ -451,10 +451,10 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            connector = client._transport._session and client._transport._session.connector
-            assert not (connector and connector._acquired)
+            pool = client._connections._pool
+            assert not pool or len(pool._open) == len(pool._idle)
             assert client._slots._value == 8
-            assert not client._transport._in_flight
+            assert not client._connections.in_flight
             assert not client._workspace.limiter._turn.locked()
             assert client._activity._streams == {}
             assert client.stats.in_flight == 0

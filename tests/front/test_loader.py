@@ -17,7 +17,7 @@ from virtual_loop import VirtualLoop, run_virtual
 from instantly_async import Failed, Found, InstantlyClient, Lead, NotFound, Timeouts, errors
 from instantly_async._api import Endpoints
 from instantly_async._fetch import ListLookup
-from instantly_async._http import Exchange, Response
+from instantly_async._http import Reply, Request
 from instantly_async.errors import ClosedError, NotFoundError, RequestRejectedError
 from instantly_async.loader import FLUSH_S, LeadLoader
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
@@ -311,13 +311,15 @@ class Once(VirtualTransport):
 
     asked: frozenset[str] = frozenset()
 
-    async def request(self, exchange: Exchange) -> Response:
-        path = exchange.path.rpartition("/")[2]
-        ids = {path} if exchange.body is None else {*msgspec.json.decode(exchange.body)["ids"]}
+    async def send(
+        self, request: Request, *, on_sent: Callable[[float], None], fresh: bool = False
+    ) -> Reply:
+        path = request.path.rpartition("/")[2]
+        ids = {path} if request.body is None else {*msgspec.json.decode(request.body)["ids"]}
         assert not ids & self.asked
         self.asked |= ids
         try:
-            return await super().request(exchange)
+            return await super().send(request, on_sent=on_sent, fresh=fresh)
         finally:
             self.asked -= ids
 

@@ -14,11 +14,20 @@ from typing import Any
 import msgspec
 from virtual_loop import run_virtual
 
-from instantly_async import Lead, Outcome, RateLimit, RetryPolicy, RunError, Strategy, Timeouts
+from instantly_async import (
+    Lead,
+    LeadError,
+    Outcome,
+    RateLimit,
+    RetryPolicy,
+    RunError,
+    Strategy,
+    Timeouts,
+)
 from instantly_async._api import Endpoints
 from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace, make_pipeline
 from instantly_async._fetch.intake import Intake, Source
-from instantly_async._http import ApiKey, Exchange, Response
+from instantly_async._http import ApiKey, Reply, Request, Response
 from instantly_async._pace import AdaptiveLimiter, Gate
 from instantly_async.outcomes import LeadId
 from instantly_async.stats import Recorder
@@ -52,35 +61,37 @@ class VirtualTransport:
     world: World
     pages: Pages
     latency_s: float = 0.05
+    limiter: AdaptiveLimiter | None = None
     sent: list[tuple[float, str]] = field(default_factory=list)
     listed: list[list[str]] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
 
-    async def request(self, exchange: Exchange) -> Response:
+    async def send(
+        self, request: Request, *, on_sent: Callable[[float], None], fresh: bool = False
+    ) -> Reply:
         loop = asyncio.get_running_loop()
-        if exchange.pacer is not None:
-            await exchange.pacer.acquire()
-        exchange.sent_at = loop.time()
-        exchange.sends = 1
-        wire = exchange.path.rpartition("/")[2]
-        self.sent.append((exchange.sent_at, wire))
-        if exchange.body is None:
-            answer = self.world(wire, exchange.sent_at)
+        if self.limiter is not None:
+            await self.limiter.acquire()
+        sent_at = loop.time()
+        on_sent(sent_at)
+        wire = request.path.rpartition("/")[2]
+        self.sent.append((sent_at, wire))
+        if request.body is None:
+            answer = self.world(wire, sent_at)
         else:
-            ids = msgspec.json.decode(exchange.body)["ids"]
+            ids = msgspec.json.decode(request.body)["ids"]
             self.listed.append(ids)
-            answer = self.pages(ids, exchange.sent_at)
+            answer = self.pages(ids, sent_at)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             await asyncio.sleep(self.latency_s)
         finally:
             self.in_flight -= 1
-            exchange.spent_s += loop.time() - exchange.sent_at
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(answer, Response | LeadError | RunError):
+            return Reply(answer, loop.time() - sent_at)
+        raise answer
 
     @property
     def times(self) -> list[float]:
@@ -114,14 +125,15 @@ class Run:
         self.ended_at = 0.0
 
     def workspace(self) -> Workspace:
+        limiter = AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random)
+        self.transport.limiter = limiter if self.rate_limit else None
         return Workspace(
             transport=self.transport,
             slots=asyncio.Semaphore(self.slots),
-            limiter=AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random),
+            limiter=limiter,
             gate=self.gate,
             key=ApiKey("a-key", "a test"),
             retry=self.retry,
-            headers={},
             rng=random.Random(self.seed).random,
             wall_clock=lambda: 1_800_000_000.0,
         )

@@ -28,6 +28,7 @@ from wire import (
     READ,
     RESET,
     Script,
+    Step,
     Wire,
     answer,
     leads_by_id,
@@ -46,6 +47,7 @@ from instantly_async import (
     RateLimit,
     RetryPolicy,
     RunError,
+    Strategy,
     Timeouts,
     errors,
 )
@@ -130,22 +132,19 @@ async def play(*scripts: Script, always: Script | None = None, **settings: Any) 
         return await run(wire, **settings)
 
 
-async def transient(
-    script: Script, kind: type[errors.TransientError], *, resent: bool = False, **settings: Any
-) -> None:
+async def transient(script: Script, kind: type[errors.TransientError], **settings: Any) -> None:
     """Check a fault that is retried: once, and the lead is found; always, and five attempts fail.
 
-    ``kind`` is the error of the failed id. ``resent``: aiohttp itself sends a GET a second time, as
-    part of the same attempt.
+    ``kind`` is the error of the failed id.
     """
     played = await play(script, **settings)
     assert isinstance(played.bad, Found)
-    assert (played.bad.attempts, played.asked) == (1 if resent else 2, 2)
+    assert (played.bad.attempts, played.asked) == (2, 2)
     played.require_neighbours()
     played = await play(always=script, **settings)
     assert isinstance(played.bad, Failed)
     assert type(played.bad.error) is kind
-    assert (played.bad.attempts, played.asked) == (5, 10 if resent else 5)
+    assert (played.bad.attempts, played.asked) == (5, 5)
     played.require_neighbours()
 
 
@@ -169,35 +168,53 @@ ONE_CHUNK = b"%x\r\n%s\r\n" % (len(LEAD), LEAD)
 
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])
-async def test_row_01_connection_ends_before_any_header(end: Any) -> None:
-    await transient([end], errors.ConnectionFailedError, resent=True)
+async def test_row_01_a_new_connection_ends_before_any_header(end: Step) -> None:
+    """Each is a failed attempt with one request on the wire: nothing is sent again in silence."""
+    async with scripted([[READ, end], [READ, answer(LEAD)]]) as wire:
+        played = await run(wire, [BAD])
+        assert isinstance(played.bad, Found)
+        assert played.bad.attempts == len(wire.requests) == played.paid == 2
+    # All connections are new, because the good answers close theirs.
+    good = {other: [[answer(lead_json(other), "200 OK", "Connection: close")]] for other in OTHERS}
+    async with leads_by_id({BAD: repeat([end]), **good}) as wire:
+        played = await run(wire)
+        assert isinstance(played.bad, Failed)
+        assert type(played.bad.error) is errors.ConnectionFailedError
+        assert played.bad.attempts == played.asked == 5
+        assert played.paid == len(wire.requests) == wire.connections
+        played.require_neighbours()
 
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])
-async def test_row_01_a_reused_connection_ends(end: Any) -> None:
-    """It is resent at once (a GET by aiohttp, a POST by the pool), and takes a second token."""
-    scripts: list[Script] = [[READ, answer(LEAD), READ, end], [READ, answer(LEAD)]]
-    async with scripted(scripts) as wire:
-        limiter = CountingLimiter()
-        async with InstantlyClient(KEY, base_url=wire.url, limiter=limiter, retry=QUICK) as client:
-            await client.get_lead(BAD)
-            await client.get_lead(BAD)
-            assert client.stats.retries == 0
-        assert len(wire.requests) == limiter.paid == 3
-    page = b'{"items":[%s]}' % LEAD
-    async with scripted([[READ, answer(page), READ, end], [READ, answer(page)]]) as wire:
+@pytest.mark.parametrize("strategy", ["get", "list"])
+async def test_row_01_a_reused_connection_ends(end: Step, strategy: Strategy) -> None:
+    """The request is repeated at once, once, on a new connection, and takes a second token."""
+    good = answer(LEAD if strategy == "get" else b'{"items":[%s]}' % LEAD)
+    async with scripted([[READ, good, READ, end], [READ, good]]) as wire:
         limiter = CountingLimiter()
         async with InstantlyClient(KEY, base_url=wire.url, limiter=limiter, retry=QUICK) as client:
             for _ in range(2):
-                (lead,) = (await client.get_leads([BAD], strategy="list")).leads
-                assert lead.id == BAD
+                (found,) = (await client.get_leads([BAD], strategy=strategy)).outcomes
+                assert isinstance(found, Found)
+                assert found.attempts == 1
+            assert (client.stats.retries, client.stats.requests) == (0, 3)
         assert len(wire.requests) == limiter.paid == 3
+
+
+async def test_row_01_it_is_repeated_once_only() -> None:
+    """What ends the repetition too is a failure."""
+    scripts: list[Script] = [[READ, answer(LEAD), READ, RESET], [READ, RESET], [READ, answer(LEAD)]]
+    async with scripted(scripts) as wire:
+        async with InstantlyClient(KEY, base_url=wire.url, retry=QUICK) as client:
+            await client.get_lead(BAD)
+            await client.get_lead(BAD)
+            assert (client.stats.retries, client.stats.requests) == (1, 4)
 
 
 async def test_row_02_fin_within_the_headers(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     script: Script = [b"HTTP/1.1 200 OK\r\nX-Secret: header-canary", CLOSE]
-    await transient(script, errors.ConnectionFailedError, resent=True)
+    await transient(script, errors.ConnectionFailedError)
     assert "header-canary" not in caplog.text
 
 
@@ -519,11 +536,11 @@ async def test_row_22_cancelled(where: str, unconnectable_url: str) -> None:
                 await task
             assert not {left for left in asyncio.all_tasks() - before if "instantly" in repr(left)}
             assert client.stats.in_flight == 0
-            assert not client._transport._in_flight
+            assert not client._connections.in_flight
             assert client._slots._value == 100
             assert not limiter._turn.locked()
-            connector = client._transport._session and client._transport._session.connector
-            assert not (connector and connector._acquired)
+            pool = client._connections._pool
+            assert not pool or len(pool._open) == len(pool._idle)
             if where in {"backoff", "body"}:
                 assert (await client.get_lead(BAD)).id == BAD
 

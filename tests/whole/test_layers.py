@@ -42,7 +42,14 @@ ROOMS: dict[str, list[str]] = {
         "workspace  intake  page_size",
     ],
     "_pace": ["__init__", "gate  limiter", "backoff  budget  breaker  cubic  near"],
-    "_http": ["__init__", "transport", "exchange  failures  credentials"],
+    "_http": [
+        "__init__",
+        "transport",
+        "connections  head",
+        "attempt  pool",
+        "connection  failures  request",
+        "credentials",
+    ],
     "_api": ["__init__", "endpoints", "decoding  answers", "ids  salvage  retry_after"],
     "testing": [
         "__init__  plugin",

@@ -159,7 +159,13 @@ async def log() -> AsyncIterator[Everything]:
 
 def sweep(client: InstantlyClient[Any], results: Iterable[Any]) -> None:
     """Check that client and results hold no secret, and errors no email."""
-    texts = [*forms(client), *forms(vars(client)), *forms(vars(client._transport)), pickled(client)]
+    texts = [
+        *forms(client),
+        *forms(vars(client)),
+        *forms(vars(client._connections)),
+        *forms(client._workspace.transport),
+        pickled(client),
+    ]
     for result in results:
         if isinstance(result, BaseException):
             said = list(texts_of(result))
@@ -336,7 +342,7 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
                 KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
             )
             await client.get_lead(IDS[0])
-            while client._transport._sweeper:  # a timer of the event loop holds the pool
+            while client._connections.in_flight._timer:  # a timer of the event loop holds the pool
                 await asyncio.sleep(0.01)
             del client
             gc.collect()

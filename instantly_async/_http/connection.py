@@ -1,0 +1,106 @@
+"""``Connector`` and ``Connection``: aiohttp's connector and HTTP parser, without its session.
+
+aiohttp opens connections (names, addresses, TLS, proxies) and parses answers. Its session would
+also build URLs, header tables, timers, cookies and a response object for every request, and send
+again behind our back. The calls below are the seams between aiohttp's session, connector and
+protocol. Its documentation does not describe them: ``TCPConnector.connect`` with a
+``ClientRequest`` that says where to, and of ``ResponseHandler`` ``set_response_params``, ``read``,
+``is_connected``, ``should_close`` and ``transport``. They are used in this file only, and
+``tests/http/test_connection.py`` says which one has changed.
+"""
+
+import asyncio
+import ssl
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection as HeldConnection
+from aiohttp.http import RawResponseMessage
+from yarl import URL
+
+from .credentials import Proxy, SecretBytes
+
+DNS_CACHE_S = 60
+"""How long a resolved address is kept, in seconds (*choice*)."""
+
+
+class Connection:
+    """One open connection. ``is_reused``: it has answered before."""
+
+    __slots__ = ("_held", "_protocol", "idle_since", "is_reused")
+
+    def __init__(self, held: HeldConnection) -> None:
+        assert held.protocol is not None  # it has just been opened
+        self._held = held
+        self._protocol: ResponseHandler = held.protocol
+        self.is_reused = False
+        self.idle_since = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        return self._protocol.is_connected()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open, and nothing has arrived that no request asked for."""
+        return self._protocol.is_connected() and not self._protocol.should_close
+
+    async def exchange(
+        self, request: SecretBytes
+    ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+        """Write a request; return the head of its answer, and its body as it arrives.
+
+        Interim answers (1xx) are skipped, but 101 is returned: nothing else would follow it.
+        """
+        protocol = self._protocol
+        assert protocol.transport is not None  # it was usable a moment ago
+        protocol.set_response_params(read_until_eof=True)
+        protocol.transport.write(request)
+        while True:
+            message, body = await protocol.read()
+            if message.code >= 200 or message.code == 101:
+                return message, body
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        self._held.close()
+
+
+class Connector:
+    """Opens connections to one server. Made in the running loop.
+
+    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``: no
+    proxy; the environment is ignored.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connect_s: float,
+        proxy: Proxy | None,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_S)
+        # Never sent: it only says where to connect.
+        self._target = aiohttp.ClientRequest(
+            "GET",
+            URL(base_url),
+            loop=asyncio.get_running_loop(),
+            ssl=ssl_context or True,
+            proxy=URL(proxy.url) if proxy else None,
+            proxy_headers=proxy.headers if proxy else None,
+        )
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
+
+    async def open(self) -> Connection:
+        """Open a connection.
+
+        Raises:
+            aiohttp.ClientError, OSError, TimeoutError: it could not be opened.
+        """
+        return Connection(await self._connector.connect(self._target, [], self._timeout))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connector.close()

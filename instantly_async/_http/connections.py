@@ -1,0 +1,78 @@
+"""``Connections``: what all clients of a family share; opened in the loop of the first request."""
+
+import asyncio
+import ssl
+
+from instantly_async.errors import ClosedError
+from instantly_async.settings import Timeouts
+
+from .attempt import InFlight
+from .connection import Connector
+from .credentials import Proxy
+from .pool import Pool
+
+
+class Connections:
+    """The connections to one server, and the requests on their way.
+
+    ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``: no
+    proxy; the environment is ignored. The caller bounds the requests in flight.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeouts: Timeouts,
+        proxy: Proxy | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self.proxy = proxy
+        self._connect_s = timeouts.connect_s
+        self._ssl_context = ssl_context
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connector: Connector | None = None
+        self._pool: Pool | None = None
+        self._closed = False
+        self.in_flight = InFlight(
+            min(timeouts.read_s, timeouts.total_s, timeouts.list_read_s, timeouts.list_total_s)
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._pool else "unused"
+        return f"<Connections {self.base_url} {state} in_flight={len(self.in_flight)}>"
+
+    def pool_in(self, loop: asyncio.AbstractEventLoop) -> Pool:
+        """Return the pool.
+
+        Raises:
+            ClosedError: it is closed or belongs to another loop.
+        """
+        if self._closed:
+            raise _closed()
+        if self._pool is None:
+            self._loop = loop
+            self._connector = Connector(
+                self.base_url,
+                connect_s=self._connect_s,
+                proxy=self.proxy,
+                ssl_context=self._ssl_context,
+            )
+            self._pool = Pool(self._connector.open, loop)
+        elif self._loop is not loop:
+            raise ClosedError("The client belongs to another event loop; make one client per loop.")
+        return self._pool
+
+    async def aclose(self) -> None:
+        """Close all connections; requests in flight end with ``ClosedError``. Idempotent."""
+        self._closed = True
+        self.in_flight.abort_all(_closed())
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            assert self._connector is not None
+            await pool.aclose(self._connector.aclose)
+
+
+def _closed() -> ClosedError:
+    return ClosedError("The client is closed; make a new one.")

@@ -1,0 +1,221 @@
+"""``Pool``: idle connections, and how many there may be.
+
+Theory of operation. The connection that was used last is taken first, so those that are not needed
+age and are closed. Each is judged before it is used: it must be open, and nothing may have arrived
+on it. Usually there is no limit, because the caller bounds the requests. But if a connection cannot
+be opened while others are open, the server (or this process, with its descriptors) takes no more:
+then as many as are open become the limit, and whoever needs one waits for one of them. After a
+while one more is tried, at growing intervals; if it answers, the limit is doubled.
+"""
+
+import asyncio
+import logging
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import inf
+
+import aiohttp
+
+from instantly_async.errors import ConnectionFailedError, RequestTimeoutError
+
+from .connection import Connection
+from .failures import map_error
+
+_log = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 15.0
+"""How long an idle connection is kept, in seconds (*choice*)."""
+
+FIRST_TRY_AFTER_S = 1.0
+"""How long the limit holds before one more connection is tried, in seconds (*choice*)."""
+
+LAST_TRY_AFTER_S = 60.0
+"""The longest such interval, in seconds (*choice*)."""
+
+
+class Pool:
+    """Connections to one server in one event loop. ``connect`` opens one."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[Connection]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._connect = connect
+        self._loop = loop
+        self._open: set[Connection] = set()
+        self._opening = 0
+        self._idle: deque[Connection] = deque()  # the last one was used last
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._limit = inf
+        self._try_after_s = FIRST_TRY_AFTER_S
+        self._try_at = inf
+        self._limit_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Pool open={len(self._open)} idle={len(self._idle)} limit={self._limit}>"
+
+    def pop_idle(self) -> Connection | None:
+        """Take an idle connection; ``None``: there is none that can be used."""
+        oldest = self._loop.time() - KEEP_ALIVE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_usable and connection.idle_since >= oldest:
+                return connection
+            self.discard(connection)
+        return None
+
+    async def take(self, *, fresh: bool = False) -> Connection:
+        """Take an idle connection or open one. ``fresh``: open one, if another is allowed.
+
+        Raises:
+            aiohttp.ClientError, OSError, TimeoutError: it could not be opened, and no other
+                is open that could be waited for.
+        """
+        while True:
+            if not fresh and (connection := self.pop_idle()) is not None:
+                return connection
+            if self._may_open():
+                try:
+                    return await self._open_one()
+                except (aiohttp.ClientError, OSError) as error:
+                    if not (_could_be_full(error) and self._lower_limit()):
+                        raise
+            fresh = False
+            if (connection := await self._wait()) is not None:
+                return connection
+
+    def release(self, connection: Connection) -> None:
+        """Give a connection back: its answer has been read to the end, or nothing was sent."""
+        if not connection.is_usable:
+            self.discard(connection)
+        elif not self._wake(connection):
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+            if self._idle_timer is None:
+                self._set_idle_timer()
+
+    def answered(self, connection: Connection) -> None:
+        """Note the first answer of a connection: the server has really taken it."""
+        connection.is_reused = True
+        if len(self._open) > self._limit:
+            self._limit = 2 * len(self._open)
+            self._try_after_s = FIRST_TRY_AFTER_S
+            for _ in range(len(self._waiting)):
+                self._wake(None)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection."""
+        connection.close()
+        self._open.discard(connection)
+        self._wake(None)
+
+    def discard_unused(self, connection: Connection) -> None:
+        """Close a connection that became unusable before a request was sent on it.
+
+        Raises:
+            ConnectionFailedError: it was new, and no other is open.
+        """
+        self.discard(connection)
+        if not connection.is_reused and not self._lower_limit():
+            raise ConnectionFailedError("the server closed a new connection before it was used")
+
+    async def aclose(self, close_all: Callable[[], Awaitable[None]]) -> None:
+        """Close all connections; ``close_all`` closes them at the level below, and waits."""
+        for timer in (self._limit_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
+        await close_all()
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+        self._idle.clear()
+
+    async def _open_one(self) -> Connection:
+        self._opening += 1
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._wake(None)
+            raise
+        finally:
+            self._opening -= 1
+        self._open.add(connection)
+        return connection
+
+    def _may_open(self) -> bool:
+        if len(self._open) + self._opening < self._limit:
+            return True
+        now = self._loop.time()
+        if now < self._try_at:
+            return False
+        self._try_at = now + self._try_after_s
+        self._try_after_s = min(LAST_TRY_AFTER_S, 2 * self._try_after_s)
+        return True
+
+    def _lower_limit(self) -> bool:
+        """Let as many as are open be the limit; return whether there are any."""
+        alive = sum(connection.is_alive for connection in self._open)
+        if not alive:
+            return False
+        if self._limit == inf:
+            _log.info("The server takes no more than %d connections now", alive)
+            self._try_at = self._loop.time() + self._try_after_s
+        self._limit = alive
+        return True
+
+    async def _wait(self) -> Connection | None:
+        """Wait for a connection, or (``None``) until one more may perhaps be opened."""
+        turn: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(turn)
+        if self._limit_timer is None:
+            self._limit_timer = self._loop.call_at(self._try_at, self._on_time_to_try)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
+            elif (connection := turn.result()) is not None:
+                self.release(connection)
+            else:
+                self._wake(None)
+            raise
+
+    def _on_time_to_try(self) -> None:
+        self._limit_timer = None
+        self._wake(None)
+
+    def _wake(self, connection: Connection | None) -> bool:
+        """Wake the first that waits, if any, with a connection for it or without."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(connection)
+                return True
+        return False
+
+    def _set_idle_timer(self) -> None:
+        # A weak reference, so that a client that is never closed can be collected and reported.
+        self._idle_timer = self._loop.call_later(KEEP_ALIVE_S, _drop_expired, weakref.ref(self))
+
+    def drop_expired(self) -> None:
+        """Close connections that were idle for too long, or that the server has closed."""
+        oldest = self._loop.time() - KEEP_ALIVE_S
+        for connection in list(self._idle):
+            if connection.idle_since <= oldest or not connection.is_usable:
+                self._idle.remove(connection)
+                self.discard(connection)
+        self._idle_timer = None
+        if self._idle:
+            self._set_idle_timer()
+
+
+def _drop_expired(reference: "weakref.ref[Pool]") -> None:
+    if (pool := reference()) is not None:
+        pool.drop_expired()
+
+
+def _could_be_full(error: Exception) -> bool:
+    """Whether a failure to connect may mean that there are too many connections."""
+    return isinstance(map_error(error), ConnectionFailedError | RequestTimeoutError)

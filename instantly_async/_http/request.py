@@ -1,0 +1,100 @@
+"""What goes into the transport and what comes out: frozen values, and two protocols."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from instantly_async.errors import LeadError, RunError
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One request. ``path`` is ASCII; ``body`` ``None``: none, otherwise JSON.
+
+    ``read_s`` bounds the seconds without progress, ``total_s`` those from sending to the last
+    byte, ``max_bytes`` the decompressed body of the answer.
+    """
+
+    method: str
+    path: str
+    body: bytes | None
+    read_s: float
+    total_s: float
+    max_bytes: int
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """An answer, read to its end. ``headers`` are case-insensitive; ``body`` is decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Hide headers and body from tracebacks with locals, because they may quote anything."""
+        return [("status", self.status), ("bytes", len(self.body))]
+
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, bytes={len(self.body)})"
+
+
+class Closable(Protocol):
+    """The connection of an answer, as far as others may touch it."""
+
+    def close(self) -> None:
+        """Close it, so that it is not used again. Idempotent."""
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What became of one request: an answer of any status, or an error.
+
+    ``spent_s``: the seconds it took, without the wait for the limiter. ``is_stale``: the
+    connection had been used before and ended before a byte of the answer, so the server has
+    closed an idle connection, and the request may be repeated at once. ``connection`` ``None``:
+    there was none.
+    """
+
+    result: Response | LeadError | RunError
+    spent_s: float
+    is_stale: bool = False
+    connection: Closable | None = None
+
+    def drop_connection(self) -> None:
+        """Close the connection, because it delivered the answer to another request."""
+        if self.connection is not None:
+            self.connection.close()
+
+
+class Transport(Protocol):
+    """The interface to the network: one call, one request on the wire at most."""
+
+    async def send(
+        self, request: Request, *, on_sent: Callable[[float], None], fresh: bool = False
+    ) -> Reply:
+        """Send one request and read its answer to the end.
+
+        ``on_sent`` is called with the loop's time as the request is sent. ``fresh``: use a new
+        connection.
+
+        Raises:
+            ClosedError: the client is closed or belongs to another loop.
+        """
+
+
+class Pacer(Protocol):
+    """Grants each request its token."""
+
+    @property
+    def near(self) -> AbstractAsyncContextManager[None]:
+        """The stage in which a request may hold a connection."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a connection could die before the token comes."""
+
+    async def wait_out_pause(self) -> None:
+        """Wait until sending is not paused."""
+
+    async def acquire(self, is_ready: Callable[[], bool]) -> bool:
+        """Take a token, if ``is_ready`` still holds when it is this caller's turn."""

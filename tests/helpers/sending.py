@@ -1,0 +1,84 @@
+"""Sends single requests through the real transport, and keeps when they were sent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+from wire import answer
+
+from instantly_async._http import AiohttpTransport, ApiKey, Connections, Request, Response
+from instantly_async._http.pool import Pool
+from instantly_async._http.request import Pacer, Reply
+from instantly_async.settings import Timeouts
+
+KEY = "canary-key-in-transport-tests"
+GOOD = answer(b'{"id":"x"}', "200 OK", "Content-Type: application/json")
+
+
+class CountingPacer:
+    """Counts the tokens that are taken, and never waits."""
+
+    is_slow = False
+
+    def __init__(self) -> None:
+        self.paid = 0
+        self.near = nullcontext()
+
+    async def wait_out_pause(self) -> None:
+        """There is none."""
+
+    async def acquire(self, is_ready: Callable[[], bool]) -> bool:
+        self.paid += is_ready()
+        return is_ready()
+
+
+def get(**changes: object) -> Request:
+    settings: dict[str, object] = {"read_s": 5.0, "total_s": 5.0, "max_bytes": 100_000}
+    return Request("GET", "/api/v2/leads/x", None, **(settings | changes))  # type: ignore[arg-type]
+
+
+GET = get()
+POST = Request("POST", "/list", b'{"ids":[]}', read_s=5, total_s=5, max_bytes=100_000)
+
+
+class Sender:
+    """A transport whose errors are raised, and the times at which it has sent."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeouts: Timeouts = Timeouts(),
+        pacer: Pacer | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.connections = Connections(url, timeouts=timeouts, **options)
+        key = ApiKey(KEY, "a test")
+        self.transport = AiohttpTransport(self.connections, key, headers=headers or {}, pacer=pacer)
+        self.sent: list[float] = []
+
+    async def reply(self, request: Request = GET, *, fresh: bool = False) -> Reply:
+        return await self.transport.send(request, on_sent=self.sent.append, fresh=fresh)
+
+    async def send(self, request: Request = GET) -> Response:
+        result = (await self.reply(request)).result
+        if isinstance(result, Response):
+            return result
+        raise result
+
+    @property
+    def pool(self) -> Pool:
+        assert self.connections._pool is not None
+        return self.connections._pool
+
+
+@asynccontextmanager
+async def sender(url: str, **options: Any) -> AsyncIterator[Sender]:
+    made = Sender(url, **options)
+    try:
+        yield made
+    finally:
+        await made.connections.aclose()
+        await asyncio.sleep(0)  # transports report their closing in the next turn
