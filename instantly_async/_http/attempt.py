@@ -26,7 +26,7 @@ class Attempt:
 
     __slots__ = (
         "_aborted", "_cancelling", "_loop", "_read_s", "_runs_since", "_task", "connection",
-        "is_complete", "response", "spent_s", "stalls_at", "until", "was_reused",
+        "is_complete", "response", "spent_s", "stalls_at", "until",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -36,7 +36,6 @@ class Attempt:
         self.connection: Connection | None = None
         self.response: Response | None = None
         self.is_complete = False
-        self.was_reused = False
         self.until = self.stalls_at = inf
         self._loop = loop
         self._runs_since: float | None = None
@@ -55,7 +54,6 @@ class Attempt:
     def begin(self, connection: Connection, request: Request) -> float:
         """Note that the request is sent now; return the loop's time."""
         self.connection = connection
-        self.was_reused = connection.is_reused
         now = self._runs_since = self._loop.time()
         self._read_s = request.read_s
         self.until = now + request.total_s
@@ -65,11 +63,6 @@ class Attempt:
     def note_progress(self) -> None:
         """Note that a part of the answer has arrived."""
         self.stalls_at = self._loop.time() + self._read_s
-
-    @property
-    def is_unanswered(self) -> bool:
-        """Whether a connection that had been used before has brought no answer."""
-        return self.was_reused and self.response is None
 
     def abort(self, reason: InstantlyError) -> None:
         """Cancel the request and record the reason. A second call does nothing."""

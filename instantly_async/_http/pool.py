@@ -33,6 +33,9 @@ FIRST_TRY_AFTER_S = 1.0
 LAST_TRY_AFTER_S = 60.0
 """The longest such interval, in seconds (*choice*)."""
 
+REFUSALS = 3
+"""New connections in a row that end without an answer, before they count as refused (*choice*)."""
+
 
 class Pool:
     """Connections to one server in one event loop. ``connect`` opens one."""
@@ -47,6 +50,7 @@ class Pool:
         self._idle: deque[Connection] = deque()  # the last one was used last
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._limit = inf
+        self._refusals = 0
         self._try_after_s = FIRST_TRY_AFTER_S
         self._try_at = inf
         self._limit_timer: asyncio.TimerHandle | None = None
@@ -98,11 +102,22 @@ class Pool:
     def answered(self, connection: Connection) -> None:
         """Note the first answer of a connection: the server has really taken it."""
         connection.is_reused = True
+        self._refusals = 0
         if len(self._open) > self._limit:
             self._limit = 2 * len(self._open)
             self._try_after_s = FIRST_TRY_AFTER_S
             for _ in range(len(self._waiting)):
                 self._wake(None)
+
+    def note_unanswered(self, connection: Connection) -> None:
+        """Note that a connection ended after a request, before a byte of its answer.
+
+        If that happens to one new connection after another and to no old one, the server takes no
+        more of them.
+        """
+        self._refusals = 0 if connection.is_reused else self._refusals + 1
+        if self._refusals >= REFUSALS:
+            self._lower_limit()
 
     def discard(self, connection: Connection) -> None:
         """Close a connection."""

@@ -57,7 +57,7 @@ class AiohttpTransport:
         pool = self._connections.pool_in(loop)
         attempt = self._connections.in_flight.begin(loop)
         failure: errors.InstantlyError | None = None
-        is_stale = False
+        is_unanswered = False
         try:
             await self._exchange(request, pool, attempt, on_sent, fresh=fresh)
         except asyncio.CancelledError:
@@ -66,17 +66,20 @@ class AiohttpTransport:
                 raise
         except Exception as error:  # noqa: BLE001 - map_error re-raises unknown errors
             failure = map_error(error)
-            is_stale = attempt.is_unanswered and ended_unanswered(error)
+            is_unanswered = attempt.response is None and ended_unanswered(error)
         finally:
             self._connections.in_flight.end(attempt)
             if attempt.connection is not None and not attempt.is_complete:
                 pool.discard(attempt.connection)
+                if is_unanswered:
+                    pool.note_unanswered(attempt.connection)
         response = attempt.response
         is_unread = response is not None and response.status != 200
         if failure is None or (is_unread and isinstance(failure, LeadError)):
             assert response is not None
             return Reply(response, attempt.spent_s, connection=attempt.connection)
         if isinstance(failure, LeadError | RunError):
+            is_stale = is_unanswered and _was_reused(attempt.connection)
             return Reply(failure, attempt.spent_s, is_stale, attempt.connection)
         raise failure  # outside the except block, whose frames would be kept in __context__
 
@@ -102,6 +105,10 @@ class AiohttpTransport:
         attempt.response = Response(message.code, message.headers, body)
         attempt.is_complete = True
         pool.release(connection)
+
+
+def _was_reused(connection: Connection | None) -> bool:
+    return connection is not None and connection.is_reused
 
 
 async def _take_with_token(
