@@ -1,6 +1,6 @@
 """Counters that cost next to nothing, and their frozen snapshot ``Stats``."""
 
-import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
@@ -9,6 +9,7 @@ import msgspec
 
 _BUCKETS_PER_OCTAVE = 8  # neighbours differ by 9 %: the precision of a percentile
 _BUCKETS = 28 * _BUCKETS_PER_OCTAVE  # from 1 µs to 268 s
+_BOUNDS_S = [2 ** (position / _BUCKETS_PER_OCTAVE) / 1e6 for position in range(1, _BUCKETS)]
 _RATE_WINDOW_S = 5
 
 
@@ -73,8 +74,7 @@ class Histogram:
 
     def record(self, seconds: float) -> None:
         """Count one duration in seconds."""
-        position = int(math.log2(max(seconds * 1e6, 1.0)) * _BUCKETS_PER_OCTAVE)
-        self._counts[min(position, _BUCKETS - 1)] += 1
+        self._counts[bisect_right(_BOUNDS_S, seconds)] += 1
         self._total += 1
 
     def add(self, other: "Histogram") -> None:

@@ -11,10 +11,11 @@ import logging
 from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoint, error_for, is_misdelivered
-from instantly_async._http import Reply, Request, Response
+from instantly_async._http import Request, Response
 from instantly_async._pace import AttemptKind, SuspectError, Tries, may_be_outage
 from instantly_async.errors import (
     DecodeError,
+    InstantlyError,
     LeadError,
     RateLimitedError,
     RateLimitPauseError,
@@ -168,38 +169,28 @@ class Requester(Generic[Q, R]):
         request = self._request(query, self._total_s(tries))
         tries.begin(is_probe=probe)
         try:
-            reply = await self._send(request, tries)
+            reply = await self._transport.send(request, on_sent=tries.note_sent)
+            tries.spent_s += reply.spent_s
+            if reply.is_stale:
+                reply = await self._transport.send(request, on_sent=tries.note_sent, fresh=True)
+                tries.spent_s += reply.spent_s
         except BaseException:  # cancelled, or closed
             if probe:
                 self._gate.abandon_probe()
             raise
         finally:
             self._slots.release()
+            self._recorder.requests += tries.sends
             tries.first_sent_at = tries.first_sent_at or tries.last_sent_at or _now()
         result = self._read(query, reply.result)
         if is_misdelivered(result):
             reply.drop_connection()  # its next answer could also belong to another request
-        self._report(result, tries.last_sent_at, probe=probe)
+        self._report(result, tries, probe=probe)
         if isinstance(result, RunError):
             raise result
         if (pause := self._pause_over_cap(result)) is not None:
             raise pause
         return result
-
-    async def _send(self, request: Request, tries: Tries) -> Reply:
-        """Send; if the server has closed an idle connection just then, once more at once."""
-
-        def on_sent(now: float) -> None:
-            tries.last_sent_at = now
-            self._recorder.requests += 1
-            self._recorder.meter.count(now)
-
-        reply = await self._transport.send(request, on_sent=on_sent)
-        tries.spent_s += reply.spent_s
-        if reply.is_stale:
-            reply = await self._transport.send(request, on_sent=on_sent, fresh=True)
-            tries.spent_s += reply.spent_s
-        return reply
 
     def _request(self, query: Q, total_s: float) -> Request:
         endpoint = self._endpoint
@@ -239,16 +230,16 @@ class Requester(Generic[Q, R]):
             cap_s=self._workspace.retry.max_retry_after_s,
         )
 
-    def _report(
-        self, result: R | LeadError | RunError, sent_at: float | None, *, probe: bool
-    ) -> None:
+    def _report(self, result: R | LeadError | RunError, tries: Tries, *, probe: bool) -> None:
         """Tell statistics, limiter and gate the result of an attempt."""
         now = _now()
-        if sent_at is None:
-            sent_at = now
-        else:
+        sent_at = now if tries.last_sent_at is None else tries.last_sent_at
+        if tries.sends:
             self._recorder.latency.record(now - sent_at)
-        if isinstance(result, RateLimitedError):
+            self._recorder.meter.count(now, tries.sends)
+        if not isinstance(result, InstantlyError):
+            self._report_answer(sent_at, now, probe=probe)
+        elif isinstance(result, RateLimitedError):
             self._report_throttled(result, sent_at, now, probe=probe)
         elif isinstance(result, TransientError):
             if result.retry_after_s is not None:
@@ -259,9 +250,12 @@ class Requester(Generic[Q, R]):
         elif isinstance(result, RunError):
             if probe:
                 self._gate.abandon_probe()
-        else:  # an answer to the query, NotFoundError or RequestRejectedError
-            self._limiter.on_success(now)
-            self._gate.on_success(sent_at, probe=probe)
+        else:  # NotFoundError or RequestRejectedError
+            self._report_answer(sent_at, now, probe=probe)
+
+    def _report_answer(self, sent_at: float, now: float, *, probe: bool) -> None:
+        self._limiter.on_success(now)
+        self._gate.on_success(sent_at, probe=probe)
 
     def _report_throttled(
         self, error: RateLimitedError, sent_at: float, now: float, *, probe: bool

@@ -8,6 +8,8 @@ so that its cancellation is not mistaken for the caller's.
 import asyncio
 from math import inf
 
+from aiohttp.http import RawResponseMessage
+
 from instantly_async.errors import InstantlyError, RequestTimeoutError
 
 from .connection import Connection
@@ -20,13 +22,13 @@ MAX_SWEEP_INTERVAL_S = 0.25
 class Attempt:
     """One request on its way.
 
-    ``spent_s``: seconds so far, without the wait for the limiter. ``connection`` and ``response``
-    are ``None`` until there is one; ``is_complete``: the answer has been read to its end.
+    ``spent_s``: seconds so far, without the wait for the limiter. ``connection``, ``head`` (of the
+    answer) and ``response`` (all of it) are ``None`` until there is one.
     """
 
     __slots__ = (
         "_aborted", "_cancelling", "_loop", "_read_s", "_runs_since", "_task", "connection",
-        "is_complete", "response", "spent_s", "stalls_at", "until",
+        "head", "response", "spent_s", "stalls_at", "until",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -34,8 +36,8 @@ class Attempt:
         assert task is not None  # in a coroutine
         self.spent_s = 0.0
         self.connection: Connection | None = None
+        self.head: RawResponseMessage | None = None
         self.response: Response | None = None
-        self.is_complete = False
         self.until = self.stalls_at = inf
         self._loop = loop
         self._runs_since: float | None = None

@@ -55,7 +55,7 @@ class Connection:
         protocol = self._protocol
         assert protocol.transport is not None  # it was usable a moment ago
         protocol.set_response_params(read_until_eof=True)
-        protocol.transport.write(request)
+        protocol.transport.write(memoryview(request))  # asyncio slices what it has sent
         while True:
             message, body = await protocol.read()
             if message.code >= 200 or message.code == 101:

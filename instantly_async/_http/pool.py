@@ -61,10 +61,9 @@ class Pool:
 
     def pop_idle(self) -> Connection | None:
         """Take an idle connection; ``None``: there is none that can be used."""
-        oldest = self._loop.time() - KEEP_ALIVE_S
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable and connection.idle_since >= oldest:
+            if connection.is_usable:
                 return connection
             self.discard(connection)
         return None
@@ -97,7 +96,7 @@ class Pool:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._idle_timer is None:
-                self._set_idle_timer()
+                self._set_idle_timer(connection.idle_since)
 
     def answered(self, connection: Connection) -> None:
         """Note the first answer of a connection: the server has really taken it."""
@@ -210,20 +209,20 @@ class Pool:
                 return True
         return False
 
-    def _set_idle_timer(self) -> None:
+    def _set_idle_timer(self, idle_since: float) -> None:
         # A weak reference, so that a client that is never closed can be collected and reported.
-        self._idle_timer = self._loop.call_later(KEEP_ALIVE_S, _drop_expired, weakref.ref(self))
+        self._idle_timer = self._loop.call_at(
+            idle_since + KEEP_ALIVE_S, _drop_expired, weakref.ref(self)
+        )
 
     def drop_expired(self) -> None:
-        """Close connections that were idle for too long, or that the server has closed."""
+        """Close what was idle for too long, or was closed by the server."""
         oldest = self._loop.time() - KEEP_ALIVE_S
-        for connection in list(self._idle):
-            if connection.idle_since <= oldest or not connection.is_usable:
-                self._idle.remove(connection)
-                self.discard(connection)
+        while self._idle and (self._idle[0].idle_since <= oldest or not self._idle[0].is_usable):
+            self.discard(self._idle.popleft())
         self._idle_timer = None
         if self._idle:
-            self._set_idle_timer()
+            self._set_idle_timer(self._idle[0].idle_since)
 
 
 def _drop_expired(reference: "weakref.ref[Pool]") -> None:

@@ -66,18 +66,19 @@ class AiohttpTransport:
                 raise
         except Exception as error:  # noqa: BLE001 - map_error re-raises unknown errors
             failure = map_error(error)
-            is_unanswered = attempt.response is None and ended_unanswered(error)
+            is_unanswered = attempt.head is None and ended_unanswered(error)
         finally:
             self._connections.in_flight.end(attempt)
-            if attempt.connection is not None and not attempt.is_complete:
+            if attempt.connection is not None and attempt.response is None:
                 pool.discard(attempt.connection)
                 if is_unanswered:
                     pool.note_unanswered(attempt.connection)
-        response = attempt.response
-        is_unread = response is not None and response.status != 200
-        if failure is None or (is_unread and isinstance(failure, LeadError)):
-            assert response is not None
-            return Reply(response, attempt.spent_s, connection=attempt.connection)
+        if failure is None:
+            assert attempt.response is not None
+            return Reply(attempt.response, attempt.spent_s, connection=attempt.connection)
+        head = attempt.head
+        if head is not None and head.code != 200 and isinstance(failure, LeadError):
+            return Reply(Response(head.code, head.headers, b""), attempt.spent_s)
         if isinstance(failure, LeadError | RunError):
             is_stale = is_unanswered and _was_reused(attempt.connection)
             return Reply(failure, attempt.spent_s, is_stale, attempt.connection)
@@ -92,18 +93,24 @@ class AiohttpTransport:
         *,
         fresh: bool,
     ) -> None:
-        if self._pacer is None:
-            connection = await _take(pool, attempt, fresh=fresh)
-        else:
+        connection = None
+        if self._pacer is not None:
             connection = await _take_with_token(self._pacer, pool, attempt, fresh=fresh)
+        elif not fresh:
+            connection = pool.pop_idle()
+        if connection is None:
+            connection = await _take(pool, attempt, fresh=fresh)
         on_sent(attempt.begin(connection, request))
         message, content = await connection.exchange(self._head.render(request))
-        attempt.response = Response(message.code, message.headers, b"")
+        attempt.head = message
         if not connection.is_reused:
             pool.answered(connection)
-        body = await _read_body(content, attempt, request.max_bytes)
+        if content.is_eof():  # usually the whole body came with the head
+            body = content.read_nowait()
+            _check_size(len(body), request.max_bytes)
+        else:
+            body = await _read_body(content, attempt, request.max_bytes)
         attempt.response = Response(message.code, message.headers, body)
-        attempt.is_complete = True
         pool.release(connection)
 
 
@@ -154,17 +161,14 @@ async def _take(pool: Pool, attempt: Attempt, *, fresh: bool) -> Connection:
 async def _read_body(content: aiohttp.StreamReader, attempt: Attempt, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    while True:
-        # Usually the whole body came with the headers, and nothing is awaited.
-        chunk = content.read_nowait() if content.is_eof() else await content.readany()
-        if not chunk:
-            return b"".join(chunks)
+    while chunk := await content.readany():
         size += len(chunk)
-        if size > max_bytes:
-            raise errors.DecodeError(
-                f"The body is larger than {max_bytes} bytes", reason="oversized"
-            )
-        if content.at_eof() and not chunks:
-            return chunk
+        _check_size(size, max_bytes)
         chunks.append(chunk)
         attempt.note_progress()
+    return b"".join(chunks)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise errors.DecodeError(f"The body is larger than {max_bytes} bytes", reason="oversized")

@@ -43,6 +43,7 @@ class Tries:
     attempts = 0  # all of them, for the outcome
     failures = 0  # those that count towards max_failures
     throttles = 0
+    sends = 0  # requests on the wire of the latest attempt
     spent_s = 0.0
     first_sent_at: float | None = None
     last_sent_at: float | None = None
@@ -61,7 +62,13 @@ class Tries:
         """Count an attempt that begins now."""
         self.attempts += 1
         self.was_probe = is_probe
+        self.sends = 0
         self.last_sent_at = None
+
+    def note_sent(self, now: float) -> None:
+        """Note that the attempt's request is sent at ``now``, the loop's time."""
+        self.sends += 1
+        self.last_sent_at = now
 
     def remaining_s(self, max_elapsed_s: float) -> float:
         """Seconds this id may still spend in attempts and backoff."""
