@@ -5,8 +5,8 @@ also build URLs, header tables, timers, cookies and a response object for every 
 again behind our back. The calls below are the seams between aiohttp's session, connector and
 protocol. Its documentation does not describe them: ``TCPConnector.connect`` with a
 ``ClientRequest`` that says where to, and of ``ResponseHandler`` ``set_response_params``, ``read``,
-``is_connected``, ``should_close`` and ``transport``. They are used in this file only, and
-``tests/http/test_connection.py`` says which one has changed.
+``is_connected``, ``should_close``, ``transport`` and ``_parser``. They are used in this file only,
+and ``tests/http/test_connection.py`` says which one has changed.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Connection:
     ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         """Write a request; return the head of its answer, and its body as it arrives.
 
-        Interim answers (1xx) are skipped, but 101 is returned: nothing else would follow it.
+        Interim answers (1xx) are skipped, but 101 is returned.
         """
         protocol = self._protocol
         assert protocol.transport is not None  # it was usable a moment ago
@@ -58,8 +58,17 @@ class Connection:
         protocol.transport.write(memoryview(request))  # asyncio slices what it has sent
         while True:
             message, body = await protocol.read()
-            if message.code >= 200 or message.code == 101:
+            if message.code >= 200:
                 return message, body
+            if message.code == 101:
+                self.close()  # what follows would be another protocol
+                return message, body
+
+    def rest(self) -> None:
+        """Note that it is idle now: whatever arrives makes it unusable."""
+        # Without a parser, as before the first request, aiohttp keeps what arrives and says
+        # should_close. Its parser would swallow the beginning of an answer in silence.
+        self._protocol._parser = None  # noqa: SLF001 - there is no method for it
 
     def close(self) -> None:
         """Close it. Idempotent."""

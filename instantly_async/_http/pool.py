@@ -92,7 +92,9 @@ class Pool:
         """Give a connection back: its answer has been read to the end, or nothing was sent."""
         if not connection.is_usable:
             self.discard(connection)
-        elif not self._wake(connection):
+            return
+        connection.rest()
+        if not self._wake(connection):
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._idle_timer is None:

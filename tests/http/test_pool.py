@@ -1,0 +1,293 @@
+"""The pool's rules, in virtual time, with connections that a test opens and breaks."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from virtual_loop import run_virtual
+
+from instantly_async import errors
+from instantly_async._http.connection import Connection
+from instantly_async._http.pool import KEEP_ALIVE_S, LAST_TRY_AFTER_S, Pool
+
+
+@dataclass(eq=False)
+class Line:
+    """Stands in for a connection: it is open until somebody closes it."""
+
+    is_alive: bool = True
+    is_reused: bool = False
+    is_dirty: bool = False
+    is_resting: bool = False
+    idle_since: float = 0.0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_alive and not self.is_dirty
+
+    def rest(self) -> None:
+        self.is_resting = True
+
+    def close(self) -> None:
+        self.is_alive = False
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@dataclass
+class World:
+    """A server that takes ``limit`` connections and refuses the others after ``delay_s``."""
+
+    limit: float = float("inf")
+    delay_s: float = 0.01
+    lines: list[Line] = field(default_factory=list)
+    refused_at: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(cast(Any, self.connect), asyncio.get_running_loop())
+
+    @property
+    def open(self) -> int:
+        return sum(line.is_alive for line in self.lines)
+
+    async def connect(self) -> Line:
+        await asyncio.sleep(self.delay_s)
+        if self.open >= self.limit:
+            self.refused_at.append(now())
+            raise ConnectionRefusedError(111, "refused")
+        self.lines.append(Line())
+        return self.lines[-1]
+
+    async def use(self, seconds: float) -> Line:
+        """Take a connection, have a request answered after so many seconds, give it back."""
+        connection: Any = await self.pool.take()
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.pool.discard(connection)
+            raise
+        assert connection.is_usable
+        if not connection.is_reused:
+            self.pool.answered(connection)
+        self.pool.release(connection)
+        assert isinstance(connection, Line)
+        return connection
+
+    def require_rest(self) -> None:
+        """Check that nothing is in use, and that no one waits."""
+        assert not self.pool._waiting
+        assert self.pool._opening == 0
+        assert len(self.pool._open) == len(self.pool._idle) == self.open
+
+    async def close(self) -> None:
+        async def close_all() -> None:
+            """Nothing is below."""
+
+        await self.pool.aclose(close_all)
+        assert repr(self.pool).startswith("<Pool open=0 idle=0 ")
+
+
+def virtually(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        run_virtual(test())
+
+    run.__name__ = test.__name__
+    run.__doc__ = test.__doc__
+    return run
+
+
+async def gathered(tasks: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@virtually
+async def test_the_one_that_was_used_last_is_taken_first() -> None:
+    """So connections that are not needed age, and are closed after the keep-alive time."""
+    world = World()
+    await gathered([world.use(second) for second in (1, 2, 3)])
+    for _ in range(20):
+        assert await world.use(1) is world.lines[2]
+    assert [line.is_alive for line in world.lines] == [False, False, True]
+    await asyncio.sleep(KEEP_ALIVE_S + 0.1)
+    assert world.open == 0
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_an_idle_connection_is_judged_before_it_is_used() -> None:
+    world = World()
+    await gathered([world.use(second) for second in (1, 2, 3)])
+    assert all(line.is_resting for line in world.lines)
+    world.lines[2].is_dirty = True  # something has arrived
+    world.lines[1].is_alive = False
+    assert await world.use(1) is world.lines[0]
+    assert world.open == 1
+    await world.close()
+
+
+@virtually
+async def test_what_cannot_be_used_again_is_closed_at_once() -> None:
+    world = World()
+    connection = await world.pool.take()
+    world.lines[0].is_dirty = True
+    world.pool.release(connection)
+    assert world.open == 0
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_the_first_failure_is_the_callers() -> None:
+    """No other connection is open that it could wait for."""
+    world = World(limit=0)
+    results = await gathered([world.use(1) for _ in range(10)])
+    assert {type(each) for each in results} == {ConnectionRefusedError}
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_a_server_that_takes_twenty_gets_twenty() -> None:
+    """Nobody fails; then one more is tried at growing intervals, for which one waits no longer."""
+    world = World(limit=20)
+
+    async def work() -> int:
+        done = 0
+        while now() < 300:
+            await world.use(0.1)
+            done += 1
+        return done
+
+    results = await gathered([work() for _ in range(50)])
+    assert sum(results) > 0.98 * 20 * 300 / 0.1
+    assert len(world.refused_at) <= 30 + 10
+    assert sum(at > 1 for at in world.refused_at) <= 10
+    assert world.open == 20
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_the_limit_goes_when_the_server_takes_more_again() -> None:
+    world = World(limit=2)
+
+    async def work() -> None:
+        while now() < 12:
+            await world.use(0.2)
+
+    asyncio.get_running_loop().call_at(3.0, setattr, world, "limit", 1000)
+    await gathered([work() for _ in range(40)])
+    assert world.open == 40
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_a_limit_lets_new_ones_replace_those_that_ended() -> None:
+    world = World(limit=3)
+    await gathered([world.use(1) for _ in range(9)])
+    for line in world.lines:
+        line.is_alive = False
+    await gathered([world.use(1) for _ in range(9)])
+    assert world.open == 3
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_new_ones_that_end_unanswered_are_refusals_if_nothing_else_does() -> None:
+    """Three in a row; one answer, or an old connection that ends too, starts the count again."""
+    world = World()
+    await world.use(1)
+    for ends in (["new", "new", "answered"], ["new", "new", "old"], ["new", "new", "new"]):
+        assert world.pool._limit == float("inf")
+        for end in ends:
+            line = cast(Connection, Line(is_reused=end == "old"))
+            if end == "answered":
+                world.pool.answered(line)
+            else:
+                world.pool.note_unanswered(line)
+    assert world.pool._limit == 1
+    await world.close()
+
+
+@virtually
+async def test_a_new_one_that_dies_unused_is_a_failure_only_if_it_was_alone() -> None:
+    world = World()
+    alone = await world.pool.take()
+    with pytest.raises(errors.ConnectionFailedError, match="before it was used"):
+        world.pool.discard_unused(alone)
+    await world.use(1)
+    first, second = await world.pool.take(), await world.pool.take()
+    world.pool.discard_unused(second)
+    assert world.pool._limit == 1
+    world.pool.discard_unused(first)  # had answered before: no failure either
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_fresh_is_a_new_one_where_another_is_allowed() -> None:
+    world = World(limit=1)
+    await world.use(1)
+    assert await world.pool.take(fresh=True) is cast(Any, world.lines[0])
+    world.limit = 2
+    await asyncio.sleep(LAST_TRY_AFTER_S)
+    assert await world.pool.take(fresh=True) is cast(Any, world.lines[1])
+    await world.close()
+
+
+STEPS = st.lists(
+    st.tuples(st.just("use"), st.sampled_from([0.0, 0.05, 0.3, 2.0]))
+    | st.tuples(st.just("wait"), st.sampled_from([0.0, 0.005, 0.01, 0.3, 5.0]))
+    | st.tuples(st.just("cancel"), st.integers(0, 60))
+    | st.tuples(st.just("limit"), st.integers(0, 4))
+    | st.tuples(st.just("end"), st.integers(0, 10)),
+    max_size=40,
+)
+
+
+@settings(max_examples=300)
+@given(STEPS)
+def test_no_pattern_loses_a_connection_or_a_turn(steps: list[tuple[str, float]]) -> None:
+    """Uses, cancellations, a limit that comes and goes, connections that end in the pool."""
+
+    async def main() -> None:
+        world = World(limit=3)
+        tasks: list[asyncio.Task[Line]] = []
+        for what, value in steps:
+            if what == "wait":
+                await asyncio.sleep(value)
+            else:
+                take_step(world, tasks, what, value)
+        world.limit = 3
+        kinds = Line | asyncio.CancelledError | ConnectionRefusedError
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(result, kinds)
+        await asyncio.sleep(2 * KEEP_ALIVE_S)
+        world.require_rest()
+        assert world.open == 0
+        await world.close()
+
+    run_virtual(main())
+
+
+def take_step(world: World, tasks: list[asyncio.Task[Line]], what: str, value: float) -> None:
+    match what:
+        case "use":
+            tasks.append(asyncio.create_task(world.use(value)))
+        case "cancel":
+            for task in tasks[int(value) :][:2]:
+                task.cancel()
+        case "limit":
+            world.limit = int(value)
+        case "end":
+            for connection in list(world.pool._idle)[: int(value)]:
+                connection.close()
