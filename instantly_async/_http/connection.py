@@ -91,10 +91,14 @@ class Connector:
         ssl_context: ssl.SSLContext | None,
     ) -> None:
         self._connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_S)
+        url = URL(base_url)
+        name = url.raw_host or ""
         # Never sent: it only says where to connect.
         self._target = aiohttp.ClientRequest(
             "GET",
-            URL(base_url),
+            url,
+            # Certificates have no dot at the end; through a proxy aiohttp leaves it there.
+            server_hostname=name.rstrip(".") if name.endswith(".") else None,
             loop=asyncio.get_running_loop(),
             ssl=ssl_context or True,
             proxy=URL(proxy.url) if proxy else None,
