@@ -3,7 +3,18 @@
 import sys
 from importlib import import_module
 
-NAMES = ("convert", "cost", "journal", "limit", "loader", "memory", "pages", "start")
+NAMES = (
+    "convert",
+    "cost",
+    "journal",
+    "keepalive",
+    "limit",
+    "loader",
+    "memory",
+    "pages",
+    "sharing",
+    "start",
+)
 
 
 def main() -> None:
@@ -12,7 +23,7 @@ def main() -> None:
     if not names or any(name not in NAMES for name in names):
         for name in NAMES:
             summary = (import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
-            print(f"{name:7} {summary}")
+            print(f"{name:9} {summary}")
         sys.exit(2 if names else 0)
     for name in names:
         print(f"== {name}")

@@ -1,13 +1,13 @@
 """``FakeInstantly`` with 50 ms latency, in a separate process. It counts every request."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from instantly_async.testing import FakeInstantly, WorstWindows
+from instantly_async.testing import FakeInstantly, Fault, WorstWindows
 
 LATENCY_S = 0.05
 STOP_S = 5.0
@@ -33,9 +33,11 @@ class RemoteFake:
         return Tally(*self._pipe.recv())
 
 
-def serve(pipe: Connection, settings: dict[str, Any]) -> None:
+def serve(pipe: Connection, throttled: Iterable[str], settings: dict[str, Any]) -> None:
     """Run the fake until the pipe is closed; on each message, send the counts and reset them."""
     with FakeInstantly(latency_s=LATENCY_S, **settings) as fake, suppress(EOFError):
+        for lead_id in throttled:
+            fake.script(lead_id, Fault.throttle())
         pipe.send((fake.url, fake.api_key))
         while True:
             pipe.recv()
@@ -44,11 +46,14 @@ def serve(pipe: Connection, settings: dict[str, Any]) -> None:
 
 
 @contextmanager
-def fake_process(**settings: Any) -> Iterator[RemoteFake]:
-    """Run a fake with these settings in another process; yield the handle to it."""
+def fake_process(throttled: Iterable[str] = (), **settings: Any) -> Iterator[RemoteFake]:
+    """Run a fake with these settings in another process; yield the handle to it.
+
+    The first request for each id in ``throttled`` gets a 429.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, settings))
+    process = context.Process(target=serve, args=(theirs, list(throttled), settings))
     process.start()
     theirs.close()  # otherwise the other process never sees that our end is closed
     try:

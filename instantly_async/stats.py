@@ -32,7 +32,7 @@ class Counts(msgspec.Struct, kw_only=True):
 class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
     """A snapshot of one stream, or of a client since it was made.
 
-    ``requests`` counts what was sent (re-sends by aiohttp included), ``retries`` the attempts that
+    ``requests`` counts what was sent (see ``Timeouts`` for re-sends), ``retries`` the attempts that
     repeat an id or a page, also if they got no connection, and ``throttled`` the 429s. ``failed``
     maps an error's class name to its count. ``rate`` is requests per second over the last 5 s;
     ``allowed_rate`` is what the limiter allows now (``None``: no limit). Latencies are seconds

@@ -8,7 +8,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import convert, cost, journal, limit, loader, memory, pages, server, start
+from benchmarks import (
+    convert,
+    cost,
+    journal,
+    keepalive,
+    limit,
+    loader,
+    memory,
+    pages,
+    server,
+    sharing,
+    start,
+)
 from instantly_async import Strategy
 from instantly_async.testing import lead_ids, make_lead
 
@@ -26,6 +38,12 @@ def test_cost() -> None:
 def test_journal() -> None:
     assert journal.measure_cost(30, rounds=2) > 0
     assert min(journal.measure_resume(50)) > 0
+
+
+def test_keepalive() -> None:
+    cases = keepalive.main(seconds=0.1)
+    assert len(cases) == 12
+    assert all(case.requests == case.leads and case.most_open > 0 for case in cases)
 
 
 def test_limit() -> None:
@@ -57,6 +75,14 @@ def test_memory(strategy: Strategy) -> None:
 
 def test_pages() -> None:
     assert min(pages.main(count=300, rounds=2)) > 0
+
+
+def test_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "WARM_UP_S", 0.2)
+    back_s, share, leads = sharing.main(seconds=1.2)
+    assert back_s > 0
+    assert share > 0
+    assert min(leads) > 0
 
 
 async def test_the_server_accepts_a_list_request_in_pieces() -> None:

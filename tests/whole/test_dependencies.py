@@ -39,8 +39,13 @@ def test_the_core_is_small() -> None:
 
 @pytest.mark.parametrize(("group", "entry"), list(entries()))
 def test_each_has_a_floor_and_no_ceiling(group: str, entry: str) -> None:
-    """With a ceiling, users of a library cannot install fixes."""
-    assert [each.operator for each in Requirement(entry).specifier] == [">="]
+    """With a ceiling, users of a library cannot install fixes.
+
+    aiohttp has one, because calls that it does not document are used.
+    """
+    requirement = Requirement(entry)
+    operators = {each.operator for each in requirement.specifier}
+    assert operators == ({">=", "<"} if requirement.name == "aiohttp" else {">="})
 
 
 @pytest.mark.parametrize("name", SAFE)

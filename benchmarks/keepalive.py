@@ -1,0 +1,134 @@
+"""Servers that close idle connections after 1 s and 5 s, at three shares of the limit.
+
+Each case has a server of its own (``aiohttp.web`` with 30 ms latency) in a separate process. The
+figures are the leads per second from the first to the last outcome as a part of the allowed rate,
+and the most connections that the server had open. Runs on asyncio and on uvloop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import uvloop
+from aiohttp import web
+
+from instantly_async import Found, InstantlyClient, RateLimit
+from instantly_async.testing import lead_ids, lead_json
+
+LATENCY_S = 0.03
+KEEPALIVES_S = (1.0, 5.0)
+SHARES = (1.0, 0.3, 0.1)
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+class Case(NamedTuple):
+    """One run, with the part of the allowed rate that it reached and the most connections."""
+
+    loop: str
+    keepalive_s: float
+    share: float
+    used: float
+    most_open: int
+    requests: int
+    leads: int
+
+
+async def serve(pipe: Connection, keepalive_s: float) -> None:
+    """Send the URL, serve until a message comes, send the most connections that were open."""
+    most_open = 0
+
+    async def get_lead(request: web.Request) -> web.Response:
+        nonlocal most_open
+        assert runner.server is not None
+        most_open = max(most_open, len(runner.server.connections))
+        await asyncio.sleep(LATENCY_S)
+        return web.Response(
+            body=lead_json(request.match_info["id"]), content_type="application/json"
+        )
+
+    app = web.Application()
+    app.router.add_get("/api/v2/leads/{id}", get_lead)
+    runner = web.AppRunner(app, keepalive_timeout=keepalive_s)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    pipe.send(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await asyncio.to_thread(pipe.recv)
+    pipe.send(most_open)
+    await runner.cleanup()
+
+
+def run_server(pipe: Connection, keepalive_s: float) -> None:
+    """Run the server in this process."""
+    asyncio.run(serve(pipe, keepalive_s))
+
+
+@contextmanager
+def server_process(keepalive_s: float) -> Iterator[Connection]:
+    """Run a server in another process; yield the pipe to it."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=run_server, args=(theirs, keepalive_s))
+    process.start()
+    try:
+        yield ours
+    finally:
+        process.join(10)
+        process.kill()
+        process.join()
+
+
+async def fetch(url: str, limit: RateLimit, seconds: float) -> tuple[float, int, int]:
+    """Fetch at this limit; return the part of the rate that was used, requests and leads."""
+    count = int(seconds * limit.rate) + 2
+    times: list[float] = []
+    async with InstantlyClient("a-key", base_url=url, rate_limit=limit) as client:
+        async with client.stream_leads(lead_ids(count)) as stream:
+            async for outcome in stream:
+                assert isinstance(outcome, Found)
+                times.append(time.perf_counter())
+    rate = (count - 1) / (times[-1] - times[0])
+    return rate / limit.rate, stream.stats.requests, count
+
+
+async def measure(loop: str, keepalive_s: float, share: float, seconds: float) -> Case:
+    """Run one case."""
+    with server_process(keepalive_s) as pipe:
+        url = await asyncio.to_thread(pipe.recv)
+        used, requests, leads = await fetch(url, RateLimit(share=share), seconds)
+        pipe.send(None)
+        most_open = await asyncio.to_thread(pipe.recv)
+    return Case(loop, keepalive_s, share, used, most_open, requests, leads)
+
+
+async def measure_all(loop: str, seconds: float) -> list[Case]:
+    """Run all cases at once: together they need a fraction of a core."""
+    cases = [(keepalive_s, share) for keepalive_s in KEEPALIVES_S for share in SHARES]
+    return await asyncio.gather(*(measure(loop, *case, seconds) for case in cases))
+
+
+def main(seconds: float = 20.0) -> list[Case]:
+    """Print and return all cases; takes about three quarters of a minute."""
+    print("targets: 95 % of the allowed rate or more, at a share of 0.1 at most 6 connections")
+    results: list[Case] = []
+    for name, make_loop in LOOPS.items():
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            results += runner.run(measure_all(name, seconds))
+    for case in results:
+        rate = RateLimit(share=case.share).rate
+        print(
+            f"{case.loop:7} keep-alive {case.keepalive_s:.0f} s, share {case.share:.1f}: "
+            f"{case.used:6.1%} of {rate:4.1f}/s, {case.most_open:2} connections at most, "
+            f"{case.requests} requests for {case.leads} leads"
+        )
+    return results
+
+
+if __name__ == "__main__":
+    main()
