@@ -72,21 +72,18 @@ class Pool:
         """Take an idle connection or open one. ``fresh``: open one, if another is allowed.
 
         Raises:
-            aiohttp.ClientError, OSError, TimeoutError: it could not be opened, and no other
-                is open that could be waited for.
+            aiohttp.ClientError, OSError, ConnectionFailedError: it could not be opened, and no
+                other is open that could be waited for.
         """
         while True:
-            if not fresh and (connection := self.pop_idle()) is not None:
-                return connection
-            if self._may_open():
-                try:
-                    return await self._open_one()
-                except (aiohttp.ClientError, OSError) as error:
-                    if not (_could_be_full(error) and self._lower_limit()):
-                        raise
+            connection = None if fresh else self.pop_idle()
+            if connection is None:
+                connection = await self._open_or_wait()
             fresh = False
-            if (connection := await self._wait()) is not None:
-                return connection
+            if connection is not None:
+                if connection.is_usable:
+                    return connection
+                self.discard_unused(connection)  # it ended while this task woke up
 
     def release(self, connection: Connection) -> None:
         """Give a connection back: its answer has been read to the end, or nothing was sent."""
@@ -147,6 +144,15 @@ class Pool:
         self._open.clear()
         self._idle.clear()
 
+    async def _open_or_wait(self) -> Connection | None:
+        if self._may_open():
+            try:
+                return await self._open_one()
+            except (aiohttp.ClientError, OSError) as error:
+                if not (_could_be_full(error) and self._lower_limit()):
+                    raise
+        return await self._wait()
+
     async def _open_one(self) -> Connection:
         self._opening += 1
         try:
@@ -175,7 +181,7 @@ class Pool:
         if not alive:
             return False
         if self._limit == inf:
-            _log.info("The server takes no more than %d connections now", alive)
+            _log.info("No more than %d connections can be opened now", alive)
             self._try_at = self._loop.time() + self._try_after_s
         self._limit = alive
         return True

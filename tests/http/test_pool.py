@@ -234,6 +234,29 @@ async def test_a_new_one_that_dies_unused_is_a_failure_only_if_it_was_alone() ->
 
 
 @virtually
+async def test_one_that_ends_while_it_is_handed_over_is_not_used() -> None:
+    """Be it new, or given back by another."""
+    world = World(limit=1)
+    await world.use(1)
+    waiting = asyncio.create_task(world.use(1))
+    held = await world.pool.take()
+    await asyncio.sleep(0.5)
+    world.pool.release(held)
+    world.lines[0].is_alive = False
+    assert await waiting is world.lines[1]
+    world.lines[1].is_alive = False
+
+    async def connect() -> Line:
+        return Line(is_alive=False)
+
+    world.pool._connect = cast(Any, connect)
+    with pytest.raises(errors.ConnectionFailedError, match="before it was used"):
+        await world.pool.take()
+    world.require_rest()
+    await world.close()
+
+
+@virtually
 async def test_fresh_is_a_new_one_where_another_is_allowed() -> None:
     world = World(limit=1)
     await world.use(1)

@@ -1,7 +1,7 @@
 """Row 35: servers that nobody here wrote, and servers with other habits.
 
-Each must get at least 95 % of the allowed rate. No token is thrown away, no lead is lost, and no
-more connections are open than the rate needs.
+No token is thrown away, no lead is lost, and no more connections are open than the rate needs.
+``python -m benchmarks keepalive`` measures that this is at least 95 % of the allowed rate.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,39 +23,48 @@ from aiohttp import web
 from places import HELPERS
 
 from instantly_async import Found, InstantlyClient, Lead, RateLimit, Stats
+from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import lead_ids, lead_json
 
 KEY = "a-key"
 
 
+class CountingLimiter(AdaptiveLimiter):
+    """Counts the tokens that were taken."""
+
+    paid = 0
+
+    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
+        taken = await super().acquire(is_ready)
+        self.paid += taken
+        return taken
+
+
 @dataclass
 class Fetched:
-    """What a run brought: leads a second from the first to the last, the most connections."""
+    """What a run brought and cost."""
 
-    rate: float
     stats: Stats
+    tokens: int
     most_open: int
     open_at_end: int
 
-    def require(self, count: int, rate: float, *, tokens: int | None = None) -> None:
-        """Check that all are found at 95 % of a rate, and that each cost one request."""
+    def require(self, count: int) -> None:
+        """Check that all are found, and that hardly a request or a token was lost."""
         assert self.stats.found == count
-        assert self.rate >= 0.95 * rate
-        assert self.stats.requests <= (tokens or count)
-        assert self.stats.throttled == 0
+        assert self.stats.throttled == self.stats.retries == 0
+        assert count <= self.stats.requests <= self.tokens <= 1.05 * count + 1
 
 
 async def fetch(url: str, count: int, limit: RateLimit | None, **settings: Any) -> Fetched:
-    times: list[float] = []
     most_open = 0
-    async with InstantlyClient(KEY, base_url=url, rate_limit=limit, **settings) as client:
+    limiter = CountingLimiter(limit)
+    async with InstantlyClient(KEY, base_url=url, limiter=limiter, **settings) as client:
         async with client.stream_leads(lead_ids(count)) as stream:
             async for outcome in stream:
                 assert isinstance(outcome, Found), outcome
-                times.append(time.perf_counter())
                 most_open = max(most_open, opened(client))
-        rate = (count - 1) / (times[-1] - times[0])
-        return Fetched(rate, stream.stats, most_open, opened(client))
+        return Fetched(stream.stats, limiter.paid, most_open, opened(client))
 
 
 def opened(client: InstantlyClient[Lead]) -> int:
@@ -138,7 +147,7 @@ async def test_row_35_four_hundred_ids_from_aiohttp_with_a_keepalive_of_a_second
     """By GET at the default limit; it took two minutes and more."""
     async with aiohttp_web(keepalive_s=1) as url:
         began = time.perf_counter()
-        (await fetch(url, 400, RateLimit())).require(400, 95)
+        (await fetch(url, 400, RateLimit())).require(400)
         assert time.perf_counter() - began < 6
 
 
@@ -148,7 +157,7 @@ async def require_all(url: str, limits: Iterable[RateLimit]) -> None:
     async def require(limit: RateLimit) -> None:
         count = int(2 * limit.rate) + 2
         fetched = await fetch(url, count, limit)
-        fetched.require(count, limit.rate)
+        fetched.require(count)
         # Those that are near, those that wait 50 ms for an answer, and three.
         assert fetched.most_open <= max(2, 0.25 * limit.rate) + 0.05 * limit.rate + 3
 
@@ -256,7 +265,7 @@ async def test_row_35_a_server_that_takes_twenty_connections(limit: RateLimit | 
     """It gets twenty, refuses few, and no lead is lost. Without a limit a few answers get lost."""
     async with server(Habits(most=20)) as habits:
         fetched = await fetch(habits.url, 300, limit)
-        fetched.require(300, 95, tokens=300 if limit else 400)
+        assert fetched.stats.found == 300
         assert fetched.stats.retries == (0 if limit else habits.refused)
         assert habits.refused <= 90
         assert fetched.open_at_end <= 20
@@ -266,6 +275,7 @@ FEW_DESCRIPTORS = """
 import asyncio, resource, sys
 sys.path.insert(0, sys.argv[2])
 from instantly_async import InstantlyClient
+from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import lead_ids
 
 async def main():
