@@ -8,11 +8,9 @@ so that its cancellation is not mistaken for the caller's.
 import asyncio
 from math import inf
 
-from aiohttp.http import RawResponseMessage
-
 from instantly_async.errors import InstantlyError, RequestTimeoutError
 
-from .connection import Connection
+from .connection import Connection, ResponseHead
 from .request import Request, Response
 
 MAX_SWEEP_INTERVAL_S = 0.25
@@ -36,7 +34,7 @@ class Attempt:
         assert task is not None  # in a coroutine
         self.spent_s = 0.0
         self.connection: Connection | None = None
-        self.head: RawResponseMessage | None = None
+        self.head: ResponseHead | None = None
         self.response: Response | None = None
         self.until = self.stalls_at = inf
         self._loop = loop

@@ -15,10 +15,13 @@ import ssl
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection as HeldConnection
-from aiohttp.http import RawResponseMessage
+from aiohttp.http import HttpProcessingError as BrokenHttpError
+from aiohttp.http import RawResponseMessage as ResponseHead
 from yarl import URL
 
 from .credentials import Proxy, SecretBytes
+
+__all__ = ["BrokenHttpError", "Connection", "Connector", "ResponseHead"]
 
 DNS_CACHE_S = 60
 """How long a resolved address is kept, in seconds (*choice*)."""
@@ -45,12 +48,14 @@ class Connection:
         """Whether it is open, and nothing has arrived that no request asked for."""
         return self._protocol.is_connected() and not self._protocol.should_close
 
-    async def exchange(
-        self, request: SecretBytes
-    ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    async def exchange(self, request: SecretBytes) -> tuple[ResponseHead, aiohttp.StreamReader]:
         """Write a request; return the head of its answer, and its body as it arrives.
 
         Interim answers (1xx) are skipped, but 101 is returned.
+
+        Raises:
+            BrokenHttpError: what came is not HTTP.
+            aiohttp.ClientError, OSError: the connection ended.
         """
         protocol = self._protocol
         assert protocol.transport is not None  # it was usable a moment ago

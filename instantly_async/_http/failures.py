@@ -4,9 +4,10 @@ import os
 import ssl
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 
 from instantly_async import errors
+
+from .connection import BrokenHttpError
 
 
 def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
@@ -41,7 +42,7 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
             return errors.ConnectionFailedError("the server closed the connection")
         case aiohttp.ClientConnectionError() | OSError():
             return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
-        case aiohttp.ClientError() | HttpProcessingError():
+        case aiohttp.ClientError() | BrokenHttpError():
             return errors.ProtocolError("the answer is not valid HTTP")
         case _:
             raise error

@@ -103,6 +103,7 @@ class Pool:
         self._refusals = 0
         if len(self._open) > self._limit:
             self._limit = 2 * len(self._open)
+            self._try_at = self._loop.time()
             self._try_after_s = FIRST_TRY_AFTER_S
             for _ in range(len(self._waiting)):
                 self._wake(None)
