@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from wire import answer
@@ -82,3 +83,24 @@ async def sender(url: str, **options: Any) -> AsyncIterator[Sender]:
     finally:
         await made.connections.aclose()
         await asyncio.sleep(0)  # transports report their closing in the next turn
+
+
+@dataclass(eq=False)
+class Line:
+    """Stands in for a connection: it is open until somebody closes it."""
+
+    is_alive: bool = True
+    is_reused: bool = False
+    is_dirty: bool = False
+    is_resting: bool = False
+    idle_since: float = 0.0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_alive and not self.is_dirty
+
+    def rest(self) -> None:
+        self.is_resting = True
+
+    def close(self) -> None:
+        self.is_alive = False

@@ -2,14 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from itertools import cycle
+from typing import Any, cast
 
 import pytest
-from sending import GOOD, CountingPacer, Sender, sender
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sending import GOOD, CountingPacer, Line, Sender, sender
+from virtual_loop import run_virtual, worst_window
 from wire import CLOSE, HANG, READ, RESET, scripted
 
 from instantly_async import RateLimit, errors
 from instantly_async._http import Response
+from instantly_async._http.attempt import Attempt
 from instantly_async._http.connection import Connection
+from instantly_async._http.pool import Pool
+from instantly_async._http.transport import _take_with_token
 from instantly_async._pace import AdaptiveLimiter
 
 
@@ -162,3 +171,66 @@ async def test_few_wait_with_a_connection() -> None:
                 each.cancel()
             await asyncio.gather(*requests, return_exceptions=True)
             assert "0 of" in repr(limiter.near)
+
+
+LIMITS = [RateLimit(), RateLimit(share=0.1), RateLimit(per_minute=180), RateLimit(per_minute=63)]
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(LIMITS),
+    # Seconds that connecting takes, and until the server ends the connection.
+    st.lists(st.floats(0, 3), min_size=1, max_size=9),
+    st.lists(
+        st.none() | st.floats(0, 2), min_size=1, max_size=9
+    ),  # seconds until the server ends it
+    st.lists(st.floats(0, 60), max_size=3),  # times of 429s
+)
+@example(RateLimit(), [0.0, 3.0], [None], [])
+@example(RateLimit(per_minute=180), [0.0, 3.0, 0.0], [0.3], [])
+def test_no_connections_make_requests_leave_in_a_burst(
+    limit: RateLimit,
+    connecting_s: list[float],
+    ending_s: list[float | None],
+    throttled_at: list[float],
+) -> None:
+    """However long each takes to open, and whenever it ends: both windows hold for what is sent."""
+
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        limiter = AdaptiveLimiter(limit, rng=lambda: 0.0)
+        sent: list[float] = []
+        delays, ends = cycle(connecting_s), cycle(ending_s)
+
+        async def connect() -> Line:
+            await asyncio.sleep(next(delays))
+            line = Line()
+            if (end := next(ends)) is not None:
+                loop.call_later(end, line.close)
+            return line
+
+        pool = Pool(cast(Any, connect), loop)
+
+        async def work() -> None:
+            while loop.time() < 75:
+                attempt = Attempt(loop)
+                try:
+                    connection = await _take_with_token(limiter, pool, attempt, fresh=False)
+                except errors.ConnectionFailedError:
+                    continue
+                sent.append(loop.time())
+                await asyncio.sleep(0.03)
+                pool.answered(connection)
+                pool.release(connection)
+                limiter.on_success(loop.time())
+
+        for at in throttled_at:
+            loop.call_at(at, partial(limiter.on_throttled, at, sent_at=at, retry_after_s=None))
+        await asyncio.gather(*(work() for _ in range(40)))
+        assert "0 of" in repr(limiter.near)
+        return sent
+
+    sent = run_virtual(main())
+    assert worst_window(sent, 1.0) <= limit.per_second * limit.share - 1
+    # One token may be held while its connection opens, at a rate below 4/s.
+    assert worst_window(sent, 60.0) <= limit.per_minute * limit.share - (limit.rate >= 4)

@@ -8,32 +8,12 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sending import Line
 from virtual_loop import run_virtual
 
 from instantly_async import errors
 from instantly_async._http.connection import Connection
 from instantly_async._http.pool import KEEP_ALIVE_S, LAST_TRY_AFTER_S, Pool
-
-
-@dataclass(eq=False)
-class Line:
-    """Stands in for a connection: it is open until somebody closes it."""
-
-    is_alive: bool = True
-    is_reused: bool = False
-    is_dirty: bool = False
-    is_resting: bool = False
-    idle_since: float = 0.0
-
-    @property
-    def is_usable(self) -> bool:
-        return self.is_alive and not self.is_dirty
-
-    def rest(self) -> None:
-        self.is_resting = True
-
-    def close(self) -> None:
-        self.is_alive = False
 
 
 def now() -> float:
