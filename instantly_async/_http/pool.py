@@ -4,7 +4,7 @@ Theory of operation. The connection that was used last is taken first, so those 
 age and are closed. Each is judged before it is used: it must be open, and nothing may have arrived
 on it. Usually there is no limit, because the caller bounds the requests. But if a connection cannot
 be opened while others are open, the server (or this process, with its descriptors) takes no more:
-then as many as are open become the limit, and whoever needs one waits for one of them. After a
+then as many as there are become the limit, and whoever needs one waits for one of them. After a
 while one more is tried, at growing intervals; if it answers, the limit is doubled.
 """
 
@@ -34,7 +34,7 @@ LAST_TRY_AFTER_S = 60.0
 """The longest such interval, in seconds (*choice*)."""
 
 REFUSALS = 3
-"""New connections in a row that end without an answer, before they count as refused (*choice*)."""
+"""So many new connections in a row that end without an answer count as refused (*choice*)."""
 
 
 class Pool:
@@ -50,6 +50,7 @@ class Pool:
         self._idle: deque[Connection] = deque()  # the last one was used last
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._limit = inf
+        self._trial: Connection | None = None  # the last one that was opened beyond the limit
         self._refusals = 0
         self._try_after_s = FIRST_TRY_AFTER_S
         self._try_at = inf
@@ -101,8 +102,8 @@ class Pool:
         """Note the first answer of a connection: the server has really taken it."""
         connection.is_reused = True
         self._refusals = 0
-        if len(self._open) > self._limit:
-            self._limit = 2 * len(self._open)
+        if connection is self._trial:
+            self._limit = 2 * self._count
             self._try_at = self._loop.time()
             self._try_after_s = FIRST_TRY_AFTER_S
             for _ in range(len(self._waiting)):
@@ -114,9 +115,10 @@ class Pool:
         If that happens to one new connection after another and to no old one, the server takes no
         more of them.
         """
-        self._refusals = 0 if connection.is_reused else self._refusals + 1
-        if self._refusals >= REFUSALS:
-            self._lower_limit()
+        if connection.is_reused:
+            self._refusals = 0
+        else:
+            self._note_refusal()
 
     def discard(self, connection: Connection) -> None:
         """Close a connection."""
@@ -131,8 +133,11 @@ class Pool:
             ConnectionFailedError: it was new, and no other is open.
         """
         self.discard(connection)
-        if not connection.is_reused and not self._lower_limit():
+        if connection.is_reused:
+            return
+        if not any(other.is_alive for other in self._open):
             raise ConnectionFailedError("the server closed a new connection before it was used")
+        self._note_refusal()
 
     async def aclose(self, close_all: Callable[[], Awaitable[None]]) -> None:
         """Close all connections; ``close_all`` closes them at the level below, and waits."""
@@ -145,14 +150,24 @@ class Pool:
         self._open.clear()
         self._idle.clear()
 
+    @property
+    def _count(self) -> int:
+        return len(self._open) + self._opening
+
     async def _open_or_wait(self) -> Connection | None:
-        if self._may_open():
+        is_trial = self._count >= self._limit
+        if not is_trial or self._is_time_to_try():
             try:
-                return await self._open_one()
+                connection = await self._open_one()
             except (aiohttp.ClientError, OSError) as error:
                 if not (_could_be_full(error) and self._lower_limit()):
                     raise
-        return await self._wait()
+            else:
+                if is_trial:
+                    self._trial = connection
+                return connection
+        # One may have become idle meanwhile; whoever waits is only told of later ones.
+        return self.pop_idle() or await self._wait()
 
     async def _open_one(self) -> Connection:
         self._opening += 1
@@ -166,9 +181,7 @@ class Pool:
         self._open.add(connection)
         return connection
 
-    def _may_open(self) -> bool:
-        if len(self._open) + self._opening < self._limit:
-            return True
+    def _is_time_to_try(self) -> bool:
         now = self._loop.time()
         if now < self._try_at:
             return False
@@ -176,15 +189,20 @@ class Pool:
         self._try_after_s = min(LAST_TRY_AFTER_S, 2 * self._try_after_s)
         return True
 
+    def _note_refusal(self) -> None:
+        self._refusals += 1
+        if self._refusals >= REFUSALS:
+            self._lower_limit()
+
     def _lower_limit(self) -> bool:
-        """Let as many as are open be the limit; return whether there are any."""
+        """Let as many as there are be the limit; return whether any is open."""
         alive = sum(connection.is_alive for connection in self._open)
         if not alive:
             return False
         if self._limit == inf:
-            _log.info("No more than %d connections can be opened now", alive)
             self._try_at = self._loop.time() + self._try_after_s
-        self._limit = alive
+        self._limit = alive + self._opening
+        _log.debug("No more than %d connections can be opened now", self._limit)
         return True
 
     async def _wait(self) -> Connection | None:

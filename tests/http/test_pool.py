@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -169,6 +170,61 @@ async def test_the_limit_goes_when_the_server_takes_more_again() -> None:
     await world.close()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_one_failure_does_not_hold_up_connections_that_open_slowly(seed: int) -> None:
+    """Those that are being opened count, too, and only an answer on one more lifts the limit."""
+
+    async def main() -> int:
+        rng = Random(seed)
+        world = World()
+        refusals = [ConnectionRefusedError(111, "refused")]
+        done = 0
+
+        async def connect() -> Line:
+            await asyncio.sleep(rng.uniform(0.12, 0.18))
+            if refusals and world.pool._open:
+                raise refusals.pop()
+            return Line()
+
+        async def work() -> None:
+            nonlocal done
+            while now() < 60:
+                connection: Any = await world.pool.take()
+                await asyncio.sleep(rng.uniform(0.016, 0.024))
+                world.pool.answered(connection)
+                connection.is_dirty = True  # the answer says "Connection: close"
+                world.pool.release(connection)
+                done += now() >= 10
+
+        world.pool._connect = cast(Any, connect)
+        await asyncio.gather(*(work() for _ in range(19)))
+        assert not refusals
+        world.require_rest()
+        await world.close()
+        return done
+
+    assert run_virtual(main()) > 0.95 * 50 * 19 / 0.17
+
+
+@virtually
+async def test_nobody_waits_while_one_is_idle() -> None:
+    """Not even one that wanted a new one, or whose own could not be opened."""
+    world = World(limit=3, delay_s=1.0)
+    await gathered([world.use(1) for _ in range(3)])
+    held = [await world.pool.take() for _ in range(3)]
+    late = asyncio.create_task(world.use(0))
+    await asyncio.sleep(0.5)
+    for connection in held:
+        world.pool.release(connection)
+    began = now()
+    await late
+    assert now() - began < 0.6
+    began = now()
+    world.pool.release(await world.pool.take(fresh=True))
+    assert now() - began < 0.1
+    await world.close()
+
+
 @virtually
 async def test_a_limit_lets_new_ones_replace_those_that_ended() -> None:
     world = World(limit=3)
@@ -205,8 +261,10 @@ async def test_a_new_one_that_dies_unused_is_a_failure_only_if_it_was_alone() ->
     with pytest.raises(errors.ConnectionFailedError, match="before it was used"):
         world.pool.discard_unused(alone)
     await world.use(1)
-    first, second = await world.pool.take(), await world.pool.take()
-    world.pool.discard_unused(second)
+    first = await world.pool.take()
+    for _ in range(3):
+        assert world.pool._limit == float("inf")
+        world.pool.discard_unused(await world.pool.take())
     assert world.pool._limit == 1
     world.pool.discard_unused(first)  # had answered before: no failure either
     world.require_rest()
