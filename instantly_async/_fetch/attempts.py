@@ -212,19 +212,16 @@ class Requester(Generic[Q, R]):
     def _read(self, query: Q, result: Response | LeadError | RunError) -> R | LeadError | RunError:
         if not isinstance(result, Response):
             return result
-        try:
-            return self._read_response(query, result)
-        except DecodeError as error:
-            return error.with_traceback(None)
-
-    def _read_response(self, query: Q, response: Response) -> R | LeadError | RunError:
-        self._recorder.bytes_received += len(response.body)
-        if response.status == 200:
-            return self._endpoint.read(query, response.body)
+        self._recorder.bytes_received += len(result.body)
+        if result.status == 200:
+            try:
+                return self._endpoint.read(query, result.body)
+            except DecodeError as error:
+                return error.with_traceback(None)
         return error_for(
-            response.status,
-            response.headers,
-            response.body,
+            result.status,
+            result.headers,
+            result.body,
             key=self._workspace.key,
             now=self._workspace.wall_clock(),
             cap_s=self._workspace.retry.max_retry_after_s,

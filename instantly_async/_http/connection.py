@@ -5,8 +5,8 @@ also build URLs, header tables, timers, cookies and a response object for every 
 again behind our back. The calls below are the seams between aiohttp's session, connector and
 protocol. Its documentation does not describe them: ``TCPConnector.connect`` with a
 ``ClientRequest`` that says where to, and of ``ResponseHandler`` ``set_response_params``, ``read``,
-``is_connected``, ``should_close``, ``transport`` and ``_parser``. They are used in this file only,
-and ``tests/http/test_connection.py`` says which one has changed.
+``should_close``, ``transport`` and ``_parser``. They are used in this file only, and
+``tests/http/test_connection.py`` says which one has changed.
 """
 
 import asyncio
@@ -41,12 +41,15 @@ class Connection:
 
     @property
     def is_alive(self) -> bool:
-        return self._protocol.is_connected()
+        transport = self._protocol.transport
+        return transport is not None and not transport.is_closing()
 
     @property
     def is_usable(self) -> bool:
         """Whether it is open, and nothing has arrived that no request asked for."""
-        return self._protocol.is_connected() and not self._protocol.should_close
+        protocol = self._protocol
+        transport = protocol.transport
+        return transport is not None and not transport.is_closing() and not protocol.should_close
 
     async def exchange(self, request: SecretBytes) -> tuple[ResponseHead, aiohttp.StreamReader]:
         """Write a request; return the head of its answer, and its body as it arrives.

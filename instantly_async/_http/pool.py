@@ -92,7 +92,7 @@ class Pool:
             self.discard(connection)
             return
         connection.rest()
-        if not self._wake(connection):
+        if not (self._waiting and self._wake(connection)):
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._idle_timer is None:

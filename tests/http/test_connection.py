@@ -37,7 +37,7 @@ def test_the_signatures_are_as_expected() -> None:
     source = inspect.getsource(ResponseHandler)
     assert "self._parser is None" in source, CHANGED.format("ResponseHandler._parser")
     assert parameters(ResponseHandler.read) == ["self"], CHANGED.format("ResponseHandler.read")
-    for name in ("is_connected", "should_close", "close"):
+    for name in ("should_close", "transport"):
         assert hasattr(ResponseHandler, name), CHANGED.format(f"ResponseHandler.{name}")
 
 
