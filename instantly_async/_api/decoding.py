@@ -84,6 +84,8 @@ class LeadDecoder(Generic[L]):
             raise problem
         try:
             lead = self._fast.decode(body)
+            if self._id_name is not None and self._get_id(lead) == wire_id:
+                return lead, ()  # the usual case
             found_id = self._id_of(lead, body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found_id = None

@@ -8,6 +8,8 @@ sent and how the answer is read; ``_pace`` says when an attempt may be sent.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoint, error_for, is_misdelivered
@@ -61,7 +63,12 @@ class Requester(Generic[Q, R]):
         self._patient = patient
         self._gate = workspace.gate
         self._limiter = workspace.limiter
+        self._near = workspace.limiter.near if workspace.limiter.limit else None
         self._slots = workspace.slots
+        # Without a limit there is no turn to wait for.
+        self._take_slot: Callable[[], Awaitable[object]] = (
+            self._slots.acquire if self._near is None else self._take_slot_when_near
+        )
         self._transport = workspace.transport
 
     async def request(self, query: Q, tries: Tries) -> R | LeadError:
@@ -74,13 +81,17 @@ class Requester(Generic[Q, R]):
         """
         self._gate.enter()
         try:
-            await self._slots.acquire()
+            await self._take_slot()
+            kind = AttemptKind.FIRST
+            result = None
             if self._gate.is_clear and not self._limiter.is_paused(_now()):
                 self._gate.budget.deposit()
                 result = await self._attempt(query, tries, probe=False)
+                kind = AttemptKind.REPEAT  # the budget has been charged already
             else:
-                self._slots.release()
-                result = await self._wait_and_attempt(query, tries, AttemptKind.FIRST)
+                self._free_slot()
+            if result is None:
+                result = await self._wait_and_attempt(query, tries, kind)
             if isinstance(result, LeadError):
                 result = await self._repeat(query, tries, result)
         finally:
@@ -133,26 +144,42 @@ class Requester(Generic[Q, R]):
                 divisible=self._endpoint.divisible,
             )
             try:
-                has_slot = await self._take_slot(probe=probe)
+                has_slot = await self._wait_for_slot(probe=probe)
             except BaseException:
                 if probe:
                     self._gate.abandon_probe()
                 raise
-            if has_slot:
-                return await self._attempt(query, tries, probe=probe)
+            result = await self._attempt(query, tries, probe=probe) if has_slot else None
+            if result is not None:
+                return result
             kind = AttemptKind.REPEAT  # the budget has been charged already
 
-    async def _take_slot(self, *, probe: bool) -> bool:
+    async def _wait_for_slot(self, *, probe: bool) -> bool:
         """Take a slot once nothing is paused; return ``False`` if the breaker has opened."""
         while True:
             await self._limiter.wait_out_pause()
-            await self._slots.acquire()
+            await self._take_slot()
             if self._gate.breaker.is_open and not probe:
-                self._slots.release()
+                self._free_slot()
                 return False
             if not self._limiter.is_paused(_now()):
                 return True
-            self._slots.release()
+            self._free_slot()
+
+    async def _take_slot_when_near(self) -> None:
+        """Wait until the turn is near, and only then for a slot, which others may need."""
+        assert self._near is not None
+        await self._near.enter()
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            self._near.leave()
+            raise
+
+    def _free_slot(self) -> None:
+        self._slots.release()
+        if self._near is not None:
+            self._near.leave()
 
     def _is_outage(self, error: LeadError, tries: Tries) -> bool:
         """Whether nothing has succeeded that was sent since this query's first attempt."""
@@ -164,15 +191,17 @@ class Requester(Generic[Q, R]):
             and self._gate.last_success_sent_at <= tries.first_sent_at
         )
 
-    async def _attempt(self, query: Q, tries: Tries, *, probe: bool) -> R | LeadError:
-        """Send once, free the slot, and report the result."""
+    async def _attempt(self, query: Q, tries: Tries, *, probe: bool) -> R | LeadError | None:
+        """Send once, free the slot, and report the result; ``None``: a pause has begun."""
         request = self._request(query, self._total_s(tries))
         tries.begin(is_probe=probe)
+        send = self._transport.send
+        on_sent = tries.note_sent if self._near is None else partial(self._leave_near, tries)
         try:
-            reply = await self._transport.send(request, on_sent=tries.note_sent)
+            reply = await send(request, on_sent=on_sent)
             tries.spent_s += reply.spent_s
-            if reply.is_stale:
-                reply = await self._transport.send(request, on_sent=tries.note_sent, fresh=True)
+            if reply.is_stale:  # the server has closed an idle connection just then
+                reply = await send(request, on_sent=on_sent, fresh=True)
                 tries.spent_s += reply.spent_s
         except BaseException:  # cancelled, or closed
             if probe:
@@ -180,8 +209,15 @@ class Requester(Generic[Q, R]):
             raise
         finally:
             self._slots.release()
+            if self._near is not None and not tries.sends:
+                self._near.leave()
             self._recorder.requests += tries.sends
-            tries.first_sent_at = tries.first_sent_at or tries.last_sent_at or _now()
+        if reply.result is None:
+            tries.undo()
+            if probe:
+                self._gate.abandon_probe()
+            return None
+        tries.first_sent_at = tries.first_sent_at or tries.last_sent_at or _now()
         result = self._read(query, reply.result)
         if is_misdelivered(result):
             reply.drop_connection()  # its next answer could also belong to another request
@@ -191,6 +227,11 @@ class Requester(Generic[Q, R]):
         if (pause := self._pause_over_cap(result)) is not None:
             raise pause
         return result
+
+    def _leave_near(self, tries: Tries, now: float) -> None:
+        if self._near is not None and not tries.sends:
+            self._near.leave()
+        tries.note_sent(now)
 
     def _request(self, query: Q, total_s: float) -> Request:
         endpoint = self._endpoint

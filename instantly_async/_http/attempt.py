@@ -24,24 +24,22 @@ class Attempt:
     answer) and ``response`` (all of it) are ``None`` until there is one.
     """
 
-    __slots__ = (
-        "_aborted", "_cancelling", "_loop", "_read_s", "_runs_since", "_task", "connection",
-        "head", "response", "spent_s", "stalls_at", "until",
-    )  # fmt: skip
+    # Defaults on the class: most attempts change few of them.
+    spent_s = 0.0
+    connection: Connection | None = None
+    head: ResponseHead | None = None
+    response: Response | None = None
+    until = stalls_at = inf
+    _runs_since: float | None = None
+    _read_s = inf
+    _aborted: InstantlyError | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         task = asyncio.current_task(loop)
         assert task is not None  # in a coroutine
-        self.spent_s = 0.0
-        self.connection: Connection | None = None
-        self.head: ResponseHead | None = None
-        self.response: Response | None = None
-        self.until = self.stalls_at = inf
         self._loop = loop
-        self._runs_since: float | None = None
         self._task = task
         self._cancelling = task.cancelling()
-        self._aborted: InstantlyError | None = None
 
     def start_clock(self) -> None:
         self._runs_since = self._loop.time()

@@ -72,11 +72,14 @@ class Connection:
                 self.close()  # what follows would be another protocol
                 return message, body
 
-    def rest(self) -> None:
-        """Note that it is idle now: whatever arrives makes it unusable."""
+    def rest(self) -> bool:
+        """Let it be idle: what arrives then makes it unusable. Return whether it is usable now."""
+        if not self.is_usable:
+            return False
         # Without a parser, as before the first request, aiohttp keeps what arrives and says
         # should_close. Its parser would swallow the beginning of an answer in silence.
         self._protocol._parser = None  # noqa: SLF001 - there is no method for it
+        return True
 
     def close(self) -> None:
         """Close it. Idempotent."""

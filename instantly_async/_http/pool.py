@@ -88,11 +88,9 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Give a connection back: its answer has been read to the end, or nothing was sent."""
-        if not connection.is_usable:
+        if not connection.rest():
             self.discard(connection)
-            return
-        connection.rest()
-        if not (self._waiting and self._wake(connection)):
+        elif not (self._waiting and self._wake(connection)):
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
             if self._idle_timer is None:

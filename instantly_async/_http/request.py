@@ -1,7 +1,6 @@
 """What goes into the transport and what comes out: frozen values, and two protocols."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import msgspec
@@ -49,13 +48,14 @@ class Closable(Protocol):
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """What became of one request: an answer of any status, or an error.
 
+    ``result`` ``None``: a pause had begun, so nothing was sent.
     ``spent_s``: the seconds it took, without the wait for the limiter. ``is_stale``: the
     connection had been used before and ended before a byte of the answer, so the server has
     closed an idle connection, and the request may be repeated at once. ``connection`` ``None``:
     there was none.
     """
 
-    result: Response | LeadError | RunError
+    result: Response | LeadError | RunError | None
     spent_s: float
     is_stale: bool = False
     connection: Closable | None = None
@@ -86,15 +86,8 @@ class Pacer(Protocol):
     """Grants each request its token."""
 
     @property
-    def near(self) -> AbstractAsyncContextManager[None]:
-        """The stage in which a request may hold a connection."""
-
-    @property
     def is_slow(self) -> bool:
         """Whether a connection could die before the token comes."""
 
-    async def wait_out_pause(self) -> None:
-        """Wait until sending is not paused."""
-
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
-        """Take a token, if ``is_ready`` still holds when it is this caller's turn."""
+        """Take a token, if ``is_ready`` holds and nothing is paused when it is its turn."""

@@ -3,8 +3,8 @@
 Theory of operation. A request takes a connection, then a token of the limiter, and leaves at once:
 if the token came first, requests that were well paced would leave in bursts, because connections
 take different times to open. But a connection that waits can die. So only requests whose turn is
-near take one (see ``_pace``), and it is looked at before the token is taken and again after. A
-token whose connection died in between is used with an idle one.
+near come here (see ``_pace``), and the connection is looked at before the token is taken and again
+after. A token whose connection died in between is used with an idle one.
 
 One call is one request on the wire. Nothing is sent again here.
 """
@@ -74,7 +74,6 @@ class AiohttpTransport:
                 if is_unanswered:
                     pool.note_unanswered(attempt.connection)
         if failure is None:
-            assert attempt.response is not None
             return Reply(attempt.response, attempt.spent_s, connection=attempt.connection)
         head = attempt.head
         if head is not None and head.code != 200 and isinstance(failure, LeadError):
@@ -93,13 +92,14 @@ class AiohttpTransport:
         *,
         fresh: bool,
     ) -> None:
-        connection = None
-        if self._pacer is not None:
-            connection = await _take_with_token(self._pacer, pool, attempt, fresh=fresh)
-        elif not fresh:
-            connection = pool.pop_idle()
-        if connection is None:
-            connection = await _take(pool, attempt, fresh=fresh)
+        if self._pacer is None:
+            idle = None if fresh else pool.pop_idle()
+            connection = idle or await _take(pool, attempt, fresh=fresh)
+        else:
+            paid = await _take_with_token(self._pacer, pool, attempt, fresh=fresh)
+            if paid is None:
+                return
+            connection = paid
         on_sent(attempt.begin(connection, request))
         message, content = await connection.exchange(self._head.render(request))
         attempt.head = message
@@ -107,7 +107,8 @@ class AiohttpTransport:
             pool.answered(connection)
         if content.is_eof():  # usually the whole body came with the head
             body = content.read_nowait()
-            _check_size(len(body), request.max_bytes)
+            if len(body) > request.max_bytes:
+                raise _oversized(request.max_bytes)
         else:
             body = await _read_body(content, attempt, request.max_bytes)
         attempt.response = Response(message.code, message.headers, body)
@@ -120,28 +121,26 @@ def _was_reused(connection: Connection | None) -> bool:
 
 async def _take_with_token(
     pacer: Pacer, pool: Pool, attempt: Attempt, *, fresh: bool
-) -> Connection:
-    async with pacer.near:
-        while True:
-            await pacer.wait_out_pause()
-            connection = None if pacer.is_slow else await _take(pool, attempt, fresh=fresh)
-            try:
-                is_paid = await pacer.acquire(partial(_is_ready, connection))
-            except BaseException:
-                if connection is not None:
-                    pool.release(connection)
-                raise
-            if connection is None:
-                if is_paid:
-                    return await _take(pool, attempt, fresh=fresh)
-            elif connection.is_usable:
-                if is_paid:
-                    return connection
-                pool.release(connection)  # a pause has begun
-            else:
-                pool.discard_unused(connection)
-                if is_paid and (another := pool.pop_idle()) is not None:
-                    return another
+) -> Connection | None:
+    """Take a connection and a token; ``None``: a pause has begun."""
+    while True:
+        connection = None if pacer.is_slow else await _take(pool, attempt, fresh=fresh)
+        try:
+            is_paid = await pacer.acquire(partial(_is_ready, connection))
+        except BaseException:
+            if connection is not None:
+                pool.release(connection)
+            raise
+        if connection is None:
+            return await _take(pool, attempt, fresh=fresh) if is_paid else None
+        if connection.is_usable:
+            if is_paid:
+                return connection
+            pool.release(connection)
+            return None
+        pool.discard_unused(connection)
+        if is_paid and (another := pool.pop_idle()) is not None:
+            return another
 
 
 def _is_ready(connection: Connection | None) -> bool:
@@ -163,12 +162,12 @@ async def _read_body(content: aiohttp.StreamReader, attempt: Attempt, max_bytes:
     size = 0
     while chunk := await content.readany():
         size += len(chunk)
-        _check_size(size, max_bytes)
+        if size > max_bytes:
+            raise _oversized(max_bytes)
         chunks.append(chunk)
         attempt.note_progress()
     return b"".join(chunks)
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise errors.DecodeError(f"The body is larger than {max_bytes} bytes", reason="oversized")
+def _oversized(max_bytes: int) -> errors.DecodeError:
+    return errors.DecodeError(f"The body is larger than {max_bytes} bytes", reason="oversized")

@@ -65,6 +65,10 @@ class Tries:
         self.sends = 0
         self.last_sent_at = None
 
+    def undo(self) -> None:
+        """Do not count the attempt: a pause began before it was sent."""
+        self.attempts -= 1
+
     def note_sent(self, now: float) -> None:
         """Note that the attempt's request is sent at ``now``, the loop's time."""
         self.sends += 1

@@ -8,13 +8,12 @@ connection. So only those whose turn is near take one.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 
 
 class NearStage:
-    """Lets ``size()`` requests in at a time, first come, first served; an async context manager.
+    """Lets ``size()`` requests in at a time, first come, first served.
 
-    Call ``let_in`` when the size may have grown.
+    Whoever has entered must leave. Call ``let_in`` when the size may have grown.
     """
 
     def __init__(self, size: Callable[[], int]) -> None:
@@ -25,7 +24,7 @@ class NearStage:
     def __repr__(self) -> str:
         return f"<NearStage {self._inside} of {self._size()} waiting={len(self._waiting)}>"
 
-    async def __aenter__(self) -> None:
+    async def enter(self) -> None:
         if self._inside < self._size() and not self._waiting:
             self._inside += 1
             return
@@ -35,20 +34,12 @@ class NearStage:
             await place
         except asyncio.CancelledError:
             if not place.cancelled():  # it was let in just then
-                self._leave()
+                self.leave()
             elif place in self._waiting:
                 self._waiting.remove(place)
             raise
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
         self._inside -= 1
         self.let_in()
 

@@ -208,6 +208,18 @@ def test_a_breaker_that_was_left_open_does_not_refuse_the_next_run() -> None:
     assert run.kinds()["Found"] == 50
 
 
+def test_who_waited_for_its_turn_sees_that_the_breaker_has_opened() -> None:
+    """At 8/s most of the hundred workers wait for their turn then, and none of them sends."""
+
+    def world(wire: str, now: float) -> Answer:
+        return failing(503) if 5.0 <= now < 40.0 else found(wire)
+
+    run = Run(world, RateLimit(share=0.1)).over(lead_ids(300))
+    assert run.kinds() == {"Found": 300}
+    during = [at for at in run.transport.times if 8.5 <= at < 40.0]
+    assert 1 <= len(during) <= 8  # probes, and the two that were near
+
+
 def test_who_waited_for_a_slot_sees_that_the_breaker_has_opened() -> None:
     run = Run(lambda *_: failing(500), patient=False, slots=5, concurrency=500)
     run.over(lead_ids(500))

@@ -437,6 +437,25 @@ async def test_wrong_use_is_a_type_error(client: InstantlyClient[Lead]) -> None:
         client.stream_leads([], concurrency=-1)
 
 
+async def test_a_paused_workspace_takes_no_slot_from_another() -> None:
+    """Its requests wait for the end of the pause without one, however few there are."""
+    ids = list(lead_ids(300))
+    async with FakeInstantly(api_key=CANARY, latency_s=0.01) as fake:
+        fake.script(ids[40], Fault.throttle(30))
+        async with InstantlyClient(CANARY, base_url=fake.url, concurrency=4) as client:
+            other = client.for_workspace("another")
+            fetching = asyncio.create_task(client.get_leads(ids[:200]))
+            while not client.stats.paused_s:
+                await asyncio.sleep(0.01)
+            batch = await asyncio.wait_for(other.get_leads(ids[200:]), 20)
+            assert len(batch.leads) == 100
+            assert client.stats.paused_s > 0
+            assert client._slots._value == 4
+            fetching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await fetching
+
+
 @pytest.mark.parametrize("seed", range(6))
 async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
     """Cancelled at any instant: no task, connection, slot or token waiter is left."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from wire import answer
 from instantly_async._http import AiohttpTransport, ApiKey, Connections, Request, Response
 from instantly_async._http.pool import Pool
 from instantly_async._http.request import Pacer, Reply
+from instantly_async._pace import AdaptiveLimiter
 from instantly_async.settings import Timeouts
 
 KEY = "canary-key-in-transport-tests"
@@ -24,10 +25,6 @@ class CountingPacer:
 
     def __init__(self) -> None:
         self.paid = 0
-        self.near = nullcontext()
-
-    async def wait_out_pause(self) -> None:
-        """There is none."""
 
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         self.paid += is_ready()
@@ -67,7 +64,29 @@ class Sender:
         result = (await self.reply(request)).result
         if isinstance(result, Response):
             return result
+        assert result is not None
         raise result
+
+    async def send_paced(self, limiter: AdaptiveLimiter) -> None:
+        """Send as the client does: come near first, and again after a pause."""
+        result = None
+        while result is None:
+            await limiter.wait_out_pause()
+            await limiter.near.enter()
+            is_sent = False
+
+            def on_sent(now: float) -> None:
+                nonlocal is_sent
+                is_sent = True
+                self.sent.append(now)
+                limiter.near.leave()
+
+            try:
+                result = (await self.transport.send(GET, on_sent=on_sent)).result
+            finally:
+                if not is_sent:
+                    limiter.near.leave()
+        assert isinstance(result, Response), result
 
     @property
     def pool(self) -> Pool:
@@ -99,8 +118,9 @@ class Line:
     def is_usable(self) -> bool:
         return self.is_alive and not self.is_dirty
 
-    def rest(self) -> None:
+    def rest(self) -> bool:
         self.is_resting = True
+        return self.is_usable
 
     def close(self) -> None:
         self.is_alive = False

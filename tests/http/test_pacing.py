@@ -132,7 +132,7 @@ async def test_in_a_pause_nobody_keeps_a_connection() -> None:
     limiter = AdaptiveLimiter(RateLimit(per_second=20, per_minute=1200), rng=lambda: 0.0)
     async with scripted([[READ, GOOD] * 9] * 9) as wire:
         async with sender(wire.url, pacer=limiter) as s:
-            requests = [asyncio.create_task(s.send()) for _ in range(8)]
+            requests = [asyncio.create_task(s.send_paced(limiter)) for _ in range(8)]
             while len(s.sent) < 2:
                 await asyncio.sleep(0.01)
             limiter.pause(asyncio.get_running_loop().time(), 0.5)
@@ -150,7 +150,7 @@ async def test_at_a_low_rate_the_token_comes_first() -> None:
     assert limiter.is_slow
     async with scripted([[READ, GOOD] * 9] * 9) as wire:
         async with sender(wire.url, pacer=limiter) as s:
-            requests = [asyncio.create_task(s.send()) for _ in range(3)]
+            requests = [asyncio.create_task(s.send_paced(limiter)) for _ in range(3)]
             await asyncio.sleep(0.2)
             assert (len(s.sent), wire.connections) == (2, 2)  # the bucket holds two at first
             assert len(s.pool._idle) == 2
@@ -163,7 +163,7 @@ async def test_few_wait_with_a_connection() -> None:
     limiter = AdaptiveLimiter(RateLimit(per_second=45, per_minute=9999), rng=lambda: 0.0)
     async with scripted([[READ, GOOD] * 99] * 99) as wire:
         async with sender(wire.url, pacer=limiter) as s:
-            requests = [asyncio.create_task(s.send()) for _ in range(100)]
+            requests = [asyncio.create_task(s.send_paced(limiter)) for _ in range(100)]
             while len(s.sent) < 40:
                 await asyncio.sleep(0.01)
                 assert len(s.pool._open) <= 12
@@ -213,10 +213,15 @@ def test_no_connections_make_requests_leave_in_a_burst(
 
         async def work() -> None:
             while loop.time() < 75:
-                attempt = Attempt(loop)
+                await limiter.wait_out_pause()
+                await limiter.near.enter()
                 try:
-                    connection = await _take_with_token(limiter, pool, attempt, fresh=False)
+                    connection = await _take_with_token(limiter, pool, Attempt(loop), fresh=False)
                 except errors.ConnectionFailedError:
+                    continue
+                finally:
+                    limiter.near.leave()
+                if connection is None:
                     continue
                 sent.append(loop.time())
                 await asyncio.sleep(0.03)

@@ -403,7 +403,7 @@ async def test_tokens_are_paid_with_the_connection_in_hand(
 
         async def request() -> None:
             async with slots:
-                await s.send()
+                await s.send_paced(limiter)
 
         await asyncio.gather(*(request() for _ in range(210)))
     server.close()

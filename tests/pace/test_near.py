@@ -25,15 +25,16 @@ class Crowd:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def visit(self, ticket: int) -> None:
-        async with self.stage:
-            self.entered.append(ticket)
-            self.times[ticket] = asyncio.get_running_loop().time()
-            self.inside += 1
-            self.most = max(self.most, self.inside)
-            try:
-                await asyncio.sleep(1.0)
-            finally:
-                self.inside -= 1
+        await self.stage.enter()
+        self.entered.append(ticket)
+        self.times[ticket] = asyncio.get_running_loop().time()
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await asyncio.sleep(1.0)
+        finally:
+            self.inside -= 1
+            self.stage.leave()
 
     def come(self, count: int) -> None:
         for _ in range(count):
@@ -134,9 +135,9 @@ def test_those_who_wait_come_in_when_the_rate_rises() -> None:
 
         async def stay() -> None:
             nonlocal inside
-            async with limiter.near:
-                inside += 1
-                await asyncio.Event().wait()
+            await limiter.near.enter()
+            inside += 1
+            await asyncio.Event().wait()
 
         tasks = [asyncio.create_task(stay()) for _ in range(5)]
         await asyncio.sleep(60)
