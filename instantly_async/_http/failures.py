@@ -54,7 +54,7 @@ def _os_reason(error: Exception) -> str:
 
 
 def ended_unanswered(error: Exception) -> bool:
-    """Whether a connection ended before a byte of the answer had arrived."""
+    """Whether a connection was reset, or ended before an answer had begun."""
     match error:
         case aiohttp.ServerDisconnectedError(message=message):
             return isinstance(message, str)  # otherwise it is the beginning of an answer

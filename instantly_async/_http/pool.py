@@ -102,8 +102,8 @@ class Pool:
         self._refusals = 0
         if connection is self._trial:
             self._limit = 2 * self._count
-            self._try_at = self._loop.time()
             self._try_after_s = FIRST_TRY_AFTER_S
+            self._set_time_to_try(self._loop.time())
             for _ in range(len(self._waiting)):
                 self._wake(None)
 
@@ -197,9 +197,11 @@ class Pool:
         alive = sum(connection.is_alive for connection in self._open)
         if not alive:
             return False
-        if self._limit == inf:
-            self._try_at = self._loop.time() + self._try_after_s
-        self._limit = alive + self._opening
+        limit = alive + self._opening
+        if limit < self._limit:  # otherwise one more was tried in vain
+            self._try_after_s = FIRST_TRY_AFTER_S
+            self._set_time_to_try(self._loop.time() + FIRST_TRY_AFTER_S)
+        self._limit = limit
         _log.debug("No more than %d connections can be opened now", self._limit)
         return True
 
@@ -220,6 +222,12 @@ class Pool:
             else:
                 self._wake(None)
             raise
+
+    def _set_time_to_try(self, when: float) -> None:
+        self._try_at = when
+        if self._limit_timer is not None:
+            self._limit_timer.cancel()
+            self._limit_timer = self._loop.call_at(when, self._on_time_to_try)
 
     def _on_time_to_try(self) -> None:
         self._limit_timer = None

@@ -50,8 +50,8 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
     ``result`` ``None``: a pause had begun, so nothing was sent.
     ``spent_s``: the seconds it took, without the wait for the limiter. ``is_stale``: the
-    connection had been used before and ended before a byte of the answer, so the server has
-    closed an idle connection, and the request may be repeated at once. ``connection`` ``None``:
+    connection had been used before and ended without an answer, so the server has closed an idle
+    connection, and the request may be repeated at once. ``connection`` ``None``:
     there was none.
     """
 
@@ -88,6 +88,9 @@ class Pacer(Protocol):
     @property
     def is_slow(self) -> bool:
         """Whether a connection could die before the token comes."""
+
+    def is_paused(self, now: float) -> bool:
+        """Whether nothing may be sent at ``now``, the loop's time."""
 
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         """Take a token, if ``is_ready`` holds and nothing is paused when it is its turn."""

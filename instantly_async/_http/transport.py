@@ -132,7 +132,10 @@ async def _take_with_token(
                 pool.release(connection)
             raise
         if connection is None:
-            return await _take(pool, attempt, fresh=fresh) if is_paid else None
+            if not is_paid:
+                return None
+            connection = await _take(pool, attempt, fresh=fresh)
+            is_paid = not pacer.is_paused(asyncio.get_running_loop().time())
         if connection.is_usable:
             if is_paid:
                 return connection

@@ -18,6 +18,7 @@ within ``NEAR_S`` take a connection, see ``near``.
 import asyncio
 import logging
 import random
+import sys
 from collections.abc import Callable
 from math import inf
 
@@ -100,6 +101,8 @@ class AdaptiveLimiter:
     def _near_size(self) -> int:
         # If the token comes first, then only one request at a time may hold one: while it waits
         # for a connection, the bucket fills again, and two would exceed the window.
+        if self.limit is None:
+            return sys.maxsize
         return 1 if self.is_slow else max(2, int(NEAR_S * self._rate))
 
     async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
@@ -133,7 +136,8 @@ class AdaptiveLimiter:
             return
         if now - self._changed_at >= CUT_INTERVAL_S:
             rate = cubic_rate(self._rate_at_cut, now - self._rises_since)
-            self._change_rate(max(self._rate, min(self.limit.rate, rate)), now)
+            if rate > self._rate:
+                self._change_rate(min(self.limit.rate, rate), now)
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
         """Note a 429 to the request that was sent at ``sent_at``.

@@ -26,6 +26,9 @@ class CountingPacer:
     def __init__(self) -> None:
         self.paid = 0
 
+    def is_paused(self, now: float) -> bool:
+        return False
+
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         self.paid += is_ready()
         return is_ready()

@@ -30,7 +30,7 @@ def test_the_signatures_are_as_expected() -> None:
     connect = parameters(aiohttp.TCPConnector.connect)
     assert connect == ["self", "req", "traces", "timeout"], CHANGED.format("TCPConnector.connect")
     target = parameters(aiohttp.ClientRequest)
-    needed = {"method", "url", "loop", "ssl", "proxy", "proxy_headers"}
+    needed = {"method", "url", "loop", "ssl", "proxy", "proxy_headers", "server_hostname"}
     assert needed <= {*target}, CHANGED.format("ClientRequest")
     params = parameters(ResponseHandler.set_response_params)
     assert "read_until_eof" in params, CHANGED.format("ResponseHandler.set_response_params")
@@ -45,8 +45,9 @@ def test_the_signatures_are_as_expected() -> None:
 async def connected(*steps: Step | bytes | float) -> AsyncIterator[Connection]:
     async with scripted([steps]) as wire:
         connector = Connector(wire.url, connect_s=5, proxy=None, ssl_context=None)
-        connection = await connector.open()
-        yield connection
+        async with asyncio.timeout(5):
+            connection = await connector.open()
+            yield connection
         connection.close()
         await connector.aclose()
         await asyncio.sleep(0)

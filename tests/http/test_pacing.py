@@ -158,6 +158,28 @@ async def test_at_a_low_rate_the_token_comes_first() -> None:
             assert wire.connections == 2
 
 
+def test_a_pause_that_begins_while_a_connection_opens_is_kept() -> None:
+    """At a low rate the token comes first; it is void then."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        limiter = AdaptiveLimiter(RateLimit(per_minute=180), rng=lambda: 0.0)
+
+        async def connect() -> Line:
+            await asyncio.sleep(0.5)
+            return Line()
+
+        pool = Pool(cast(Any, connect), loop)
+        loop.call_at(0.2, limiter.pause, 0.2, 5.0)
+        assert await _take_with_token(limiter, pool, Attempt(loop), fresh=False) is None
+        assert len(pool._idle) == 1
+        await limiter.wait_out_pause()
+        assert await _take_with_token(limiter, pool, Attempt(loop), fresh=False) is not None
+        assert loop.time() >= 5.2
+
+    run_virtual(main())
+
+
 async def test_few_wait_with_a_connection() -> None:
     """At 40/s ten of a hundred; the others hold none."""
     limiter = AdaptiveLimiter(RateLimit(per_second=45, per_minute=9999), rng=lambda: 0.0)

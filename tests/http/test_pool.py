@@ -170,6 +170,30 @@ async def test_the_limit_goes_when_the_server_takes_more_again() -> None:
     await world.close()
 
 
+@virtually
+async def test_a_limit_that_falls_is_soon_tried_again() -> None:
+    """Even if the last interval was a minute, and nearly all connections have ended meanwhile."""
+    world = World(limit=20)
+
+    async def work(until: float) -> int:
+        done = 0
+        while now() < until:
+            await world.use(0.1)
+            done += 1
+        return done
+
+    await gathered([work(200.0) for _ in range(30)])
+    assert world.pool._try_after_s == LAST_TRY_AFTER_S
+    for line in world.lines:
+        line.is_alive = line is world.lines[0]
+    world.limit = 1
+    asyncio.get_running_loop().call_at(now() + 0.1, setattr, world, "limit", 1000)
+    began = now()
+    assert sum(await gathered([work(began + 10) for _ in range(20)])) > 0.7 * 20 * 10 / 0.1
+    world.require_rest()
+    await world.close()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_one_failure_does_not_hold_up_connections_that_open_slowly(seed: int) -> None:
     """Those that are being opened count, too, and only an answer on one more lifts the limit."""

@@ -120,6 +120,7 @@ def test_the_size_follows_the_rate() -> None:
         limiter.on_throttled(now, sent_at=now, retry_after_s=None)
     assert limiter.rate == 1.0
     assert (repr(limiter.near), limiter.is_slow) == ("<NearStage 0 of 1 waiting=0>", True)
+    assert "0 of" in repr(AdaptiveLimiter(None).near)
     tenth = AdaptiveLimiter(RateLimit(share=0.1))
     assert (repr(tenth.near), tenth.is_slow) == ("<NearStage 0 of 2 waiting=0>", False)
 

@@ -201,6 +201,18 @@ async def test_row_01_a_reused_connection_ends(end: Step, strategy: Strategy) ->
         assert len(wire.requests) == limiter.paid == 3
 
 
+async def test_row_01_it_is_repeated_on_a_new_connection() -> None:
+    """Other idle connections may have ended with this one."""
+    good = answer(LEAD)
+    ending: Script = [READ, good, READ, RESET]
+    async with scripted([ending, ending, [READ, good]]) as wire:
+        async with InstantlyClient(KEY, base_url=wire.url, retry=QUICK) as client:
+            assert len((await client.get_leads([BAD, BAD])).leads) == 2
+            assert wire.connections == 2
+            await client.get_lead(BAD)
+            assert (client.stats.retries, wire.connections) == (0, 3)
+
+
 async def test_row_01_it_is_repeated_once_only() -> None:
     """What ends the repetition too is a failure."""
     scripts: list[Script] = [[READ, answer(LEAD), READ, RESET], [READ, RESET], [READ, answer(LEAD)]]
