@@ -196,7 +196,7 @@ class Requester(Generic[Q, R]):
         request = self._request(query, self._total_s(tries))
         tries.begin(is_probe=probe)
         send = self._transport.send
-        on_sent = tries.note_sent if self._near is None else partial(self._leave_near, tries)
+        on_sent = tries.note_sent if self._near is None else partial(self._note_sent, tries)
         try:
             reply = await send(request, on_sent=on_sent)
             tries.spent_s += reply.spent_s
@@ -228,7 +228,7 @@ class Requester(Generic[Q, R]):
             raise pause
         return result
 
-    def _leave_near(self, tries: Tries, now: float) -> None:
+    def _note_sent(self, tries: Tries, now: float) -> None:
         if self._near is not None and not tries.sends:
             self._near.leave()
         tries.note_sent(now)

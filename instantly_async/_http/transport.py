@@ -151,8 +151,6 @@ def _is_ready(connection: Connection | None) -> bool:
 
 
 async def _take(pool: Pool, attempt: Attempt, *, fresh: bool) -> Connection:
-    if not fresh and (idle := pool.pop_idle()) is not None:
-        return idle
     attempt.start_clock()
     try:
         return await pool.take(fresh=fresh)

@@ -12,7 +12,7 @@ from instantly_async._http import AiohttpTransport, ApiKey, Connections, Request
 from instantly_async._http.pool import Pool
 from instantly_async._http.request import Pacer, Reply
 from instantly_async._pace import AdaptiveLimiter
-from instantly_async.settings import Timeouts
+from instantly_async.settings import RateLimit, Timeouts
 
 KEY = "canary-key-in-transport-tests"
 GOOD = answer(b'{"id":"x"}', "200 OK", "Content-Type: application/json")
@@ -32,6 +32,19 @@ class CountingPacer:
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         self.paid += is_ready()
         return is_ready()
+
+
+class CountingLimiter(AdaptiveLimiter):
+    """Counts the tokens that were taken; by default its rate is never reached."""
+
+    def __init__(self, limit: RateLimit | None = RateLimit(per_second=1e5, per_minute=6e6)) -> None:
+        super().__init__(limit)
+        self.paid = 0
+
+    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
+        taken = await super().acquire(is_ready)
+        self.paid += taken
+        return taken
 
 
 def get(**changes: object) -> Request:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-import trustme
+from certificates import tls_for
 from sending import GOOD, KEY, sender
 from wire import HANG, READ, answer, scripted
 
@@ -56,22 +56,18 @@ NAMES = ["api.leads.example", "127.0.0.1", "::1"]
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
+def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return tls_for(*NAMES)
 
 
-@pytest.fixture(scope="module")
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*NAMES).configure_cert(context)
-    return context
+@pytest.fixture
+def server_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLContext:
+    return tls[0]
 
 
-@pytest.fixture(scope="module")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+@pytest.fixture
+def client_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLContext:
+    return tls[1]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
-import trustme
 from aiohttp import client_exceptions
+from certificates import tls_for
 from sending import GOOD, KEY, POST, CountingPacer, Sender, get, sender
 from virtual_loop import worst_window
 from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
@@ -315,22 +315,18 @@ async def test_closed_is_a_clear_error() -> None:
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
+def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return tls_for("127.0.0.1")
 
 
-@pytest.fixture(scope="module")
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
+@pytest.fixture
+def server_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLContext:
+    return tls[0]
 
 
-@pytest.fixture(scope="module")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+@pytest.fixture
+def client_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> ssl.SSLContext:
+    return tls[1]
 
 
 async def test_tls_with_a_private_authority(

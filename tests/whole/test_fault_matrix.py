@@ -14,13 +14,14 @@ import time
 import tracemalloc
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
 import pytest
 import trustme
+from sending import CountingLimiter
 from wire import (
     CLOSE,
     HANG,
@@ -44,14 +45,12 @@ from instantly_async import (
     Lead,
     NotFound,
     Outcome,
-    RateLimit,
     RetryPolicy,
     RunError,
     Strategy,
     Timeouts,
     errors,
 )
-from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 
@@ -60,19 +59,6 @@ BAD, *OTHERS = lead_ids(20)
 LEAD = lead_json(BAD)
 GOOD: Script = [answer(LEAD), KEEP]
 QUICK = RetryPolicy(backoff_base_s=0.01, breaker_patience_s=3)
-
-
-class CountingLimiter(AdaptiveLimiter):
-    """A limiter with a rate that is never reached; it counts the tokens that were taken."""
-
-    def __init__(self) -> None:
-        super().__init__(RateLimit(per_second=1e5, per_minute=6e6))
-        self.paid = 0
-
-    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
-        taken = await super().acquire(is_ready)
-        self.paid += taken
-        return taken
 
 
 @dataclass

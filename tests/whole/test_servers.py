@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,23 +21,12 @@ import pytest
 import uvicorn
 from aiohttp import web
 from places import HELPERS
+from sending import CountingLimiter
 
 from instantly_async import Found, InstantlyClient, Lead, RateLimit, Stats
-from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import lead_ids, lead_json
 
 KEY = "a-key"
-
-
-class CountingLimiter(AdaptiveLimiter):
-    """Counts the tokens that were taken."""
-
-    paid = 0
-
-    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
-        taken = await super().acquire(is_ready)
-        self.paid += taken
-        return taken
 
 
 @dataclass
@@ -275,7 +264,6 @@ FEW_DESCRIPTORS = """
 import asyncio, resource, sys
 sys.path.insert(0, sys.argv[2])
 from instantly_async import InstantlyClient
-from instantly_async._pace import AdaptiveLimiter
 from instantly_async.testing import lead_ids
 
 async def main():
