@@ -160,7 +160,8 @@ class RetryPolicy:
     the circuit breaker does not count. Backoff has full jitter:
     U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
     longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
-    holds ``budget_capacity`` retries and gains ``budget_refill`` per first attempt.
+    holds ``budget_capacity`` retries; it gains ``budget_refill`` per first attempt, and
+    ``budget_refill_per_s`` per second.
     ``breaker_threshold`` transient failures in a row open the circuit breaker, which gives
     up after ``breaker_patience_s`` seconds.
 
@@ -177,6 +178,7 @@ class RetryPolicy:
     max_retry_after_s: float = 120.0
     budget_capacity: float = 100.0
     budget_refill: float = 0.2
+    budget_refill_per_s: float = 1.0
     breaker_threshold: int = 20
     breaker_patience_s: float = 120.0
 

@@ -21,6 +21,7 @@ class Counts(msgspec.Struct, kw_only=True):
     not_found: int = 0
     failed: Mapping[str, int] = msgspec.field(default_factory=Counter)
     in_flight: int = 0
+    waiting: int = 0
     requests: int = 0
     retries: int = 0
     throttled: int = 0
@@ -32,15 +33,17 @@ class Counts(msgspec.Struct, kw_only=True):
 class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
     """A snapshot of one stream, or of a client since it was made.
 
-    ``requests`` counts what was sent (see ``Timeouts`` for re-sends), ``retries`` the attempts that
-    repeat an id or a page, also if they got no connection, and ``throttled`` the 429s. ``failed``
-    maps an error's class name to its count. ``rate`` is requests per second over the last 5 s;
-    ``allowed_rate`` is what the limiter allows now (``None``: no limit). Latencies are seconds
-    from sending a request to its last byte, within 9 %; ``None`` before the first answer.
-    ``paused_s``: seconds until sending resumes after a pause that the server asked for.
-    ``breaker_open``: the circuit breaker stops all requests; then ``next_probe_s`` is the time
-    until the next probe (0.0: one is in flight) and ``gives_up_s`` the time until the run ends if
-    no probe succeeds, in seconds. Both are ``None`` when the breaker is closed or nobody waits.
+    ``in_flight`` counts the ids without an outcome, and ``waiting`` the ids and pages that wait for
+    their next attempt. ``requests`` counts what was sent (see ``Timeouts`` for re-sends),
+    ``retries`` the attempts that repeat an id or a page, also if they got no connection, and
+    ``throttled`` the 429s. ``failed`` maps an error's class name to its count. ``rate`` is requests
+    per second over the last 5 s; ``allowed_rate`` is what the limiter allows now (``None``: no
+    limit). Latencies are seconds from sending a request to its last byte, within 9 %; ``None``
+    before the first answer. ``paused_s``: seconds until sending resumes after a pause that the
+    server asked for. ``breaker_open``: the circuit breaker stops all requests; then
+    ``next_probe_s`` is the time until the next probe (0.0: one is in flight) and ``gives_up_s`` the
+    time until the run ends if no probe succeeds, in seconds. Both are ``None`` when the breaker is
+    closed or nobody waits.
     With strategy ``"list"``, ``fallbacks`` counts the ids that had to be fetched one by one, and
     ``list_distrusted`` says that the strategy was given up because a page held a lead that was not
     requested.

@@ -150,14 +150,14 @@ class Activity(Generic[L]):
 
     def snapshot(self, recorder: Recorder) -> Stats:
         """Return the counters of one recorder."""
-        now, breaker = _now(), self._workspace.gate.breaker
+        now, breaker = _now(), self._workspace.open_breaker
         return recorder.snapshot(
             now,
             allowed_rate=self._workspace.limiter.rate,
             paused_s=self._workspace.limiter.paused_s(now),
-            breaker_open=breaker.is_open,
-            next_probe_s=breaker.next_probe_s(now),
-            gives_up_s=breaker.gives_up_s(now),
+            breaker_open=breaker is not None,
+            next_probe_s=None if breaker is None else breaker.next_probe_s(now),
+            gives_up_s=None if breaker is None else breaker.gives_up_s(now),
         )
 
 

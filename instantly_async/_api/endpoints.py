@@ -38,8 +38,7 @@ class Endpoint(Generic[Q, R]):
     ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
     200; it raises ``DecodeError`` if that is not what was requested. ``describe`` names the query
     in logs. ``read_s`` bounds the time without progress, ``total_s`` one attempt,
-    ``max_elapsed_s`` all attempts. ``divisible``: the query can be split into parts, so a failure
-    is not final: it neither waits for the end of an outage nor declares one.
+    ``max_elapsed_s`` all attempts.
     """
 
     method: str
@@ -51,7 +50,6 @@ class Endpoint(Generic[Q, R]):
     read_s: float
     total_s: float
     max_elapsed_s: float
-    divisible: bool = False
 
 
 class Page(msgspec.Struct, Generic[L], gc=False):
@@ -70,8 +68,8 @@ class Page(msgspec.Struct, Generic[L], gc=False):
 class Endpoints(Generic[L]):
     """All endpoints, for one type of lead.
 
-    ``get``: a query is an id, as it goes over the wire. ``check``: the answer says whether there
-    is any lead.
+    ``get``: a query is an id, as it goes over the wire. ``check``: the answer is the ids of a page
+    of any leads (``None``: an item without one).
 
     Raises:
         ConfigurationError: leads of the API do not fit the type.
@@ -132,20 +130,19 @@ def _list_endpoint(
         read_s=timeouts.list_read_s,
         total_s=timeouts.list_total_s,
         max_elapsed_s=retry.list_max_elapsed_s,
-        divisible=True,
     )
 
 
 def _check_endpoint(
     decoder: PageDecoder[Any], timeouts: Timeouts, retry: RetryPolicy
-) -> Endpoint[None, bool]:
+) -> Endpoint[None, list[str | None]]:
     # A check waits no longer than for an outage.
     max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
     return Endpoint(
         method="POST",
         path=lambda _: LIST_PATH,
         body=lambda _: CHECK_BODY,
-        read=lambda _, body: bool(decoder.decode(body)),
+        read=lambda _, body: list(decoder.decode(body)),
         describe=lambda _: "Check of the key",
         max_bytes=MAX_PAGE_BYTES,
         read_s=timeouts.list_read_s,

@@ -1,15 +1,18 @@
 """Strategy ``"get"``: one *Get lead* request per id."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from instantly_async._api import Endpoints, wire_id
-from instantly_async._pace import Tries
+from instantly_async.errors import LeadError
 from instantly_async.outcomes import LeadId, Outcome
 from instantly_async.stats import Recorder
 
-from .attempts import Requester
+from .attempts import Absence, Requester
+from .canary import Canary
 from .pipeline import Deliver
+from .retries import Tries
 from .settle import OutcomeMaker
 from .workspace import Workspace
 
@@ -19,7 +22,8 @@ L = TypeVar("L")
 class GetLookup(Generic[L]):
     """Fetches leads one by one.
 
-    ``patient``: wait for an outage to end, as a stream does; otherwise fail.
+    ``patient``: wait for an outage to end, as a stream does; otherwise fail. ``absence`` is entered
+    while an id waits for its next attempt.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class GetLookup(Generic[L]):
         *,
         keep_raw: bool = False,
         patient: bool = True,
+        absence: Absence = nullcontext,
     ) -> None:
-        self._retry = workspace.retry
-        self._rng = workspace.rng
+        self._absence = absence
+        self._known = workspace.known
         self._recorder = recorder
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
-        self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
+        canary = Canary(endpoints, workspace, recorder)
+        self._get = Requester(endpoints.get, workspace, recorder, canary.get_lead, patient=patient)
 
     async def run(self, index: int, lead_id: LeadId, deliver: Deliver[Outcome[L]]) -> None:
         """Deliver the one outcome of this id.
@@ -50,12 +56,14 @@ class GetLookup(Generic[L]):
             deliver(index, self._outcomes.reject(index, lead_id))
             return
         started_at = _now()
-        tries = Tries(self._retry, self._rng)
+        tries = Tries()
         recorder.in_flight += 1
         try:
-            result = await self._get.request(wire, tries)
+            result = await self._get.request(wire, tries, self._absence)
         finally:
             recorder.in_flight -= 1
+        if not isinstance(result, LeadError):
+            self._known.found = wire
         elapsed_s = _now() - started_at
         deliver(index, self._outcomes.make(index, lead_id, result, tries.attempts, elapsed_s))
 

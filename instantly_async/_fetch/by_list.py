@@ -8,19 +8,31 @@ the run uses *Get lead*. Ids that a page leaves out, and all ids of a page that 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
+from itertools import islice
 from typing import Generic, TypeVar
 
-from instantly_async._api import MAX_IDS_PER_PAGE, TOO_MANY_IDS, Endpoints, Page
-from instantly_async._pace import Tries, may_be_outage
-from instantly_async.errors import LeadError, NotFoundError, RequestRejectedError
+from instantly_async._api import MAX_IDS_PER_PAGE, TOO_MANY_IDS, Endpoints, LeadItem, Page
+from instantly_async._pace import may_be_outage
+from instantly_async.errors import (
+    LeadError,
+    NotFoundError,
+    RequestRejectedError,
+    ServiceUnavailableError,
+    TransientError,
+)
 from instantly_async.outcomes import LeadId, Outcome
 from instantly_async.stats import Recorder
 
-from .attempts import Requester
+from .attempts import Absence, Requester
+from .canary import Canary
 from .chunk import Chunk
 from .page_size import PageSize
 from .pipeline import Deliver
+from .places import Places
+from .retries import Tries
 from .settle import OutcomeMaker
 from .workspace import Workspace
 
@@ -33,8 +45,8 @@ class ListLookup(Generic[L]):
     """Fetches leads by the page, and one by one those that pages do not settle.
 
     ``confirm_missing=False``: an id that a page leaves out counts as not found.
-    ``concurrency`` bounds the requests of this lookup in flight. ``patient`` as in
-    ``GetLookup``.
+    ``concurrency`` bounds the requests of this lookup in flight. ``patient`` as in ``GetLookup``.
+    ``absence`` is entered while all ids of a chunk wait for their next attempt.
     """
 
     def __init__(
@@ -47,19 +59,27 @@ class ListLookup(Generic[L]):
         keep_raw: bool = False,
         patient: bool = True,
         confirm_missing: bool = True,
+        absence: Absence = nullcontext,
     ) -> None:
-        self._retry = workspace.retry
-        self._rng = workspace.rng
-        self._gate = workspace.gate
+        self._known = workspace.known
+        self._absence = absence
         self._confirm_missing = confirm_missing
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
-        pages = endpoints.list(keep_raw=keep_raw)
-        self._list = Requester(pages, workspace, recorder, patient=patient)
-        self._get = Requester(endpoints.get, workspace, recorder, patient=patient)
+        canary = Canary(endpoints, workspace, recorder)
+        # A page does not wait for the end of an outage: its ids do, one by one.
+        self._list = Requester(
+            endpoints.list(keep_raw=keep_raw), workspace, recorder, canary.check, patient=False
+        )
+        self._get, self._get_at_once = (
+            Requester(endpoints.get, workspace, recorder, canary.get_lead, patient=is_patient)
+            for is_patient in (patient, False)
+        )
         # A chunk's rest is requested all at once, which the pipeline does not bound.
-        self._turns = asyncio.Semaphore(concurrency)
+        self._turns = Places(concurrency)
         self._page_size = PageSize(MAX_IDS_PER_PAGE)
+        self._patient = patient
         self._is_failing = False  # the latest page failed
+        self._get_is_down = False
         self._is_distrusted = False
 
     async def run(
@@ -76,15 +96,11 @@ class ListLookup(Generic[L]):
         Raises:
             RunError: the whole run has to stop.
         """
-        self._gate.begin_unit()
-        try:
-            with Chunk(first, lead_ids, self._outcomes, deliver) as chunk:
-                await self._fetch_pages(chunk)
-                after_pages()
-                self._outcomes.recorder.fallbacks += len(chunk.open)
-                await self._fetch_one_by_one(chunk)
-        finally:
-            self._gate.end_unit()
+        with Chunk(first, lead_ids, self._outcomes, deliver) as chunk:
+            await self._fetch_pages(chunk)
+            after_pages()
+            self._outcomes.recorder.fallbacks += len(chunk.open)
+            await self._fetch_one_by_one(chunk)
 
     def reject(self, index: int, lead_id: LeadId) -> Outcome[L]:
         """Make and count the outcome of an id that is not a UUID."""
@@ -108,15 +124,19 @@ class ListLookup(Generic[L]):
 
     async def _fetch_page(self, piece: list[str], chunk: Chunk[L]) -> bool:
         """Settle what one page can settle; return ``False`` if its pieces should be tried."""
-        tries = Tries(self._retry, self._rng, max_failures=1 if self._is_failing else None)
-        async with self._turns:
+        tries = Tries(max_failures=1 if self._is_failing else None)
+        async with self._turns.taken():
             if not self._uses_pages:  # another page has changed that meanwhile
                 return True
-            page = await self._list.request(piece, tries)
+            try:
+                page = await self._list.request(piece, tries)
+            except ServiceUnavailableError:
+                return True
         if isinstance(page, LeadError):
             chunk.charge(piece, tries.attempts)
             return not self._learn_from_failure(piece, page)
         self._is_failing = False
+        self._known.note_listed(islice(page.found, 1))
         if page.has_stranger:
             chunk.charge(piece, tries.attempts)
             self._distrust()
@@ -155,14 +175,14 @@ class ListLookup(Generic[L]):
         """Settle the rest of the chunk."""
         if not chunk.open:
             return
-        if len(chunk.open) == 1:
-            await self._fetch_lead(next(iter(chunk.open)), chunk)
-            return
         failure: BaseException | None = None
         try:
-            async with asyncio.TaskGroup() as group:
+            async with AsyncExitStack() as absence, asyncio.TaskGroup() as group:
                 for wire in list(chunk.open):
                     group.create_task(self._fetch_lead(wire, chunk))
+                await chunk.is_idle.wait()
+                if chunk.open:
+                    await absence.enter_async_context(self._absence())
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]
         if failure is None and chunk.open:
@@ -172,7 +192,33 @@ class ListLookup(Generic[L]):
             raise failure
 
     async def _fetch_lead(self, wire: str, chunk: Chunk[L]) -> None:
-        tries = Tries(self._retry, self._rng)
-        async with self._turns:
-            result = await self._get.request(wire, tries)
+        tries = Tries()
+        async with self._turns.taken():
+            result = await self._get_lead(wire, tries, partial(self._wait, chunk))
         chunk.settle({wire: result}, tries.attempts)
+
+    async def _get_lead(self, wire: str, tries: Tries, absence: Absence) -> LeadItem[L] | LeadError:
+        get = self._get_at_once if self._get_is_down else self._get
+        try:
+            result = await get.request(wire, tries, absence)
+        except ServiceUnavailableError as error:
+            if not self._patient or not await self._list.is_alive(_now()):
+                raise
+            # Only *Get lead* is down, so pages go on, and do not wait for this id.
+            self._get_is_down = True
+            return TransientError(f"Get lead is down. {error}")
+        self._get_is_down = False
+        if not isinstance(result, LeadError):
+            self._known.found = wire
+        return result
+
+    @asynccontextmanager
+    async def _wait(self, chunk: Chunk[L]) -> AsyncIterator[None]:
+        """Leave the turn to others while an id waits for its next attempt."""
+        with chunk.waiting():
+            async with self._turns.absence():
+                yield
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from instantly_async._api import Endpoints
-from instantly_async._pace import Tries
 from instantly_async.errors import LeadError
 from instantly_async.stats import Recorder
 
 from .attempts import Requester
+from .canary import Canary
+from .retries import Tries
 from .workspace import Workspace
 
 
@@ -34,11 +35,11 @@ async def request_check(
         RunError: the key may not read leads, or nothing can be fetched now.
         LeadError: no answer came, or an answer that is not a page of leads.
     """
-    requester = Requester(endpoints.check, workspace, recorder, patient=False)
-    tries = Tries(workspace.retry, workspace.rng)
+    canary = Canary(endpoints, workspace, recorder)
+    requester = Requester(endpoints.check, workspace, recorder, canary.check, patient=False)
+    tries = Tries()
     result = await requester.request(None, tries)
     if isinstance(result, LeadError):
         raise result
-    assert tries.last_sent_at is not None
-    round_trip_s = asyncio.get_running_loop().time() - tries.last_sent_at
-    return KeyCheck(has_leads=result, round_trip_s=round_trip_s)
+    round_trip_s = asyncio.get_running_loop().time() - tries.sent_at
+    return KeyCheck(has_leads=bool(result), round_trip_s=round_trip_s)

@@ -1,7 +1,8 @@
 """``Chunk``: the ids that are fetched by one list request, until each has its outcome."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 
 from instantly_async._api import LeadItem, wire_id
@@ -17,6 +18,7 @@ L = TypeVar("L")
 class Chunk(Generic[L]):
     """The ids of a chunk, as a context manager.
 
+    ``is_idle``: set when all ids without an outcome wait for their next attempt.
     ``open`` maps each id without an outcome, as it goes over the wire, to its offset in the
     chunk. An id that occurs twice is requested once.
     """
@@ -36,6 +38,8 @@ class Chunk(Generic[L]):
         self._duplicates: dict[str, list[int]] = {}
         self._wasted: dict[str, int] = {}
         self._in_flight = 0
+        self._waiting = 0
+        self.is_idle = asyncio.Event()
         self.open: dict[str, int] = {}
         outcomes.recorder.requested += len(lead_ids)
         self._sort()
@@ -80,7 +84,22 @@ class Chunk(Generic[L]):
         outcome = self._outcomes.make(index, lead_id, result, attempts, elapsed_s)
         self._deliver(index, outcome)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count an id as waiting for its next attempt."""
+        self._waiting += 1
+        self._look_whether_idle()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def _look_whether_idle(self) -> None:
+        if self._waiting >= len(self.open):
+            self.is_idle.set()
+
     def _count_in_flight(self) -> None:
+        self._look_whether_idle()
         before = self._in_flight
         self._in_flight = len(self.open) + sum(map(len, self._duplicates.values()))
         self._outcomes.recorder.in_flight += self._in_flight - before

@@ -5,6 +5,9 @@ room, pulls one unit (an item, or a chunk of them) from the input, works on it a
 result per item into ``ready``, from which the consumer takes them. Each worker starts the next
 one after its first pull, up to ``concurrency``, so short inputs need few tasks.
 
+A unit that waits for a retry gives its place to another worker (see ``places``), and takes one
+again to continue. A worker that is one too many then ends after its unit.
+
 Bounded room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most
 ``concurrency * unit_size`` items are pulled but not yet consumed.
 
@@ -18,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from .intake import Units
+from .places import Places
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -41,10 +45,11 @@ class Pipeline(Generic[U, R]):
     """An async iterator of results; one result per item of the input.
 
     ``work(index, unit, deliver)`` calls ``deliver(index, result)`` once per item of the unit;
-    ``index`` is that of its first item. At most ``concurrency`` units are in flight. At most
-    ``BUFFER`` results wait, besides those of the units in flight (``ordered``: at most
-    ``concurrency * unit_size`` items are pulled but not yet consumed). Memory does not grow with
-    the input. ``on_end()`` is called once, when no work is in flight any more.
+    ``index`` is that of its first item. At most ``concurrency`` units are in flight, besides those
+    that are absent from ``places``, which has that size. At most ``BUFFER`` results wait, besides
+    those of the units in flight (``ordered``: at most ``concurrency * unit_size`` items are pulled
+    but not yet consumed). Memory does not grow with the input. ``on_end()`` is called once, when
+    no work is in flight any more.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Pipeline(Generic[U, R]):
         work: Work[U, R],
         *,
         concurrency: int,
+        places: Places | None = None,
         ordered: bool = False,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -71,6 +77,8 @@ class Pipeline(Generic[U, R]):
         self._room.set()
         self._turn = asyncio.Lock()
         self._workers = 0
+        self._places = places or Places(concurrency)
+        self._places.on_vacancy = self._grow
         self._group: asyncio.TaskGroup | None = None
         self._runner: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
@@ -162,9 +170,13 @@ class Pipeline(Generic[U, R]):
         self._arrival.set()
 
     def _grow(self) -> None:
-        if self._workers < self._concurrency and self._group is not None:
+        if self._needs_worker and self._group is not None:
             self._workers += 1
             self._group.create_task(self._serve())
+
+    @property
+    def _needs_worker(self) -> bool:
+        return self._workers - self._places.away < self._concurrency
 
     async def _serve(self) -> None:
         try:
@@ -176,11 +188,13 @@ class Pipeline(Generic[U, R]):
             # This task was not cancelled: the error came from the input or the work. A task
             # group treats it as a normal end, which would lose this item and those after it.
             raise _StrayError(cancellation) from None
+        finally:
+            self._workers -= 1
 
     async def _serve_until_the_end(self) -> None:
-        intake = self._intake
+        intake, places = self._intake, self._places
         first = True
-        while True:
+        while self._workers - places.away <= self._concurrency:
             if intake.is_async:
                 pulled = await self._pull_in_turn()
             else:
@@ -192,7 +206,12 @@ class Pipeline(Generic[U, R]):
             if first:
                 first = False
                 self._grow()
-            await self._work(*pulled, self._deliver)
+            if not places.try_take():
+                await places.take()
+            try:
+                await self._work(*pulled, self._deliver)
+            finally:
+                places.give()
 
     async def _pull_in_turn(self) -> tuple[int, U] | None:
         # One at a time: async generators refuse a second __anext__, and the room that was

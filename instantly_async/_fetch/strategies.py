@@ -14,9 +14,13 @@ from .by_get import GetLookup
 from .by_list import ListLookup
 from .intake import ChunkIntake, Intake
 from .pipeline import Pipeline
+from .places import Places
 from .workspace import Workspace
 
 L = TypeVar("L")
+
+MOST_AWAY = 2000
+"""Ids of a stream that may wait for a retry without holding up the others (*choice*: 10 MB)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +59,24 @@ def make_pipeline(
     """Make the pipeline of a stream. ``most`` is the client's concurrency."""
     allowed = min(options.concurrency or most, most)
     if options.strategy == "get":
-        single = GetLookup(endpoints, workspace, recorder, keep_raw=options.keep_raw)
+        places = Places(allowed, MOST_AWAY)
+        single = GetLookup(
+            endpoints,
+            workspace,
+            recorder,
+            keep_raw=options.keep_raw,
+            absence=places.absence,
+        )
         return Pipeline(
             Intake(lead_ids),
             single.run,
             concurrency=allowed,
+            places=places,
             ordered=options.ordered,
             on_end=on_end,
         )
+    pages = min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most)
+    places = Places(pages, MOST_AWAY // MAX_IDS_PER_PAGE)
     listing = ListLookup(
         endpoints,
         workspace,
@@ -70,11 +84,13 @@ def make_pipeline(
         concurrency=allowed,
         keep_raw=options.keep_raw,
         confirm_missing=options.confirm_missing,
+        absence=places.absence,
     )
     return Pipeline(
         ChunkIntake(lead_ids, MAX_IDS_PER_PAGE),
         listing.run,
-        concurrency=min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most),
+        concurrency=pages,
+        places=places,
         ordered=options.ordered,
         on_end=on_end,
     )

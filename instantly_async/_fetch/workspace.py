@@ -3,10 +3,12 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
+from instantly_async._api import Endpoint
 from instantly_async._http import (
     AiohttpTransport,
     ApiKey,
@@ -14,25 +16,76 @@ from instantly_async._http import (
     Transport,
     workspace_headers,
 )
-from instantly_async._pace import AdaptiveLimiter, Gate
+from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, RetryBudget
 from instantly_async.settings import RetryPolicy
+
+_LISTED = 8  # enough that *Get lead* can return one of them
+
+
+class KnownLeads:
+    """Ids of leads that exist, to probe with.
+
+    ``found``: the last one by *Get lead*. One that was only listed is less certain, because *Get
+    lead* may fail for it.
+    """
+
+    def __init__(self) -> None:
+        self.found: str | None = None
+        self._listed: deque[str] = deque(maxlen=_LISTED)
+
+    def note_listed(self, ids: Iterable[str | None]) -> None:
+        self._listed.extend(filter(None, ids))
+
+    def pick(self) -> str | None:
+        """Return the best one; each time another if none is certain. ``None``: none is known."""
+        self._listed.rotate()
+        return self.found or (self._listed[0] if self._listed else None)
+
+    def __bool__(self) -> bool:
+        return bool(self.found or self._listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """Connections, limits and policies of one client.
 
-    ``slots`` bounds the requests in flight. ``rng`` returns U(0, 1), ``wall_clock`` Unix seconds.
+    ``slots`` bounds the requests in flight. Each endpoint has a breaker of its own, by its method,
+    because one of them may be down alone. ``rng`` returns U(0, 1), ``wall_clock`` Unix seconds.
     """
 
     transport: Transport
     slots: asyncio.Semaphore
     limiter: AdaptiveLimiter
-    gate: Gate
+    budget: RetryBudget
+    breakers: Mapping[str, CircuitBreaker]
     key: ApiKey
     retry: RetryPolicy
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
+    known: KnownLeads = field(default_factory=KnownLeads)
+
+    def pace(
+        self,
+        endpoint: Endpoint[Any, Any],
+        probe: Callable[[], Awaitable[bool]] | None = None,
+        *,
+        patient: bool = False,
+    ) -> Pace:
+        """Return the pace of requests to this endpoint; ``probe`` ``None``: of its probes."""
+        return Pace(
+            self.limiter,
+            self.slots,
+            self.budget,
+            self.breakers[endpoint.method],
+            max_pause_s=self.retry.max_retry_after_s,
+            probe=probe,
+            patient=patient,
+        )
+
+    @property
+    def open_breaker(self) -> CircuitBreaker | None:
+        """A breaker that is open; ``None``: all are closed."""
+        return next((each for each in self.breakers.values() if each.is_open), None)
 
     @classmethod
     def over(
@@ -60,7 +113,8 @@ class Workspace:
             transport=transport,
             slots=slots,
             limiter=limiter,
-            gate=Gate(retry),
+            budget=RetryBudget(retry),
+            breakers={method: CircuitBreaker(retry) for method in ("GET", "POST")},
             key=key,
             retry=retry,
             rng=random.random,

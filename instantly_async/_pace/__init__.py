@@ -1,18 +1,19 @@
-"""Pacing: rate limiter, backoff, retry budget and circuit breaker.
+"""Pacing: rate limiter, retry budget and circuit breaker, behind one façade, ``Pace``.
 
-Decides when an attempt may be sent and when to give up. Must not know what is requested, or how
-it is sent.
+Decides when an attempt may be sent. Must not know what is requested, or how it is sent.
 """
 
-from .backoff import Tries, may_be_outage
-from .gate import AttemptKind, Gate, SuspectError
+from .breaker import CircuitBreaker
+from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
+from .pace import Pace, Permit, may_be_outage, shows_life
 
 __all__ = [
     "AdaptiveLimiter",
-    "AttemptKind",
-    "Gate",
-    "SuspectError",
-    "Tries",
+    "CircuitBreaker",
+    "Pace",
+    "Permit",
+    "RetryBudget",
     "may_be_outage",
+    "shows_life",
 ]

@@ -1,94 +1,159 @@
-"""The circuit breaker: stops sending after many failures in a row, then probes. Pure."""
+"""The circuit breaker: stops all requests after many failures in a row, then probes.
 
+A probe is never the attempt of an id that waits, because an id that fails may itself be the
+reason. It is a request that is known to be good, so its failure means an outage. One of those who
+wait sends the probes; if it leaves, the next one continues.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from math import inf
+
+from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 
-FIRST_PROBE_DELAY_S = 1.0
-"""Seconds from the breaker's opening to its first probe; doubles after each (*choice*)."""
+_log = logging.getLogger(__name__)
 
-MAX_PROBE_DELAY_S = 30.0
+FIRST_DELAY_S = 1.0
+"""Seconds between the first two probes; doubles after each. The first is sent at once, because a
+service that is alive may have reset all connections (*choice*)."""
+
+MAX_DELAY_S = 30.0
 """The longest time between two probes, in seconds (*choice*)."""
+
+Probe = Callable[[], Awaitable[bool]]
+"""Sends a request that is known to be good, and returns whether the service is alive."""
 
 
 class CircuitBreaker:
-    """Opens after many transient failures in a row; then one probe at a time.
-
-    ``now`` is always a monotonic clock in seconds. Closed or open; in both
-    states at most one probe is in flight.
-    """
+    """Closed or open, for one endpoint. Those who wait bring the probe."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._threshold = policy.breaker_threshold
         self._patience_s = policy.breaker_patience_s
-        self._failures = 0
-        self._delay_s = FIRST_PROBE_DELAY_S
-        self._opened_at: float | None = None
-        self.failed_probes = 0  # in a row
+        self._failures = 0  # in a row
+        self._last_failure = "no answer that shows it is alive"
+        self._alive_at = -inf
         self.is_open = False
-        self.probing = False
-        self.next_probe_at = float("-inf")
+        self._opened_at = -inf
+        self._closed = asyncio.Event()
+        self._delay_s = FIRST_DELAY_S
+        self._next_probe_at = -inf
+        self._probing = asyncio.Lock()
+        self._leading = asyncio.Lock()
+        self._waiting = 0
+        self._waits_since = inf
+        self._surrenders = 0
 
-    @property
-    def gives_up_at(self) -> float:
-        """The time when an open breaker ends the run; infinity while no attempt waits for it."""
-        if self._opened_at is None:
-            return float("inf")
-        return self._opened_at + self._patience_s
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<CircuitBreaker {state} waiting={self._waiting}>"
 
     def next_probe_s(self, now: float) -> float | None:
-        """Seconds until the next probe, 0.0 while one is in flight; ``None``: no attempt waits."""
-        if self._opened_at is None:
+        """Seconds until the next probe, 0.0 while one is in flight; ``None``: nobody waits."""
+        if not (self.is_open and self._waiting):
             return None
-        return 0.0 if self.probing else max(0.0, self.next_probe_at - now)
+        return 0.0 if self._probing.locked() else max(0.0, self._next_probe_at - now)
 
     def gives_up_s(self, now: float) -> float | None:
-        """Seconds until the breaker ends the run; ``None``: no attempt waits."""
-        return None if self._opened_at is None else max(0.0, self.gives_up_at - now)
+        """Seconds until those who wait get an error; ``None``: nobody waits."""
+        if not (self.is_open and self._waiting):
+            return None
+        return max(0.0, self._waits_since + self._patience_s - now)
 
-    def probe_due(self, now: float) -> bool:
-        return not self.probing and now >= self.next_probe_at
+    def on_success(self, sent_at: float) -> None:
+        """Note an answer, even a 404, which shows that the service was alive at ``sent_at``."""
+        self._alive_at = max(self._alive_at, sent_at)
+        if self._failures:
+            self._failures = 0
+        if self.is_open and sent_at >= self._opened_at:
+            self.is_open = False
+            self._closed.set()
+            _log.warning("The circuit breaker closes: the API answers again")
 
-    def start_probe(self) -> None:
-        self.probing = True
-
-    def end_probe(self, now: float) -> None:
-        """Note that the probe failed, and postpone the next one."""
-        self.probing = False
-        self.failed_probes += 1
-        self.next_probe_at = now + self._delay_s
-        self._delay_s = min(MAX_PROBE_DELAY_S, self._delay_s * 2)
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether a success would change nothing."""
-        return not (self._failures or self.failed_probes or self.is_open or self.probing)
-
-    def on_success(self) -> None:
-        """Close: the service answers."""
-        self._failures = 0
-        self._delay_s = FIRST_PROBE_DELAY_S
-        self._opened_at = None
-        self.failed_probes = 0
-        self.is_open = False
-        self.next_probe_at = float("-inf")
-
-    def on_failure(self, now: float) -> None:
+    def on_failure(self, what: str) -> None:
+        """Note a transient failure. ``what`` happened is quoted to those who wait in vain."""
+        self._last_failure = what
         self._failures += 1
         if self._failures >= self._threshold:
-            self.open(now)
+            self._open()
 
-    def open(self, now: float) -> None:
-        """Stop sending, from now on."""
+    def _open(self) -> None:
         if not self.is_open:
             self.is_open = True
-            self._opened_at = now
-            self.next_probe_at = now + FIRST_PROBE_DELAY_S
-            self._delay_s = 2 * FIRST_PROBE_DELAY_S
+            self._opened_at = self._waits_since = asyncio.get_running_loop().time()
+            self._closed.clear()
+            self._delay_s = FIRST_DELAY_S
+            self._next_probe_at = -inf
+            _log.warning("The circuit breaker opens: %s", self._last_failure)
 
-    def resume_waiting(self, now: float) -> None:
-        """Start the patience again, for a new run, after the breaker gave up."""
-        if self.is_open and self._opened_at is None:
-            self._opened_at = now
+    async def is_alive(self, since: float, probe: Probe) -> bool:
+        """Whether a request that was sent after ``since`` has been answered.
 
-    def give_up(self) -> None:
-        """Stay open. No attempt waits any more."""
-        self._opened_at = None
+        If there is none, a probe is sent; if that fails, the breaker opens.
+        """
+        async with self._probing:
+            if not self.is_open and self._alive_at <= since and not await self._send(probe):
+                self._open()
+                self._postpone()
+            return not self.is_open
+
+    async def until_closed(self, probe: Probe, *, patient: bool) -> None:
+        """Wait until the breaker is closed; meanwhile one of those who wait sends probes.
+
+        Raises:
+            ServiceUnavailableError: after the policy's patience. ``patient=False``: at once,
+                unless a probe is due, and succeeds.
+        """
+        now = asyncio.get_running_loop().time()
+        if not patient and (self._leading.locked() or now < self._next_probe_at):
+            raise self._unavailable()
+        if not self._waiting:
+            self._waits_since = now
+        self._waiting += 1
+        surrenders = self._surrenders
+        try:
+            async with self._leading:
+                while self.is_open:
+                    if surrenders < self._surrenders:
+                        raise self._unavailable()
+                    await self._lead(probe)
+                    if self.is_open and not patient:
+                        raise self._unavailable()
+        finally:
+            self._waiting -= 1
+
+    async def _lead(self, probe: Probe) -> None:
+        """Wait until a probe is due, and send it; or give up for all who wait."""
+        loop = asyncio.get_running_loop()
+        gives_up_at = self._waits_since + self._patience_s
+        until = min(self._next_probe_at, gives_up_at)
+        if until > loop.time():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._closed.wait()
+        elif loop.time() >= gives_up_at:
+            self._surrenders += 1
+        else:
+            async with self._probing:
+                if self.is_open and not await self._send(probe):
+                    self._postpone()
+
+    async def _send(self, probe: Probe) -> bool:
+        sent_at = asyncio.get_running_loop().time()
+        is_alive = await probe()
+        if is_alive:
+            self.on_success(sent_at)
+        return is_alive
+
+    def _postpone(self) -> None:
+        self._next_probe_at = asyncio.get_running_loop().time() + self._delay_s
+        self._delay_s = min(MAX_DELAY_S, self._delay_s * 2)
+
+    def _unavailable(self) -> ServiceUnavailableError:
+        return ServiceUnavailableError(
+            "The API keeps failing, so no more requests are sent; "
+            f"try again later. Last failure: {self._last_failure}."
+        )

@@ -28,10 +28,10 @@ from instantly_async._api import Endpoints
 from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace, make_pipeline
 from instantly_async._fetch.intake import Intake, Source
 from instantly_async._http import ApiKey, Reply, Request, Response
-from instantly_async._pace import AdaptiveLimiter, Gate
+from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, RetryBudget
 from instantly_async.outcomes import LeadId
 from instantly_async.stats import Recorder
-from instantly_async.testing import lead_json
+from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 
 Answer = Response | Exception
@@ -61,7 +61,9 @@ class VirtualTransport:
     world: World
     pages: Pages
     latency_s: float = 0.05
+    check: Callable[[float], Answer] = lambda _: page(lead_ids(1, seed=77))
     limiter: AdaptiveLimiter | None = None
+    checks: list[float] = field(default_factory=list)
     sent: list[tuple[float, str]] = field(default_factory=list)
     listed: list[list[str]] = field(default_factory=list)
     in_flight: int = 0
@@ -80,9 +82,13 @@ class VirtualTransport:
         if request.body is None:
             answer = self.world(wire, sent_at)
         else:
-            ids = msgspec.json.decode(request.body)["ids"]
-            self.listed.append(ids)
-            answer = self.pages(ids, sent_at)
+            ids = msgspec.json.decode(request.body).get("ids")
+            if ids is None:
+                self.checks.append(sent_at)
+                answer = self.check(sent_at)
+            else:
+                self.listed.append(ids)
+                answer = self.pages(ids, sent_at)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
@@ -115,14 +121,20 @@ class Run:
     keep_raw: bool = False
     ordered: bool = False
     limit: int | None = None
+    check: Callable[[float], Answer] | None = None
 
     def __post_init__(self) -> None:
-        self.transport = VirtualTransport(self.world, self.pages)
+        self.transport = VirtualTransport(self.world, self.pages, check=self.check or self.ask)
         self.recorder = Recorder()
-        self.gate = Gate(self.retry)
+        self.budget = RetryBudget(self.retry)
+        self.breaker, self.list_breaker = CircuitBreaker(self.retry), CircuitBreaker(self.retry)
         self.outcomes: list[Outcome[Lead]] = []
         self.error: RunError | None = None
         self.ended_at = 0.0
+
+    def ask(self, now: float) -> Answer:
+        """Answer a check as a page of one lead would be answered."""
+        return self.pages(list(lead_ids(1, seed=77)), now)
 
     def workspace(self) -> Workspace:
         limiter = AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random)
@@ -131,7 +143,8 @@ class Run:
             transport=self.transport,
             slots=asyncio.Semaphore(self.slots),
             limiter=limiter,
-            gate=self.gate,
+            budget=self.budget,
+            breakers={"GET": self.breaker, "POST": self.list_breaker},
             key=ApiKey("a-key", "a test"),
             retry=self.retry,
             rng=random.Random(self.seed).random,
@@ -170,10 +183,16 @@ class Run:
         finally:
             await pipeline.aclose()
         self.ended_at = asyncio.get_running_loop().time()
-        assert self.gate.waiting == 0
-        assert self.gate._at_work == 0
-        assert not self.gate.breaker.probing
-        assert self.recorder.in_flight == 0
+        self.require_clean()
+
+    def require_clean(self) -> None:
+        """Nobody waits any more, and nothing is held."""
+        for breaker in (self.breaker, self.list_breaker):
+            assert breaker._waiting == 0
+            assert not breaker._leading.locked()
+            assert not breaker._probing.locked()
+        assert not self.budget._turn.locked()
+        assert self.recorder.in_flight == self.recorder.waiting == 0
 
     def over(self, ids: Source[LeadId]) -> "Run":
         run_virtual(self.main(ids))

@@ -1,0 +1,185 @@
+"""``Pace``: says when an attempt may be sent, and learns from its result.
+
+Theory of operation. An attempt waits, in this order, until the circuit breaker is closed, no pause
+is in effect, its turn at the limiter is near, and a slot is free. Then breaker and pause are looked
+at once more. A retry takes a token of the retry budget before. What waits, waits for an event or
+for a token, so no rule is needed for the case that all of them wait.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from instantly_async.errors import (
+    DecodeError,
+    InstantlyError,
+    LeadError,
+    ProtocolError,
+    RateLimitedError,
+    RunError,
+    TransientError,
+)
+
+from .breaker import CircuitBreaker, Probe
+from .budget import RetryBudget
+from .limiter import AdaptiveLimiter
+
+
+def may_be_outage(error: LeadError) -> bool:
+    """Whether the reason of an error may be an outage, and not this one id."""
+    if isinstance(error, ProtocolError):
+        return error.status is None
+    return isinstance(error, TransientError) and not isinstance(error, RateLimitedError)
+
+
+def shows_life(result: object) -> bool:
+    """Whether a result shows that the service is alive: an answer, a 404, a 429."""
+    if not isinstance(result, InstantlyError) or isinstance(result, RateLimitedError):
+        return True
+    return not isinstance(result, TransientError | DecodeError | RunError)
+
+
+class Pace:
+    """The pace of some requests to one endpoint of a workspace.
+
+    ``slots`` bounds the requests in flight. ``probe`` asks whether the endpoint is alive; ``None``:
+    these are the probes, which pass an open breaker. ``patient``: wait for an outage to end, and
+    for a token of the budget; otherwise fail. A longer ``Retry-After`` than ``max_pause_s`` is cut.
+    """
+
+    def __init__(
+        self,
+        limiter: AdaptiveLimiter,
+        slots: asyncio.Semaphore,
+        budget: RetryBudget,
+        breaker: CircuitBreaker,
+        *,
+        max_pause_s: float,
+        probe: Probe | None = None,
+        patient: bool = False,
+    ) -> None:
+        self.limiter = limiter
+        self.near = limiter.near if limiter.limit else None
+        self.slots = slots
+        self.breaker = breaker
+        self.max_pause_s = max_pause_s
+        self._budget = budget
+        self._probe = probe
+        self._patient = patient
+
+    def begin(self) -> None:
+        """Note that a query begins: its first attempt adds to the budget."""
+        self._budget.deposit()
+
+    def attempt(self) -> "Permit":
+        return Permit(self)
+
+    async def pay(self, since: float) -> bool:
+        """Take a token for a retry, after an attempt at ``since``; ``False``: there is none.
+
+        Without a token, this asks whether the service is alive: an outage must not look like a
+        lack of tokens.
+        """
+        if self._budget.try_withdraw():
+            return True
+        if not self._patient:
+            return False
+        await self.is_alive(since)
+        await self._budget.withdraw()
+        return True
+
+    async def is_alive(self, since: float) -> bool:
+        """Whether the endpoint has answered since then, or answers a probe; else it is down."""
+        assert self._probe is not None
+        return await self.breaker.is_alive(since, self._probe)
+
+    async def enter(self) -> float:
+        """Wait until a request may be sent, and take its place; return the loop's time.
+
+        Raises:
+            ServiceUnavailableError: the service is down.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._is_blocked(loop.time()):
+                await self._until_clear()
+            if self.near is not None:
+                await self.near.enter()
+            try:
+                await self.slots.acquire()
+            except BaseException:
+                if self.near is not None:
+                    self.near.leave()
+                raise
+            now = loop.time()
+            if not self._is_blocked(now):
+                return now
+            self.leave(is_near=True)
+
+    def _is_blocked(self, now: float) -> bool:
+        return (self.breaker.is_open and self._probe is not None) or self.limiter.is_paused(now)
+
+    async def _until_clear(self) -> None:
+        if self.breaker.is_open and self._probe is not None:
+            await self.breaker.until_closed(self._probe, patient=self._patient)
+        await self.limiter.wait_out_pause()
+
+    def leave(self, *, is_near: bool) -> None:
+        self.slots.release()
+        if is_near and self.near is not None:
+            self.near.leave()
+
+
+class Permit:
+    """The right to send one request, as an async context manager.
+
+    ``granted_at`` and ``sent_at`` are the loop's time; ``sent_at`` ``None``: nothing was sent.
+    ``sends``: how often, as a request whose connection had died is repeated.
+    """
+
+    __slots__ = ("_pace", "granted_at", "sends", "sent_at")
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self.granted_at = 0.0
+        self.sent_at: float | None = None
+        self.sends = 0
+
+    async def __aenter__(self) -> Self:
+        self.granted_at = await self._pace.enter()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pace.leave(is_near=not self.sends)
+
+    def note_sent(self, now: float) -> None:
+        """Note that the request is sent at ``now``, the loop's time."""
+        if not self.sends and self._pace.near is not None:
+            self._pace.near.leave()
+        self.sends += 1
+        self.sent_at = now
+
+    def learn(self, result: object, now: float) -> None:
+        """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
+        pace = self._pace
+        sent_at = now if self.sent_at is None else self.sent_at
+        if isinstance(result, RateLimitedError):
+            pace.limiter.on_throttled(
+                now, sent_at=sent_at, retry_after_s=self._capped(result.retry_after_s)
+            )
+            pace.breaker.on_success(sent_at)  # it is alive, only busy
+        elif shows_life(result):
+            pace.limiter.on_success(now)
+            pace.breaker.on_success(sent_at)
+        elif isinstance(result, TransientError):
+            if (pause_s := self._capped(result.retry_after_s)) is not None:
+                pace.limiter.pause(now, pause_s)
+            pace.breaker.on_failure(result.last)
+
+    def _capped(self, asked_s: float | None) -> float | None:
+        return None if asked_s is None else min(asked_s, self._pace.max_pause_s)
