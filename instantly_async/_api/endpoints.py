@@ -68,8 +68,8 @@ class Page(msgspec.Struct, Generic[L], gc=False):
 class Endpoints(Generic[L]):
     """All endpoints, for one type of lead.
 
-    ``get``: a query is an id, as it goes over the wire. ``check``: the answer is the ids of a page
-    of any leads (``None``: an item without one).
+    ``get``: a query is an id, as it goes over the wire. ``check``: the answer says whether there
+    is any lead.
 
     Raises:
         ConfigurationError: leads of the API do not fit the type.
@@ -135,14 +135,14 @@ def _list_endpoint(
 
 def _check_endpoint(
     decoder: PageDecoder[Any], timeouts: Timeouts, retry: RetryPolicy
-) -> Endpoint[None, list[str | None]]:
+) -> Endpoint[None, bool]:
     # A check waits no longer than for an outage.
     max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
     return Endpoint(
         method="POST",
         path=lambda _: LIST_PATH,
         body=lambda _: CHECK_BODY,
-        read=lambda _, body: list(decoder.decode(body)),
+        read=lambda _, body: bool(decoder.decode(body)),
         describe=lambda _: "Check of the key",
         max_bytes=MAX_PAGE_BYTES,
         read_s=timeouts.list_read_s,

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from math import inf
 from typing import Generic, TypeVar
 
 from instantly_async._api import Endpoint
@@ -90,6 +91,18 @@ class Requester(Generic[Q, R]):
         """Whether the endpoint has answered since then, or answers a probe."""
         return await self._pace.is_alive(since)
 
+    async def is_up(self) -> bool:
+        """Whether the breaker is closed, or closes because a probe is due, and succeeds."""
+        return not self._pace.breaker.is_open or await self.is_alive(-inf)
+
+    async def until_up(self) -> None:
+        """Wait until the breaker is closed.
+
+        Raises:
+            ServiceUnavailableError: this took too long.
+        """
+        await self._pace.until_up()
+
     async def _wait(self, step: Retry, tries: Tries, absence: Absence) -> bool:
         """Wait before the next attempt; return ``False`` if there is no token for it."""
         self._recorder.waiting += 1
@@ -98,6 +111,6 @@ class Requester(Generic[Q, R]):
                 if step.wait_s:
                     await asyncio.sleep(step.wait_s)
                     tries.spent_s += 0.0 if step.is_free else step.wait_s
-                return step.is_free or await self._pace.pay(tries.tried_at)
+                return step.is_free or await self._pace.pay()
         finally:
             self._recorder.waiting -= 1

@@ -124,39 +124,60 @@ class ListLookup(Generic[L]):
 
     async def _fetch_page(self, piece: list[str], chunk: Chunk[L]) -> bool:
         """Settle what one page can settle; return ``False`` if its pieces should be tried."""
-        tries = Tries(max_failures=1 if self._is_failing else None)
-        async with self._turns.taken():
-            if not self._uses_pages:  # another page has changed that meanwhile
-                return True
-            try:
-                page = await self._list.request(piece, tries)
-            except ServiceUnavailableError:
-                return True
+        page = await self._request_page(piece, chunk)
+        while self._is_failing and await self._has_outage_ended():
+            page = await self._request_page(piece, chunk)
+        if page is None:
+            return True
         if isinstance(page, LeadError):
-            chunk.charge(piece, tries.attempts)
-            return not self._learn_from_failure(piece, page)
-        self._is_failing = False
+            return not self._learn_from_rejection(piece, page)
         self._known.note_listed(islice(page.found, 1))
         if page.has_stranger:
-            chunk.charge(piece, tries.attempts)
             self._distrust()
         else:
             self._page_size.on_accepted(len(piece))
-            self._settle_page(page, piece, chunk, tries.attempts)
+            self._settle_page(page, piece, chunk)
         return True
 
-    def _settle_page(self, page: Page[L], piece: list[str], chunk: Chunk[L], attempts: int) -> None:
-        chunk.settle(page.found, attempts)
+    async def _request_page(self, piece: list[str], chunk: Chunk[L]) -> Page[L] | LeadError | None:
+        """Request a page; ``None``: pages are not used any more, or *List leads* is down."""
+        tries = Tries(max_failures=1 if self._is_failing else None)
+        async with self._turns.taken():
+            if not self._uses_pages:  # another page has changed that meanwhile
+                self._is_failing = False
+                return None
+            if self._patient and not await self._list.is_up():
+                return None
+            try:
+                page = await self._list.request(piece, tries)
+            except ServiceUnavailableError:
+                self._is_failing = True
+                return None
+        chunk.charge(piece, tries.attempts)
+        self._is_failing = isinstance(page, LeadError) and may_be_outage(page)
+        if isinstance(page, LeadError):
+            _log.info("A page of %d leads failed: %s", len(piece), page.args[0])
+        return page
+
+    async def _has_outage_ended(self) -> bool:
+        """Whether *Get lead* was down, too, and is up again, so that a page is worth another try.
+
+        If only *List leads* is down, the ids are fetched one by one instead.
+        """
+        if not self._patient or await self._get.is_alive(_now()):
+            return False
+        await self._get.until_up()
+        return True
+
+    def _settle_page(self, page: Page[L], piece: list[str], chunk: Chunk[L]) -> None:
+        chunk.settle(page.found, 0)
         missing = [wire for wire in piece if wire in chunk.open]
         if not (self._confirm_missing or page.has_nameless or self._is_distrusted):
             absent = NotFoundError("The workspace has no such lead")
-            chunk.settle({wire: absent for wire in missing if wire not in page.garbled}, attempts)
-        chunk.charge((wire for wire in missing if wire in chunk.open), attempts)
+            chunk.settle({wire: absent for wire in missing if wire not in page.garbled}, 0)
 
-    def _learn_from_failure(self, piece: list[str], error: LeadError) -> bool:
+    def _learn_from_rejection(self, piece: list[str], error: LeadError) -> bool:
         """Learn from a page that failed; return ``True`` if its pieces should be tried."""
-        self._is_failing = may_be_outage(error)
-        _log.info("A page of %d leads failed: %s", len(piece), error.args[0])
         if not isinstance(error, RequestRejectedError) or error.status not in TOO_MANY_IDS:
             return False
         self._page_size.on_rejected(len(piece))
@@ -178,7 +199,7 @@ class ListLookup(Generic[L]):
         failure: BaseException | None = None
         try:
             async with AsyncExitStack() as absence, asyncio.TaskGroup() as group:
-                for wire in list(chunk.open):
+                for wire in chunk.begin_work():
                     group.create_task(self._fetch_lead(wire, chunk))
                 await chunk.is_idle.wait()
                 if chunk.open:
@@ -193,9 +214,12 @@ class ListLookup(Generic[L]):
 
     async def _fetch_lead(self, wire: str, chunk: Chunk[L]) -> None:
         tries = Tries()
-        async with self._turns.taken():
-            result = await self._get_lead(wire, tries, partial(self._wait, chunk))
-        chunk.settle({wire: result}, tries.attempts)
+        try:
+            async with self._turns.taken():
+                result = await self._get_lead(wire, tries, partial(self._wait, chunk))
+            chunk.settle({wire: result}, tries.attempts)
+        finally:
+            chunk.end_work()
 
     async def _get_lead(self, wire: str, tries: Tries, absence: Absence) -> LeadItem[L] | LeadError:
         get = self._get_at_once if self._get_is_down else self._get

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 from instantly_async._api import Endpoints
 from instantly_async._pace import shows_life
-from instantly_async.errors import LeadError
 from instantly_async.stats import Recorder
 
 from .retries import Tries
@@ -26,17 +26,11 @@ class Canary:
     async def get_lead(self) -> bool:
         """Request a lead that exists; return whether *Get lead* is alive.
 
-        If none is known, any lead of the workspace is listed first; if that has none, a page that
-        shows so is enough.
+        If none is known, a random id is requested: the answer 404 shows life, too.
         """
-        if not self._known and not await self.check():
-            return False
-        lead_id = self._known.pick()
-        return lead_id is None or shows_life(await self._get.attempt(lead_id, Tries()))
+        lead_id = self._known.pick() or str(uuid4())
+        return shows_life(await self._get.attempt(lead_id, Tries()))
 
     async def check(self) -> bool:
         """Request any one lead; return whether *List leads* is alive."""
-        result = await self._check.attempt(None, Tries())
-        if not isinstance(result, LeadError):
-            self._known.note_listed(result)
-        return shows_life(result)
+        return shows_life(await self._check.attempt(None, Tries()))

@@ -42,4 +42,4 @@ async def request_check(
     if isinstance(result, LeadError):
         raise result
     round_trip_s = asyncio.get_running_loop().time() - tries.sent_at
-    return KeyCheck(has_leads=bool(result), round_trip_s=round_trip_s)
+    return KeyCheck(has_leads=result, round_trip_s=round_trip_s)

@@ -18,7 +18,7 @@ L = TypeVar("L")
 class Chunk(Generic[L]):
     """The ids of a chunk, as a context manager.
 
-    ``is_idle``: set when all ids without an outcome wait for their next attempt.
+    ``is_idle`` is set when nobody works on the ids: all that are open wait for their next attempt.
     ``open`` maps each id without an outcome, as it goes over the wire, to its offset in the
     chunk. An id that occurs twice is requested once.
     """
@@ -38,7 +38,7 @@ class Chunk(Generic[L]):
         self._duplicates: dict[str, list[int]] = {}
         self._wasted: dict[str, int] = {}
         self._in_flight = 0
-        self._waiting = 0
+        self._working = 0
         self.is_idle = asyncio.Event()
         self.open: dict[str, int] = {}
         outcomes.recorder.requested += len(lead_ids)
@@ -84,22 +84,27 @@ class Chunk(Generic[L]):
         outcome = self._outcomes.make(index, lead_id, result, attempts, elapsed_s)
         self._deliver(index, outcome)
 
+    def begin_work(self) -> list[str]:
+        """Return the open ids; each is worked on until ``end_work``."""
+        self._working = len(self.open)
+        return list(self.open)
+
+    def end_work(self) -> None:
+        """Note that one of them is not worked on any more."""
+        self._working -= 1
+        if not self._working:
+            self.is_idle.set()
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count an id as waiting for its next attempt."""
-        self._waiting += 1
-        self._look_whether_idle()
+        """One of them waits for its next attempt."""
+        self.end_work()
         try:
             yield
         finally:
-            self._waiting -= 1
-
-    def _look_whether_idle(self) -> None:
-        if self._waiting >= len(self.open):
-            self.is_idle.set()
+            self._working += 1
 
     def _count_in_flight(self) -> None:
-        self._look_whether_idle()
         before = self._in_flight
         self._in_flight = len(self.open) + sum(map(len, self._duplicates.values()))
         self._outcomes.recorder.in_flight += self._in_flight - before

@@ -33,16 +33,13 @@ class KnownLeads:
         self.found: str | None = None
         self._listed: deque[str] = deque(maxlen=_LISTED)
 
-    def note_listed(self, ids: Iterable[str | None]) -> None:
-        self._listed.extend(filter(None, ids))
+    def note_listed(self, ids: Iterable[str]) -> None:
+        self._listed.extend(ids)
 
     def pick(self) -> str | None:
         """Return the best one; each time another if none is certain. ``None``: none is known."""
         self._listed.rotate()
         return self.found or (self._listed[0] if self._listed else None)
-
-    def __bool__(self) -> bool:
-        return bool(self.found or self._listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,14 +90,14 @@ class CircuitBreaker:
             _log.warning("The circuit breaker opens: %s", self._last_failure)
 
     async def is_alive(self, since: float, probe: Probe) -> bool:
-        """Whether a request that was sent after ``since`` has been answered.
+        """Whether the breaker is closed, and a request that was sent after ``since`` answered.
 
-        If there is none, a probe is sent; if that fails, the breaker opens.
+        If no such request is known, a probe is sent; if that fails, the breaker opens. While it is
+        open, only a probe that is due is sent.
         """
         async with self._probing:
-            if not self.is_open and self._alive_at <= since and not await self._send(probe):
-                self._open()
-                self._postpone()
+            if self._is_due if self.is_open else self._alive_at <= since:
+                await self._send(probe)
             return not self.is_open
 
     async def until_closed(self, probe: Probe, *, patient: bool) -> None:
@@ -107,11 +107,10 @@ class CircuitBreaker:
             ServiceUnavailableError: after the policy's patience. ``patient=False``: at once,
                 unless a probe is due, and succeeds.
         """
-        now = asyncio.get_running_loop().time()
-        if not patient and (self._leading.locked() or now < self._next_probe_at):
+        if not patient and (self._probing.locked() or not self._is_due):
             raise self._unavailable()
         if not self._waiting:
-            self._waits_since = now
+            self._waits_since = asyncio.get_running_loop().time()
         self._waiting += 1
         surrenders = self._surrenders
         try:
@@ -124,6 +123,10 @@ class CircuitBreaker:
                         raise self._unavailable()
         finally:
             self._waiting -= 1
+
+    @property
+    def _is_due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._next_probe_at
 
     async def _lead(self, probe: Probe) -> None:
         """Wait until a probe is due, and send it; or give up for all who wait."""
@@ -138,19 +141,19 @@ class CircuitBreaker:
             self._surrenders += 1
         else:
             async with self._probing:
-                if self.is_open and not await self._send(probe):
-                    self._postpone()
+                if self.is_open and self._is_due:
+                    await self._send(probe)
 
-    async def _send(self, probe: Probe) -> bool:
-        sent_at = asyncio.get_running_loop().time()
-        is_alive = await probe()
-        if is_alive:
+    async def _send(self, probe: Probe) -> None:
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        self._next_probe_at = sent_at + self._delay_s  # also if this one is cancelled
+        if await probe():
             self.on_success(sent_at)
-        return is_alive
-
-    def _postpone(self) -> None:
-        self._next_probe_at = asyncio.get_running_loop().time() + self._delay_s
-        self._delay_s = min(MAX_DELAY_S, self._delay_s * 2)
+        else:
+            self._open()
+            self._next_probe_at = loop.time() + self._delay_s
+            self._delay_s = min(MAX_DELAY_S, self._delay_s * 2)
 
     def _unavailable(self) -> ServiceUnavailableError:
         return ServiceUnavailableError(

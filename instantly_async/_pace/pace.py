@@ -24,6 +24,9 @@ from .breaker import CircuitBreaker, Probe
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
 
+QUIET_S = 10.0
+"""Seconds without an answer after which a retry without a token asks for the reason (*choice*)."""
+
 
 def may_be_outage(error: LeadError) -> bool:
     """Whether the reason of an error may be an outage, and not this one id."""
@@ -74,17 +77,17 @@ class Pace:
     def attempt(self) -> "Permit":
         return Permit(self)
 
-    async def pay(self, since: float) -> bool:
-        """Take a token for a retry, after an attempt at ``since``; ``False``: there is none.
+    async def pay(self) -> bool:
+        """Take a token for a retry; ``False``: there is none.
 
-        Without a token, this asks whether the service is alive: an outage must not look like a
-        lack of tokens.
+        If there is none, and nothing has been answered for a while, this asks whether the service
+        is alive: an outage must not look like a lack of tokens.
         """
         if self._budget.try_withdraw():
             return True
         if not self._patient:
             return False
-        await self.is_alive(since)
+        await self.is_alive(asyncio.get_running_loop().time() - QUIET_S)
         await self._budget.withdraw()
         return True
 
@@ -102,7 +105,8 @@ class Pace:
         loop = asyncio.get_running_loop()
         while True:
             if self._is_blocked(loop.time()):
-                await self._until_clear()
+                await self.until_up()
+                await self.limiter.wait_out_pause()
             if self.near is not None:
                 await self.near.enter()
             try:
@@ -119,10 +123,10 @@ class Pace:
     def _is_blocked(self, now: float) -> bool:
         return (self.breaker.is_open and self._probe is not None) or self.limiter.is_paused(now)
 
-    async def _until_clear(self) -> None:
+    async def until_up(self) -> None:
+        """Wait until the breaker is closed."""
         if self.breaker.is_open and self._probe is not None:
             await self.breaker.until_closed(self._probe, patient=self._patient)
-        await self.limiter.wait_out_pause()
 
     def leave(self, *, is_near: bool) -> None:
         self.slots.release()

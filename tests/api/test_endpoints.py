@@ -41,7 +41,6 @@ def test_the_request_for_a_lead() -> None:
     assert endpoint.body(IDS[0]) is None
     assert (endpoint.read_s, endpoint.total_s, endpoint.max_elapsed_s) == (1.0, 2.0, 5.0)
     assert endpoint.max_bytes == MAX_LEAD_BYTES
-    assert not endpoint.divisible
     assert endpoint.describe(IDS[0]) == f"Lead {IDS[0]}"
 
 
@@ -75,7 +74,6 @@ def test_the_request_for_a_page(keep_raw: bool, count: int) -> None:
     assert json.loads(body) == {"ids": IDS[:count], "limit": 100}
     assert (endpoint.read_s, endpoint.total_s, endpoint.max_elapsed_s) == (3.0, 4.0, 6.0)
     assert endpoint.max_bytes == MAX_PAGE_BYTES
-    assert endpoint.divisible
     assert endpoint.describe(IDS[:count]) == f"Page of {count} leads"
 
 

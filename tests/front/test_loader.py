@@ -190,7 +190,8 @@ async def loader_of(run: Run, **options: Any) -> AsyncIterator[LeadLoader[Lead]]
     assert isinstance(loop := asyncio.get_running_loop(), VirtualLoop)
     assert loop.pending_timers == 0
     assert (loader._asked, loader._tasks, loader._filling) == ({}, set(), None)
-    assert (run.recorder.in_flight, run.gate._at_work, run.transport.in_flight) == (0, 0, 0)
+    run.require_clean()
+    assert run.transport.in_flight == 0
 
 
 @virtually
@@ -272,8 +273,9 @@ async def test_what_nobody_waits_for_is_not_asked_for() -> None:
 async def test_an_open_breaker_fails_loads_at_once() -> None:
     run = Run(lambda *_: failing(500), pages=lambda *_: failing(500))
     async with loader_of(run) as loader:
-        while not run.gate.breaker.is_open:
+        while not (run.breaker.is_open and run.list_breaker.is_open):
             await ends(*map(loader.load, IDS[:30]))
+        await ends(*map(loader.load, IDS[:150]))  # sends the first probes
         sent = len(run.transport.sent)
         async with asyncio.timeout(2 * FLUSH_S):
             raised = await ends(*map(loader.load, IDS[:150]))

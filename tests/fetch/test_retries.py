@@ -1,38 +1,44 @@
-"""When to retry: limits and jitter."""
-
-from collections.abc import Callable
+"""What follows after a failed attempt: limits and jitter."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async import errors
-from instantly_async._pace import Tries
-from instantly_async.errors import DecodeError, InstantlyError, ProtocolError
+from instantly_async._fetch.retries import Retry, Tries, next_step
+from instantly_async.errors import DecodeError, LeadError, ProtocolError
 from instantly_async.settings import RetryPolicy
 
 LONG = 1e9
 
 
-def high() -> float:
-    return 1.0
-
-
-def low() -> float:
-    return 0.0
+def fail(
+    tries: Tries,
+    error: LeadError,
+    policy: RetryPolicy = RetryPolicy(),
+    draw: float = 1.0,
+    max_elapsed_s: float = LONG,
+) -> Retry | None:
+    """Count a failed attempt, and the wait after it; return what follows."""
+    tries.count(error)
+    step = next_step(error, tries, policy, max_elapsed_s=max_elapsed_s, draw=draw)
+    if step is not None and not step.is_free:
+        tries.spent_s += step.wait_s
+    return step
 
 
 def waits(
-    error: InstantlyError,
+    error: LeadError,
     policy: RetryPolicy = RetryPolicy(),
-    rng: Callable[[], float] = high,
+    draw: float = 1.0,
     max_elapsed_s: float = LONG,
 ) -> list[float]:
     """Return every wait until it gives up."""
-    tries = Tries(policy, rng)
+    tries = Tries()
     result: list[float] = []
-    while (wait := tries.wait_s(error, max_elapsed_s)) is not None:
-        result.append(wait)
+    while (step := fail(tries, error, policy, draw, max_elapsed_s)) is not None:
+        assert step.is_free == isinstance(error, errors.RateLimitedError)
+        result.append(step.wait_s)
         assert len(result) < 20_000
     return result
 
@@ -46,10 +52,10 @@ TRANSIENT = [
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda error: type(error).__name__)
-def test_a_transient_failure_is_tried_five_times(error: InstantlyError) -> None:
+def test_a_transient_failure_is_tried_five_times(error: LeadError) -> None:
     """Full jitter below a ceiling that doubles: U(0, min(20, 0.25·2^i))."""
     assert waits(error) == [0.25, 0.5, 1.0, 2.0]
-    assert waits(error, rng=low) == [0, 0, 0, 0]
+    assert waits(error, draw=0.0) == [0, 0, 0, 0]
 
 
 def test_the_backoff_is_capped() -> None:
@@ -61,7 +67,7 @@ def test_a_429_is_repeated_ten_times() -> None:
     """Half of it fixed, half jitter: d/2 + U(0, d/2), d = min(20, 2^i)."""
     error = errors.RateLimitedError("x")
     assert waits(error) == [1, 2, 4, 8, 16, 20, 20, 20, 20, 20]
-    assert waits(error, rng=low) == [0.5, 1, 2, 4, 8, 10, 10, 10, 10, 10]
+    assert waits(error, draw=0.0) == [0.5, 1, 2, 4, 8, 10, 10, 10, 10, 10]
 
 
 @given(
@@ -79,7 +85,7 @@ def test_no_wait_leaves_its_bounds(
         attempts=attempts, throttled_attempts=attempts, backoff_base_s=base, backoff_cap_s=cap
     )
     error = errors.RateLimitedError("x") if throttled else errors.ServerError("x")
-    result = waits(error, policy, lambda: jitter)
+    result = waits(error, policy, jitter)
     assert len(result) == (attempts if throttled else attempts - 1)
     for i, wait in enumerate(result):
         first = 1.0 if throttled else base
@@ -100,18 +106,17 @@ def test_no_wait_leaves_its_bounds(
         (errors.NotFoundError("x"), 0),
         (errors.RequestRejectedError("x"), 0),
         (errors.InvalidLeadIdError("x"), 0),
-        (errors.AuthenticationError("x"), 0),
     ],
     ids=lambda value: f"{type(value).__name__} {getattr(value, 'reason', '')}",
 )
-def test_what_will_not_get_better_is_hardly_repeated(error: InstantlyError, repeats: int) -> None:
+def test_what_will_not_get_better_is_hardly_repeated(error: LeadError, repeats: int) -> None:
     assert len(waits(error)) == repeats
 
 
 @pytest.mark.parametrize(
     "error", [*TRANSIENT, DecodeError("x"), ProtocolError("x", status=302)], ids=repr
 )
-def test_one_attempt_means_one(error: InstantlyError) -> None:
+def test_one_attempt_means_one(error: LeadError) -> None:
     """``RetryPolicy(attempts=1)`` repeats nothing."""
     assert waits(error, RetryPolicy(attempts=1)) == []
 
@@ -125,11 +130,11 @@ def test_one_attempt_means_one(error: InstantlyError) -> None:
     ),
     st.integers(1, 8),
 )
-def test_mixed_failures_share_the_attempts(failures: list[InstantlyError], attempts: int) -> None:
-    tries = Tries(RetryPolicy(attempts=attempts), low)
+def test_mixed_failures_share_the_attempts(failures: list[LeadError], attempts: int) -> None:
+    tries = Tries()
     repeated = 0
     for error in failures:
-        if tries.wait_s(error, LONG) is None:
+        if fail(tries, error, RetryPolicy(attempts=attempts), 0.0) is None:
             break
         repeated += 1
     assert repeated <= attempts - 1
@@ -137,17 +142,17 @@ def test_mixed_failures_share_the_attempts(failures: list[InstantlyError], attem
 
 
 def test_throttles_do_not_use_up_attempts_or_time() -> None:
-    tries = Tries(RetryPolicy(), high)
+    tries = Tries()
     for _ in range(10):
-        assert tries.wait_s(errors.RateLimitedError("x"), LONG) is not None
+        assert fail(tries, errors.RateLimitedError("x")) is not None
     assert (tries.failures, tries.throttles, tries.spent_s) == (0, 10, 0.0)
-    assert tries.wait_s(errors.ServerError("x"), LONG) == 0.25
+    assert fail(tries, errors.ServerError("x")) == Retry(0.25, is_free=False)
 
 
 def test_repeats_of_a_body_are_counted_over_both_kinds() -> None:
-    tries = Tries(RetryPolicy(attempts=9), low)
-    assert tries.wait_s(DecodeError("x"), LONG) is not None
-    assert tries.wait_s(ProtocolError("x", status=204), LONG) is None
+    tries, policy = Tries(), RetryPolicy(attempts=9)
+    assert fail(tries, DecodeError("x"), policy) is not None
+    assert fail(tries, ProtocolError("x", status=204), policy) is None
 
 
 def test_an_id_has_only_so_much_time() -> None:
@@ -155,18 +160,34 @@ def test_an_id_has_only_so_much_time() -> None:
     error = errors.ServerError("x")
     assert waits(error, max_elapsed_s=0.76) == [0.25, 0.5]
     assert waits(error, max_elapsed_s=0.75) == [0.25]
-    tries = Tries(RetryPolicy(), low)
+    tries = Tries()
     tries.spent_s += 100.0
-    assert tries.remaining_s(120.0) == 20.0
-    assert tries.wait_s(error, 120.0) == 0.0
+    assert fail(tries, error, draw=0.0, max_elapsed_s=120.0) == Retry(0.0, is_free=False)
     tries.spent_s += 20.0
-    assert tries.wait_s(error, 120.0) is None
+    assert fail(tries, error, draw=0.0, max_elapsed_s=120.0) is None
+
+
+def test_a_page_may_have_fewer_attempts_than_an_id() -> None:
+    assert fail(Tries(max_failures=1), errors.ServerError("x")) is None
+    tries = Tries(max_failures=2)
+    assert fail(tries, errors.ServerError("x")) is not None
+    assert fail(tries, errors.ServerError("x")) is None
 
 
 def test_an_outage_is_forgiven() -> None:
-    tries = Tries(RetryPolicy(), high)
-    while tries.wait_s(errors.ServerError("x"), LONG) is not None:
+    tries = Tries()
+    while fail(tries, errors.ServerError("x")) is not None:
         pass
     tries.forgive()
     assert (tries.failures, tries.spent_s) == (0, 0.0)
-    assert tries.wait_s(errors.ServerError("x"), LONG) == 0.25
+    assert fail(tries, errors.ServerError("x")) == Retry(0.25, is_free=False)
+
+
+def test_the_next_step_changes_nothing() -> None:
+    """It is a pure function: the same arguments give the same result."""
+    tries, error = Tries(), errors.ServerError("x")
+    tries.count(error)
+    before = dict(vars(tries))
+    steps = {next_step(error, tries, RetryPolicy(), max_elapsed_s=LONG, draw=0.5) for _ in range(3)}
+    assert steps == {Retry(0.125, is_free=False)}
+    assert vars(tries) == before
