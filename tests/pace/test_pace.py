@@ -182,7 +182,12 @@ async def block(parts: Parts, where: str) -> Callable[[], None]:
         size = parts.limiter.near._size()
         for _ in range(size):
             await parts.limiter.near.enter()
-        return lambda: [parts.limiter.near.leave() for _ in range(size)].clear()
+
+        def unblock() -> None:
+            for _ in range(size):
+                parts.limiter.near.leave()
+
+        return unblock
     if where == "slot":
         await parts.slots.acquire()
         return parts.slots.release
