@@ -1,6 +1,5 @@
 """``InstantlyClient``, which users call: checks its settings and connects the other parts."""
 
-import asyncio
 import copy
 import os
 import ssl
@@ -12,7 +11,7 @@ from weakref import WeakSet
 from ._api import Endpoints
 from ._fetch import GetLookup, KeyCheck, ListLookup, StreamOptions, Workspace, request_check
 from ._http import Connections, read_api_key, read_proxy
-from ._pace import AdaptiveLimiter
+from ._pace import AdaptiveLimiter, Places
 from .errors import ConfigurationError
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
 from .models import Lead
@@ -119,7 +118,7 @@ class InstantlyClient(Generic[L]):
         self._key = key
         self._retry = retry
         self._concurrency = check_concurrency(concurrency)
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = Places(concurrency)
         self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
         self._connections = Connections(
             base_url.rstrip("/"), timeouts=timeouts, proxy=relay, ssl_context=ssl_context

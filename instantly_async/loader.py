@@ -18,6 +18,7 @@ import msgspec
 
 from ._api import MAX_IDS_PER_PAGE, wire_id
 from ._fetch import ListLookup
+from ._pace import Places
 from .errors import ClosedError, own_copy
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
 from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
@@ -91,7 +92,7 @@ class LeadLoader(Generic[L]):
         self._filling: _Batch[L] | None = None
         self._asked: dict[str, _Batch[L]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pages = asyncio.Semaphore(DEFAULT_LIST_CONCURRENCY)
+        self._pages = Places(DEFAULT_LIST_CONCURRENCY)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -186,9 +187,9 @@ class LeadLoader(Generic[L]):
 
     async def _run(self, batch: _Batch[L]) -> None:
         await asyncio.wait([batch.full], timeout=self._flush_s)
-        await self._pages.acquire()
+        await self._pages.enter()
         with contextlib.ExitStack() as page:
-            page.callback(self._pages.release)
+            page.callback(self._pages.leave)
             self._seal(batch)
             wires = list(batch.futures)
             await self._lookup.run(

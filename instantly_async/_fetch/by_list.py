@@ -26,12 +26,12 @@ from instantly_async.errors import (
 from instantly_async.outcomes import LeadId, Outcome
 from instantly_async.stats import Recorder
 
+from .absence import WorkPlaces
 from .attempts import Absence, Requester
 from .canary import Canary
 from .chunk import Chunk
 from .page_size import PageSize
 from .pipeline import Deliver
-from .places import Places
 from .retries import Tries
 from .settle import OutcomeMaker
 from .workspace import Workspace
@@ -75,7 +75,7 @@ class ListLookup(Generic[L]):
             for is_patient in (patient, False)
         )
         # A chunk's rest is requested all at once, which the pipeline does not bound.
-        self._turns = Places(concurrency)
+        self._turns = WorkPlaces(concurrency)
         self._page_size = PageSize(MAX_IDS_PER_PAGE)
         self._patient = patient
         self._is_failing = False  # the latest page failed
@@ -142,7 +142,7 @@ class ListLookup(Generic[L]):
     async def _request_page(self, piece: list[str], chunk: Chunk[L]) -> Page[L] | LeadError | None:
         """Request a page; ``None``: pages are not used any more, or *List leads* is down."""
         tries = Tries(max_failures=1 if self._is_failing else None)
-        async with self._turns.taken():
+        async with self._turns.inside():
             if not self._uses_pages:  # another page has changed that meanwhile
                 self._is_failing = False
                 return None
@@ -215,7 +215,7 @@ class ListLookup(Generic[L]):
     async def _fetch_lead(self, wire: str, chunk: Chunk[L]) -> None:
         tries = Tries()
         try:
-            async with self._turns.taken():
+            async with self._turns.inside():
                 result = await self._get_lead(wire, tries, partial(self._wait, chunk))
             chunk.settle({wire: result}, tries.attempts)
         finally:

@@ -41,5 +41,5 @@ async def request_check(
     result = await requester.request(None, tries)
     if isinstance(result, LeadError):
         raise result
-    round_trip_s = asyncio.get_running_loop().time() - tries.sent_at
+    round_trip_s = asyncio.get_running_loop().time() - tries.tried_at
     return KeyCheck(has_leads=result, round_trip_s=round_trip_s)

@@ -5,7 +5,7 @@ room, pulls one unit (an item, or a chunk of them) from the input, works on it a
 result per item into ``ready``, from which the consumer takes them. Each worker starts the next
 one after its first pull, up to ``concurrency``, so short inputs need few tasks.
 
-A unit that waits for a retry gives its place to another worker (see ``places``), and takes one
+A unit that waits for a retry gives its place to another worker (see ``absence``), and takes one
 again to continue. A worker that is one too many then ends after its unit.
 
 Bounded room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most
@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from .absence import WorkPlaces
 from .intake import Units
-from .places import Places
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -58,7 +58,7 @@ class Pipeline(Generic[U, R]):
         work: Work[U, R],
         *,
         concurrency: int,
-        places: Places | None = None,
+        places: WorkPlaces | None = None,
         ordered: bool = False,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
@@ -77,7 +77,7 @@ class Pipeline(Generic[U, R]):
         self._room.set()
         self._turn = asyncio.Lock()
         self._workers = 0
-        self._places = places or Places(concurrency)
+        self._places = places or WorkPlaces(concurrency)
         self._places.on_vacancy = self._grow
         self._group: asyncio.TaskGroup | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -206,12 +206,12 @@ class Pipeline(Generic[U, R]):
             if first:
                 first = False
                 self._grow()
-            if not places.try_take():
-                await places.take()
+            if not places.try_enter():
+                await places.enter()
             try:
                 await self._work(*pulled, self._deliver)
             finally:
-                places.give()
+                places.leave()
 
     async def _pull_in_turn(self) -> tuple[int, U] | None:
         # One at a time: async generators refuse a second __anext__, and the room that was

@@ -43,8 +43,7 @@ class Tries:
     oddities = 0  # those of them that were answers which this API never sends
     throttles = 0  # 429s
     spent_s = 0.0  # in attempts and backoff
-    tried_at = 0.0  # when the latest attempt began, in the loop's time
-    sent_at = 0.0  # when its request was sent
+    tried_at = 0.0  # when the latest attempt was sent, or failed unsent, in the loop's time
 
     def __init__(self, max_failures: int | None = None) -> None:
         self.max_failures = max_failures

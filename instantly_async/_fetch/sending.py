@@ -5,9 +5,10 @@ from typing import Generic, TypeVar
 
 from instantly_async._api import Endpoint, error_for, is_misdelivered
 from instantly_async._http import Request, Response
-from instantly_async._pace import Pace, Permit
+from instantly_async._pace import Pace
 from instantly_async.errors import (
     DecodeError,
+    InstantlyError,
     LeadError,
     RateLimitedError,
     RateLimitPauseError,
@@ -43,44 +44,48 @@ class Sender(Generic[Q, R]):
         Raises:
             RunError: the whole run has to stop.
         """
+        loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         while True:
+            request = self._request(query, tries)
             async with self._pace.attempt() as permit:
-                result = await self._exchange(query, tries, permit)
-                if result is not None:
-                    return result
-            # A pause has begun, so nothing was sent.
+                try:
+                    reply = await send(request, on_sent=permit.note_sent)
+                    tries.spent_s += reply.spent_s
+                    if reply.is_stale:  # the server has closed an idle connection just then
+                        reply = await send(request, on_sent=permit.note_sent, fresh=True)
+                        tries.spent_s += reply.spent_s
+                finally:
+                    recorder.requests += permit.sends
+                if reply.result is None:
+                    continue  # a pause had begun, so nothing was sent
+                result = self._read(query, reply.result)
+                if is_misdelivered(result):
+                    reply.drop_connection()  # its next answer could also be another request's
+                now = loop.time()
+                permit.learn(result, now)
+            tries.attempts += 1
+            tries.tried_at = now
+            if permit.sent_at is not None:
+                tries.tried_at = permit.sent_at
+                recorder.latency.record(now - permit.sent_at)
+                recorder.meter.count(now, permit.sends)
+            return result if not isinstance(result, InstantlyError) else self._judge(result)
 
-    async def _exchange(self, query: Q, tries: Tries, permit: Permit) -> R | LeadError | None:
-        request = self._request(query, tries)
-        recorder = self._recorder
-        try:
-            reply = await self._send(request, on_sent=permit.note_sent)
-            tries.spent_s += reply.spent_s
-            if reply.is_stale:  # the server has closed an idle connection just then
-                reply = await self._send(request, on_sent=permit.note_sent, fresh=True)
-                tries.spent_s += reply.spent_s
-        finally:
-            recorder.requests += permit.sends
-        if reply.result is None:
-            return None
-        tries.attempts += 1
-        tries.tried_at = permit.granted_at
-        result = self._read(query, reply.result)
-        if is_misdelivered(result):
-            reply.drop_connection()  # its next answer could also belong to another request
-        now = asyncio.get_running_loop().time()
-        permit.learn(result, now)
-        if permit.sent_at is not None:
-            tries.sent_at = permit.sent_at
-            recorder.latency.record(now - permit.sent_at)
-            recorder.meter.count(now, permit.sends)
-        if isinstance(result, RateLimitedError):
-            recorder.throttled += 1
-        if isinstance(result, RunError):
-            raise result
-        if (pause := self._pause_over_cap(result)) is not None:
-            raise pause
-        return result
+    def _judge(self, error: InstantlyError) -> LeadError:
+        """Return an error that concerns one query; raise the others."""
+        if isinstance(error, RateLimitedError):
+            self._recorder.throttled += 1
+        if isinstance(error, TransientError) and error.retry_after_s is not None:
+            cap_s = self._workspace.retry.max_retry_after_s
+            if error.retry_after_s > cap_s:
+                raise RateLimitPauseError(
+                    f"The API asks to wait {error.retry_after_s:.0f} s, longer than "
+                    "max_retry_after_s; run again after that.",
+                    retry_after_s=error.retry_after_s,
+                )
+        if not isinstance(error, LeadError):
+            raise error
+        return error
 
     def _request(self, query: Q, tries: Tries) -> Request:
         endpoint = self.endpoint
@@ -113,17 +118,4 @@ class Sender(Generic[Q, R]):
             key=self._workspace.key,
             now=self._workspace.wall_clock(),
             cap_s=self._workspace.retry.max_retry_after_s,
-        )
-
-    def _pause_over_cap(self, result: R | LeadError) -> RateLimitPauseError | None:
-        """Return the error that ends the run if the server asks to wait longer than the cap."""
-        if not isinstance(result, TransientError) or result.retry_after_s is None:
-            return None
-        asked_s = result.retry_after_s
-        if asked_s <= self._workspace.retry.max_retry_after_s:
-            return None
-        return RateLimitPauseError(
-            f"The API asks to wait {asked_s:.0f} s, longer than max_retry_after_s; "
-            "run again after that.",
-            retry_after_s=asked_s,
         )

@@ -10,11 +10,11 @@ from instantly_async.outcomes import LeadId, Outcome
 from instantly_async.settings import DEFAULT_LIST_CONCURRENCY, Strategy, check_concurrency
 from instantly_async.stats import Recorder
 
+from .absence import WorkPlaces
 from .by_get import GetLookup
 from .by_list import ListLookup
 from .intake import ChunkIntake, Intake
 from .pipeline import Pipeline
-from .places import Places
 from .workspace import Workspace
 
 L = TypeVar("L")
@@ -59,7 +59,7 @@ def make_pipeline(
     """Make the pipeline of a stream. ``most`` is the client's concurrency."""
     allowed = min(options.concurrency or most, most)
     if options.strategy == "get":
-        places = Places(allowed, MOST_AWAY)
+        places = WorkPlaces(allowed, MOST_AWAY)
         single = GetLookup(
             endpoints,
             workspace,
@@ -76,7 +76,7 @@ def make_pipeline(
             on_end=on_end,
         )
     pages = min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most)
-    places = Places(pages, MOST_AWAY // MAX_IDS_PER_PAGE)
+    places = WorkPlaces(pages, MOST_AWAY // MAX_IDS_PER_PAGE)
     listing = ListLookup(
         endpoints,
         workspace,

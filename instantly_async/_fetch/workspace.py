@@ -1,6 +1,5 @@
 """``Workspace``: what all requests of one client share."""
 
-import asyncio
 import random
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from instantly_async._http import (
     Transport,
     workspace_headers,
 )
-from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, RetryBudget
+from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget
 from instantly_async.settings import RetryPolicy
 
 _LISTED = 8  # enough that *Get lead* can return one of them
@@ -51,7 +50,7 @@ class Workspace:
     """
 
     transport: Transport
-    slots: asyncio.Semaphore
+    slots: Places
     limiter: AdaptiveLimiter
     budget: RetryBudget
     breakers: Mapping[str, CircuitBreaker]
@@ -90,7 +89,7 @@ class Workspace:
         connections: Connections,
         workspace: str | None,
         *,
-        slots: asyncio.Semaphore,
+        slots: Places,
         limiter: AdaptiveLimiter,
         key: ApiKey,
         retry: RetryPolicy,

@@ -7,12 +7,14 @@ from .breaker import CircuitBreaker
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
 from .pace import Pace, Permit, may_be_outage, shows_life
+from .places import Places
 
 __all__ = [
     "AdaptiveLimiter",
     "CircuitBreaker",
     "Pace",
     "Permit",
+    "Places",
     "RetryBudget",
     "may_be_outage",
     "shows_life",

@@ -65,7 +65,7 @@ class CircuitBreaker:
 
     def on_success(self, sent_at: float) -> None:
         """Note an answer, even a 404, which shows that the service was alive at ``sent_at``."""
-        self._alive_at = max(self._alive_at, sent_at)
+        self._alive_at = sent_at
         if self._failures:
             self._failures = 0
         if self.is_open and sent_at >= self._opened_at:

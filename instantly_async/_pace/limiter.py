@@ -12,7 +12,8 @@ request is ignored, because the cut has already answered it.
 
 A request takes its token with the connection in hand: otherwise requests that were well paced would
 leave in bursts, because connections take different times to open. But only those whose token comes
-within ``NEAR_S`` take a connection, see ``near``.
+within ``NEAR_S`` come *near* and take a connection. If all did, each connection would idle for
+longer than many servers keep one.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from aiolimiter import AsyncLimiter
 from instantly_async.settings import RateLimit
 
 from .cubic import CUT_FACTOR, cubic_rate
-from .near import NearStage
+from .places import Places
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +60,9 @@ class AdaptiveLimiter:
         self, limit: RateLimit | None = RateLimit(), *, rng: Callable[[], float] = random.random
     ) -> None:
         self.limit = limit
-        self.near = NearStage(self._near_size)
         self._rng = rng
         self._rate = limit.rate if limit else inf
+        self.near = Places(self._near_size)
         self._bucket = self._make_bucket() if limit else None
         self._drained = True  # the very first bucket may start full
         self._turn = asyncio.Lock()
@@ -98,6 +99,7 @@ class AdaptiveLimiter:
         """Whether a connection could die before the token comes, so that the token comes first."""
         return self._rate < 1 / NEAR_S
 
+    @property
     def _near_size(self) -> int:
         # If the token comes first, then only one request at a time may hold one: while it waits
         # for a connection, the bucket fills again, and two would exceed the window.
@@ -173,7 +175,7 @@ class AdaptiveLimiter:
         self._changed_at = now
         self._bucket = self._make_bucket()
         self._drained = False
-        self.near.let_in()
+        self.near.resize(self._near_size)
 
     def _make_bucket(self) -> AsyncLimiter:
         assert self.limit is not None

@@ -12,7 +12,6 @@ from typing import Self
 
 from instantly_async.errors import (
     DecodeError,
-    InstantlyError,
     LeadError,
     ProtocolError,
     RateLimitedError,
@@ -23,6 +22,7 @@ from instantly_async.errors import (
 from .breaker import CircuitBreaker, Probe
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
+from .places import Places
 
 QUIET_S = 10.0
 """Seconds without an answer after which a retry without a token asks for the reason (*choice*)."""
@@ -37,9 +37,9 @@ def may_be_outage(error: LeadError) -> bool:
 
 def shows_life(result: object) -> bool:
     """Whether a result shows that the service is alive: an answer, a 404, a 429."""
-    if not isinstance(result, InstantlyError) or isinstance(result, RateLimitedError):
-        return True
-    return not isinstance(result, TransientError | DecodeError | RunError)
+    if isinstance(result, TransientError):
+        return isinstance(result, RateLimitedError)
+    return not isinstance(result, DecodeError | RunError)
 
 
 class Pace:
@@ -53,7 +53,7 @@ class Pace:
     def __init__(
         self,
         limiter: AdaptiveLimiter,
-        slots: asyncio.Semaphore,
+        slots: Places,
         budget: RetryBudget,
         breaker: CircuitBreaker,
         *,
@@ -96,40 +96,41 @@ class Pace:
         assert self._probe is not None
         return await self.breaker.is_alive(since, self._probe)
 
-    async def enter(self) -> float:
-        """Wait until a request may be sent, and take its place; return the loop's time.
+    async def enter(self) -> None:
+        """Wait until a request may be sent, and take its place.
 
         Raises:
             ServiceUnavailableError: the service is down.
         """
-        loop = asyncio.get_running_loop()
         while True:
-            if self._is_blocked(loop.time()):
+            if self._is_blocked():
                 await self.until_up()
                 await self.limiter.wait_out_pause()
             if self.near is not None:
                 await self.near.enter()
-            try:
-                await self.slots.acquire()
-            except BaseException:
-                if self.near is not None:
-                    self.near.leave()
-                raise
-            now = loop.time()
-            if not self._is_blocked(now):
-                return now
+            if not self.slots.try_enter():
+                try:
+                    await self.slots.enter()
+                except BaseException:
+                    if self.near is not None:
+                        self.near.leave()
+                    raise
+            if not self._is_blocked():
+                return
             self.leave(is_near=True)
-
-    def _is_blocked(self, now: float) -> bool:
-        return (self.breaker.is_open and self._probe is not None) or self.limiter.is_paused(now)
 
     async def until_up(self) -> None:
         """Wait until the breaker is closed."""
         if self.breaker.is_open and self._probe is not None:
             await self.breaker.until_closed(self._probe, patient=self._patient)
 
+    def _is_blocked(self) -> bool:
+        if self.breaker.is_open and self._probe is not None:
+            return True
+        return self.limiter.is_paused(asyncio.get_running_loop().time())
+
     def leave(self, *, is_near: bool) -> None:
-        self.slots.release()
+        self.slots.leave()
         if is_near and self.near is not None:
             self.near.leave()
 
@@ -137,20 +138,19 @@ class Pace:
 class Permit:
     """The right to send one request, as an async context manager.
 
-    ``granted_at`` and ``sent_at`` are the loop's time; ``sent_at`` ``None``: nothing was sent.
-    ``sends``: how often, as a request whose connection had died is repeated.
+    ``sent_at``: the loop's time, ``None``: nothing was sent. ``sends``: how often, as a request
+    whose connection had died is repeated.
     """
 
-    __slots__ = ("_pace", "granted_at", "sends", "sent_at")
+    __slots__ = ("_pace", "sends", "sent_at")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self.granted_at = 0.0
         self.sent_at: float | None = None
         self.sends = 0
 
     async def __aenter__(self) -> Self:
-        self.granted_at = await self._pace.enter()
+        await self._pace.enter()
         return self
 
     async def __aexit__(
@@ -170,20 +170,19 @@ class Permit:
 
     def learn(self, result: object, now: float) -> None:
         """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
-        pace = self._pace
+        limiter, breaker = self._pace.limiter, self._pace.breaker
         sent_at = now if self.sent_at is None else self.sent_at
-        if isinstance(result, RateLimitedError):
-            pace.limiter.on_throttled(
-                now, sent_at=sent_at, retry_after_s=self._capped(result.retry_after_s)
-            )
-            pace.breaker.on_success(sent_at)  # it is alive, only busy
+        if isinstance(result, TransientError):
+            pause_s = result.retry_after_s
+            if pause_s is not None:
+                pause_s = min(pause_s, self._pace.max_pause_s)
+            if not isinstance(result, RateLimitedError):
+                if pause_s is not None:
+                    limiter.pause(now, pause_s)
+                breaker.on_failure(result.last)
+                return
+            limiter.on_throttled(now, sent_at=sent_at, retry_after_s=pause_s)
+            breaker.on_success(sent_at)  # it is alive, only busy
         elif shows_life(result):
-            pace.limiter.on_success(now)
-            pace.breaker.on_success(sent_at)
-        elif isinstance(result, TransientError):
-            if (pause_s := self._capped(result.retry_after_s)) is not None:
-                pace.limiter.pause(now, pause_s)
-            pace.breaker.on_failure(result.last)
-
-    def _capped(self, asked_s: float | None) -> float | None:
-        return None if asked_s is None else min(asked_s, self._pace.max_pause_s)
+            limiter.on_success(now)
+            breaker.on_success(sent_at)

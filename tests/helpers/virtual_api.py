@@ -28,7 +28,7 @@ from instantly_async._api import Endpoints
 from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace, make_pipeline
 from instantly_async._fetch.intake import Intake, Source
 from instantly_async._http import ApiKey, Reply, Request, Response
-from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, RetryBudget
+from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Places, RetryBudget
 from instantly_async.outcomes import LeadId
 from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json
@@ -141,7 +141,7 @@ class Run:
         self.transport.limiter = limiter if self.rate_limit else None
         return Workspace(
             transport=self.transport,
-            slots=asyncio.Semaphore(self.slots),
+            slots=Places(self.slots),
             limiter=limiter,
             budget=self.budget,
             breakers={"GET": self.breaker, "POST": self.list_breaker},

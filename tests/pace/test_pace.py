@@ -12,6 +12,7 @@ from instantly_async._pace import (
     AdaptiveLimiter,
     CircuitBreaker,
     Pace,
+    Places,
     RetryBudget,
     may_be_outage,
     shows_life,
@@ -52,7 +53,7 @@ class Parts:
         slots: int = 2,
     ) -> None:
         self.limiter = AdaptiveLimiter(limit, rng=lambda: 0.0)
-        self.slots = asyncio.Semaphore(slots)
+        self.slots = Places(slots)
         self.budget = RetryBudget(policy)
         self.breaker = CircuitBreaker(policy)
 
@@ -72,8 +73,8 @@ class Parts:
             self.breaker.on_failure("HTTP 502")
 
     def require_free(self, slots: int = 2) -> None:
-        assert self.slots._value == slots
-        assert self.limiter.near._inside == 0
+        assert (self.slots.size, self.slots.taken) == (slots, 0)
+        assert self.limiter.near.taken == 0
         assert not self.limiter.near._waiting
 
 
@@ -81,11 +82,11 @@ class Parts:
 async def test_an_attempt_holds_a_slot_and_is_near_until_it_is_sent() -> None:
     parts = Parts()
     async with parts.pace().attempt() as permit:
-        assert (parts.slots._value, parts.limiter.near._inside) == (1, 1)
+        assert (parts.slots.taken, parts.limiter.near.taken) == (1, 1)
         permit.note_sent(time())
-        assert (parts.slots._value, parts.limiter.near._inside) == (1, 0)
+        assert (parts.slots.taken, parts.limiter.near.taken) == (1, 0)
         permit.note_sent(time())  # again, after its connection had died
-        assert (permit.sends, parts.limiter.near._inside) == (2, 0)
+        assert (permit.sends, parts.limiter.near.taken) == (2, 0)
     parts.require_free()
 
 
@@ -103,7 +104,7 @@ async def test_without_a_limit_nobody_is_near() -> None:
     parts = Parts(limit=None)
     async with parts.pace().attempt() as permit:
         permit.note_sent(time())
-        assert parts.slots._value == 1
+        assert parts.slots.taken == 1
     parts.require_free()
 
 
@@ -116,8 +117,8 @@ async def test_a_pause_is_waited_out_also_one_that_begins_meanwhile() -> None:
 
     async def hold(seconds: float) -> float:
         async with pace.attempt() as permit:
-            at = permit.granted_at
-            permit.note_sent(time())
+            at = time()
+            permit.note_sent(at)
             await asyncio.sleep(seconds)
             return at
 
@@ -170,7 +171,7 @@ async def test_who_waited_for_a_slot_sees_that_the_breaker_has_opened() -> None:
         await asyncio.sleep(0.1)
         parts.open()
     await asyncio.sleep(1.0)
-    assert (blocked, parts.slots._value) == ([], 1)
+    assert (blocked, parts.slots.taken) == ([], 0)
     parts.breaker.on_success(time())
     await waiting
     assert blocked == [False]
@@ -179,7 +180,7 @@ async def test_who_waited_for_a_slot_sees_that_the_breaker_has_opened() -> None:
 async def block(parts: Parts, where: str) -> Callable[[], None]:
     """Make every attempt wait there; return what ends that."""
     if where == "near":
-        size = parts.limiter.near._size()
+        size = parts.limiter.near.size
         for _ in range(size):
             await parts.limiter.near.enter()
 
@@ -189,8 +190,8 @@ async def block(parts: Parts, where: str) -> Callable[[], None]:
 
         return unblock
     if where == "slot":
-        await parts.slots.acquire()
-        return parts.slots.release
+        await parts.slots.enter()
+        return parts.slots.leave
     if where == "pause":
         parts.limiter.pause(time(), 100.0)
     else:

@@ -535,7 +535,7 @@ async def test_row_22_cancelled(where: str, unconnectable_url: str) -> None:
             assert not {left for left in asyncio.all_tasks() - before if "instantly" in repr(left)}
             assert client.stats.in_flight == 0
             assert not client._connections.in_flight
-            assert client._slots._value == 100
+            assert client._slots.taken == 0
             assert not limiter._turn.locked()
             pool = client._connections._pool
             assert not pool or len(pool._open) == len(pool._idle)

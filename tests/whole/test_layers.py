@@ -41,9 +41,9 @@ ROOMS: dict[str, list[str]] = {
         "attempts",
         "canary",
         "sending",
-        "workspace  retries  intake  page_size  places",
+        "workspace  retries  intake  page_size  absence",
     ],
-    "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  near"],
+    "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places"],
     "_http": [
         "__init__",
         "transport",

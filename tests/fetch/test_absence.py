@@ -8,58 +8,58 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_loop import run_virtual
 
+from instantly_async._fetch.absence import WorkPlaces
 from instantly_async._fetch.intake import Intake
 from instantly_async._fetch.pipeline import Deliver, Pipeline
-from instantly_async._fetch.places import Places
 
 
 def test_first_come_first_served() -> None:
     async def main() -> None:
-        places = Places(1)
-        assert places.try_take()
-        assert not places.try_take()
+        places = WorkPlaces(1)
+        assert places.try_enter()
+        assert not places.try_enter()
         order: list[int] = []
 
         async def work(number: int) -> None:
-            async with places.taken():
+            async with places.inside():
                 order.append(number)
 
         tasks = [asyncio.create_task(work(number)) for number in range(4)]
         await asyncio.sleep(0.1)
         tasks[1].cancel()
-        places.give()
+        places.leave()
         await asyncio.wait(tasks)
         assert order == [0, 2, 3]
-        assert places._free == 1
+        assert places.taken == 0
 
     run_virtual(main())
 
 
 def test_a_place_given_to_somebody_who_leaves_just_then_is_passed_on() -> None:
     async def main() -> None:
-        places = Places(1)
-        assert places.try_take()
-        first, second = (asyncio.create_task(places.take()) for _ in range(2))
+        places = WorkPlaces(1)
+        assert places.try_enter()
+        first, second = (asyncio.create_task(places.enter()) for _ in range(2))
         await asyncio.sleep(0)
-        places.give()
+        places.leave()
         first.cancel()
         await second
         assert first.cancelled()
-        assert places._free == 0
+        assert places.taken == 1
 
     run_virtual(main())
 
 
 def test_who_is_absent_takes_no_place_and_comes_back_in_turn() -> None:
     async def main() -> None:
-        places, vacancies = Places(1), []
+        places, vacancies = WorkPlaces(1), []
         places.on_vacancy = lambda: vacancies.append(places.away)
-        await places.take()
+        await places.enter()
         async with places.absence():
             assert places.away == 1
-            assert places.try_take()
-            places.give()
-        assert places.away == places._free == 0
+            assert places.try_enter()
+            places.leave()
+        assert (places.away, places.taken) == (0, 1)
         assert vacancies == [1]
 
     run_virtual(main())
@@ -69,35 +69,35 @@ def test_at_most_so_many_are_absent() -> None:
     """The others keep their places, which stops the intake."""
 
     async def main() -> None:
-        places = Places(2, most_away=1)
-        await places.take()
-        await places.take()
+        places = WorkPlaces(2, most_away=1)
+        await places.enter()
+        await places.enter()
         async with places.absence(), places.absence():
             assert places.away == 1
-            assert places._free == 1
-        assert places._free == 0
+            assert places.taken == 1
+        assert places.taken == 2
 
     run_virtual(main())
 
 
 def test_a_cancelled_absence_leaves_nothing() -> None:
     async def main() -> None:
-        places = Places(1)
+        places = WorkPlaces(1)
 
         async def work() -> None:
-            async with places.taken(), places.absence():
+            async with places.inside(), places.absence():
                 await asyncio.sleep(10)
 
         for cancel_at in (0.0, 5.0, 10.5):
             task = asyncio.create_task(work())
             await asyncio.sleep(0)
-            holder = asyncio.create_task(places.take())  # so that it must wait to come back
+            holder = asyncio.create_task(places.enter())  # so that it must wait to come back
             await asyncio.sleep(cancel_at)
             task.cancel()
             await asyncio.wait([task])
             await holder
-            places.give()
-            assert (places.away, places._free) == (0, 1)
+            places.leave()
+            assert (places.away, places.taken) == (0, 0)
 
     run_virtual(main())
 
@@ -125,7 +125,7 @@ def test_a_pipeline_s_laws_hold_with_absences(
     rng = Random(seed)
 
     async def main() -> None:
-        places = Places(concurrency, most_away)
+        places = WorkPlaces(concurrency, most_away)
         at_work = 0
 
         async def work(index: int, item: int, deliver: Deliver[int]) -> None:
@@ -168,7 +168,7 @@ def test_a_pipeline_s_laws_hold_with_absences(
         await pipeline.aclose()
         if stop_after is None or stop_after > items:
             assert sorted(results) == list(range(items))
-            assert places._free == concurrency
+            assert places.taken == 0
             assert pipeline._workers == 0
         assert not ordered or results == list(range(len(results)))
         assert places.away == 0

@@ -1,4 +1,4 @@
-"""The stage before the limiter: few at a time, first come, first served."""
+"""Places, of which the limiter has some: few at a time, first come, first served."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,17 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_loop import run_virtual
 
-from instantly_async._pace import AdaptiveLimiter
-from instantly_async._pace.near import NearStage
+from instantly_async._pace import AdaptiveLimiter, Places
 from instantly_async.settings import RateLimit
 
 
 class Crowd:
-    """Tasks that enter a stage and leave it after a second; each notes when it came in."""
+    """Tasks that take a place and leave it after a second; each notes when it came in."""
 
     def __init__(self, size: int) -> None:
-        self.size = size
-        self.stage = NearStage(lambda: self.size)
+        self.stage = Places(size)
         self.entered: list[int] = []
         self.times: dict[int, float] = {}
         self.inside = self.most = 0
@@ -42,7 +40,7 @@ class Crowd:
 
     async def end(self) -> None:
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        assert repr(self.stage) == f"<NearStage 0 of {self.size} waiting=0>"
+        assert repr(self.stage) == f"<Places 0 of {self.stage.size} waiting=0>"
 
 
 def test_only_so_many_are_in_it_and_in_order() -> None:
@@ -98,8 +96,7 @@ def test_no_pattern_loses_a_place(steps: Iterable[tuple[str, float]]) -> None:
                     for task in crowd.tasks[int(value) :][:3]:
                         task.cancel()
                 case "size":
-                    crowd.size = int(value)
-                    crowd.stage.let_in()
+                    crowd.stage.resize(int(value))
         await crowd.end()
         return crowd
 
@@ -115,14 +112,14 @@ def test_no_pattern_loses_a_place(steps: Iterable[tuple[str, float]]) -> None:
 def test_the_size_follows_the_rate() -> None:
     """A quarter of a second of requests; at a very low rate one, which connects last."""
     limiter = AdaptiveLimiter(rng=lambda: 0.0)
-    assert (repr(limiter.near), limiter.is_slow) == ("<NearStage 0 of 23 waiting=0>", False)
+    assert (repr(limiter.near), limiter.is_slow) == ("<Places 0 of 23 waiting=0>", False)
     for now in range(0, 60, 2):
         limiter.on_throttled(now, sent_at=now, retry_after_s=None)
     assert limiter.rate == 1.0
-    assert (repr(limiter.near), limiter.is_slow) == ("<NearStage 0 of 1 waiting=0>", True)
+    assert (repr(limiter.near), limiter.is_slow) == ("<Places 0 of 1 waiting=0>", True)
     assert "0 of" in repr(AdaptiveLimiter(None).near)
     tenth = AdaptiveLimiter(RateLimit(share=0.1))
-    assert (repr(tenth.near), tenth.is_slow) == ("<NearStage 0 of 2 waiting=0>", False)
+    assert (repr(tenth.near), tenth.is_slow) == ("<Places 0 of 2 waiting=0>", False)
 
 
 def test_those_who_wait_come_in_when_the_rate_rises() -> None:
