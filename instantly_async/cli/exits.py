@@ -16,7 +16,7 @@ GAVE_UP = 5
 """The service, the network or the output made it impossible to continue."""
 
 SIGNAL_BASE = 128
-"""Added to a signal's number: 130 for SIGINT, 143 for SIGTERM."""
+"""Added to a signal's number: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
 
 _NOT_ALLOWED = (
     errors.AuthenticationError,

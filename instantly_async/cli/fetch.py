@@ -138,7 +138,7 @@ def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int
     except CommandError as error:
         job.terminal.say(str(error))
         code = error.code
-    except (KeyboardInterrupt, SystemExit) as stop:  # the latter by SIGTERM
+    except (KeyboardInterrupt, SystemExit) as stop:  # the latter by another signal
         code = process.code_of_signal(stop)
         if job.resume_hint is not None and not job.quiet:
             job.terminal.say(job.resume_hint)

@@ -1,6 +1,7 @@
 """The process around a command: its event loop, and all signal handlers.
 
-The first SIGINT or SIGTERM lets a command finish, the second ends the process at once.
+The first SIGINT, SIGTERM or SIGHUP lets a command finish; a second SIGINT or SIGTERM ends the
+process at once. A signal that was ignored when the command started stays ignored.
 """
 
 import asyncio
@@ -16,8 +17,6 @@ from .terminal import Terminal
 DRAIN_S = 5.0
 """How long a stopped run may take to finish the requests in flight, in seconds (*choice*)."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 def run(
     main: Coroutine[Any, Any, int],
@@ -30,7 +29,7 @@ def run(
 
     The first signal calls ``stop``, so that the command can finish; if it still runs after
     ``DRAIN_S``, it is cancelled. Without ``stop`` it is cancelled at once. The second signal calls
-    ``leave`` and ends the process. Either way the code is 128 + the signal's number.
+    ``leave`` and ends the process, unless it is SIGHUP. The code is 128 + the signal's number.
     """
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_until_signal(_guarded(main, terminal), stop, leave))
@@ -83,7 +82,7 @@ def _handling_signals(
 ) -> Iterator[None]:
     """Have the first signal call ``on_first`` in the event loop, and the second ``on_second``."""
     loop = asyncio.get_running_loop()
-    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous = _handlers_to_replace(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     had_first = False
 
     def dispatch(number: int) -> None:
@@ -92,12 +91,12 @@ def _handling_signals(
             on_second(number, None)
         had_first = True
         # From now on without the loop, which may be busy for long.
-        for each in _SIGNALS:
+        for each in previous:
             loop.remove_signal_handler(each)
             signal.signal(each, on_second)
         on_first(number)
 
-    for number in _SIGNALS:
+    for number in previous:
         loop.add_signal_handler(number, dispatch, number)
     try:
         yield
@@ -107,6 +106,16 @@ def _handling_signals(
             signal.signal(number, handler)
 
 
+def _handlers_to_replace(*numbers: int) -> dict[int, Any]:
+    """Return the present handler of each signal that is not ignored.
+
+    A shell ignores SIGINT for what a script starts with ``&``, and ``nohup`` ignores SIGHUP, so
+    that the command goes on (POSIX, *Shell Command Language*, 2.11).
+    """
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    return {number: each for number, each in handlers.items() if each is not signal.SIG_IGN}
+
+
 def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
     """Return a handler that ends the process.
 
@@ -114,6 +123,8 @@ def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
     """
 
     def leave_now(number: int, _: object) -> None:
+        if number == signal.SIGHUP:  # for one hang-up, kernel and shell may send one each
+            return
         try:
             if leave is not None:
                 leave()
@@ -124,24 +135,30 @@ def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
 
 
 @contextlib.contextmanager
-def unwinding_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM raise ``SystemExit`` in synchronous work, so that it cleans up as on Ctrl-C.
+def unwinding_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise ``SystemExit`` in synchronous work.
+
+    So it cleans up as on Ctrl-C. If they are ignored, they stay so.
 
     Raises:
-        SystemExit: SIGTERM came.
+        SystemExit: one of them came.
     """
 
     def unwind(number: int, _: object) -> None:
         raise SystemExit(exits.SIGNAL_BASE + number)
 
-    previous = signal.signal(signal.SIGTERM, unwind)
+    previous = _handlers_to_replace(signal.SIGTERM, signal.SIGHUP)
+    for number in previous:
+        signal.signal(number, unwind)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def code_of_signal(stop: KeyboardInterrupt | SystemExit) -> int:
     """Return the exit code of the signal that raised ``stop``."""
-    number = signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT
-    return exits.SIGNAL_BASE + number
+    if isinstance(stop, SystemExit) and isinstance(stop.code, int):
+        return stop.code
+    return exits.SIGNAL_BASE + signal.SIGINT

@@ -22,7 +22,7 @@ from .input import FileOfIds
 from .known import KnownIds
 from .options import OutputOptions
 from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
-from .process import unwinding_on_sigterm
+from .process import unwinding_on_signals
 from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
 from .show import counting
 from .system import STDIO, check_writable
@@ -220,7 +220,7 @@ def convert_visibly(
     Raises:
         CommandError: it fails.
     """
-    with unwinding_on_sigterm(), counting(terminal, quiet=quiet) as on_progress:
+    with unwinding_on_signals(), counting(terminal, quiet=quiet) as on_progress:
         done = convert(source, output, writer, force=force, on_progress=on_progress)
     if remark := done.describe():
         terminal.say(remark)

@@ -11,7 +11,17 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class QuietConsole(Console):
-    """A console that becomes quiet when its reader has gone; Rich would exit with code 1."""
+    """A console that becomes quiet when it cannot be written; Rich would end the process.
+
+    Its reader may have gone, the disk may be full, or the terminal may have been closed.
+    """
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Write what has been printed."""
+        try:
+            super().__exit__(*exc_info)
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         """Drop this text and all that follows."""
@@ -20,7 +30,7 @@ class QuietConsole(Console):
 
 
 def discard(fd: int) -> None:
-    """Redirect a closed pipe to the null device, because Python would flush it at exit."""
+    """Redirect what cannot be written to the null device, because Python would flush it at exit."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, fd)
     os.close(nothing)
@@ -38,14 +48,8 @@ class Terminal:
         self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
     def say(self, text: str) -> None:
-        """Print one line. Control characters, which may come from a file, are masked.
-
-        A run continues if stderr cannot be written (a full disk).
-        """
-        try:
-            self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
-        except OSError:
-            self.console.on_broken_pipe()
+        """Print one line. Control characters, which may come from a file, are masked."""
+        self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
     @property
     def block(self) -> str:

@@ -514,7 +514,7 @@ def test_ids_can_be_fetched(command: Command) -> None:
     assert result == (0, "".join(f"{each}\n" for each in lead_ids(3)).encode(), "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_prints_how_to_reach_it_and_ends_with_a_signal(
     command: Command, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -160,7 +160,9 @@ def test_a_run_that_gave_up_creates_no_file(
     assert ids_of(output) == IDS
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_during_the_conversion(  # noqa: PLR0917 - fixtures
     command: Command, ids_file: Path, output: Path, number: int, code: int, environment: None
 ) -> None:

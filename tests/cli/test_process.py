@@ -3,25 +3,17 @@
 import shlex
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import Command, ids_in
+from commands import Command, ids_in, program
 
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
 
 IDS = list(lead_ids(60))
-
-START = """
-import sys
-{uvloop}
-from instantly_async.cli import main, process
-process.DRAIN_S = {drain_s}
-sys.exit(main())
-"""
 
 pytestmark = [
     pytest.mark.fake_instantly(rate_limit=None),
@@ -41,8 +33,7 @@ def fetching(
     ids_file: Path, output: Path, *, drain_s: float, uvloop: bool = True
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run ``fetch`` in another process; kill it at the end of the block."""
-    start = START.format(drain_s=drain_s, uvloop="" if uvloop else "sys.modules['uvloop'] = None")
-    command = [sys.executable, "-c", start, "fetch", str(ids_file), "-o", str(output)]
+    command = [*program(drain_s=drain_s, uvloop=uvloop), "fetch", str(ids_file), "-o", str(output)]
     command += ["--concurrency", "4"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -62,7 +53,9 @@ def whole_leads(output: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("uvloop", [True, False])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_row_30_the_first_signal_lets_requests_in_flight_finish(  # noqa: PLR0917 - fixtures
     command: Command,
     ids_file: Path,
@@ -143,9 +136,8 @@ def test_row_30_the_second_signal_ends_at_once_with_a_pipe_too(
     ids_file: Path, fake_instantly: FakeInstantly, *, uvloop: bool
 ) -> None:
     fake_instantly.script(IDS[0], Fault.stall(600))
-    start = START.format(drain_s=600, uvloop="" if uvloop else "sys.modules['uvloop'] = None")
     process = subprocess.Popen(
-        [sys.executable, "-c", start, "fetch", str(ids_file)],
+        [*program(drain_s=600, uvloop=uvloop), "fetch", str(ids_file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -160,11 +152,27 @@ def test_row_30_the_second_signal_ends_at_once_with_a_pipe_too(
     assert (process.returncode, err) == (143, "")
 
 
+def test_row_30_a_second_hang_up_does_not_end_the_run(
+    ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """When a terminal is closed, the kernel and the shell may send one SIGHUP each."""
+    fake_instantly.latency_s = 0.2
+    output = tmp_path / "leads.jsonl"
+    with fetching(ids_file, output, drain_s=60) as process:
+        until_asked(fake_instantly, 3, process)
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+        process.communicate(timeout=30)
+    assert process.returncode == 129
+    written = whole_leads(output)
+    assert written == sorted(str(request.lead_id) for request in fake_instantly.requests)
+
+
 def test_row_30_a_half_written_line_is_removed(
     ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
     """A short write splits a line in two parts; the second signal comes between them."""
-    start = START.format(drain_s=600, uvloop="")
     patch = """
 import os, signal
 real_write = os.write
@@ -179,7 +187,8 @@ def write(fd, data):
 os.write = write
 """
     output = tmp_path / "leads.jsonl"
-    command = [sys.executable, "-c", patch + start, "fetch", str(ids_file), "-o", str(output)]
+    python, option, start = program(drain_s=600)
+    command = [python, option, patch + start, "fetch", str(ids_file), "-o", str(output)]
     result = subprocess.run(command, check=False, capture_output=True, timeout=60)
     assert result.returncode == 130
     assert len(whole_leads(output)) < len(IDS)

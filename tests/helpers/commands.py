@@ -3,9 +3,10 @@
 import json
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,24 @@ from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, lead_ids
 
 IDS = list(lead_ids(6))
 MODULE = [sys.executable, "-m", "instantly_async.cli"]
+
+_PROGRAM = """
+import signal, sys
+{uvloop}
+from instantly_async.cli import main, process
+process.DRAIN_S = {drain_s}
+for number in {ignored}:  # here, because coverage replaces an ignored SIGTERM at the start
+    signal.signal(number, signal.SIG_IGN)
+sys.exit(main())
+"""
+
+
+def program(*, uvloop: bool = True, ignored: Iterable[int] = (), drain_s: float = 5.0) -> list[str]:
+    """Return the line that runs the command, with or without uvloop, and these signals ignored."""
+    without = "" if uvloop else "sys.modules['uvloop'] = None"
+    numbers = [int(number) for number in ignored]
+    text = _PROGRAM.format(uvloop=without, ignored=numbers, drain_s=drain_s)
+    return [sys.executable, "-c", text]
 
 
 class Result(NamedTuple):
@@ -35,6 +54,15 @@ Command = Callable[..., Result]
 def ids_in(lines: bytes) -> list[str]:
     assert not lines or lines.endswith(b"\n")
     return sorted(json.loads(line)["id"] for line in lines.splitlines())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_signals() -> None:
+    """Heed signals that were ignored when pytest started, because commands inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            interrupts = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if interrupts else signal.SIG_DFL)
 
 
 @pytest.fixture

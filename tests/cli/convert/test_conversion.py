@@ -464,6 +464,7 @@ def fed_by_a_pipe(folder: Path, output: str, lines: bytes) -> Iterator[subproces
         (signal.SIGKILL, -9, "csv"),
         (signal.SIGKILL, -9, "parquet"),
         (signal.SIGTERM, 143, "parquet"),
+        (signal.SIGHUP, 129, "csv"),
         (signal.SIGINT, 130, "csv"),
     ],
 )
