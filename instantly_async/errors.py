@@ -17,7 +17,7 @@
         PermissionDeniedError          403 with the API's JSON
         EdgeBlockedError               403 from the CDN
         TLSError
-        ProxyError                     407
+        ProxyError                     407, or another 4xx of the proxy
         ServiceUnavailableError        the circuit breaker gave up
         RateLimitPauseError            asked to wait longer than the cap
 
@@ -181,7 +181,10 @@ class TLSError(RunError):
 
 
 class ProxyError(RunError):
-    """The proxy requires credentials, or other ones (407)."""
+    """The proxy requires credentials, or other ones (407), or opens no tunnel (another 4xx).
+
+    408 and 429 of a proxy pass, so they count as a failed connection.
+    """
 
     def __init__(
         self, message: str = "The proxy requires credentials (407); pass them in proxy=…."

@@ -9,6 +9,9 @@ from instantly_async import errors
 
 from .connection import BrokenHttpError
 
+_PASSING = frozenset({408, 429})
+"""Client errors of a proxy that pass: it waited too long, or has too many requests now."""
+
 
 def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
     """Return our error for one of aiohttp's.
@@ -21,10 +24,8 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
     match error:
         case errors.InstantlyError():
             return error.with_traceback(None)
-        case aiohttp.ClientHttpProxyError(status=407):
-            return errors.ProxyError()
         case aiohttp.ClientHttpProxyError(status=status):
-            return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
+            return _refused_by_proxy(status)
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return errors.TLSError(
                 "The server's TLS certificate is not trusted, or the TLS handshake failed; "
@@ -46,6 +47,18 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
             return errors.ProtocolError("the answer is not valid HTTP")
         case _:
             raise error
+
+
+def _refused_by_proxy(status: int) -> errors.ProxyError | errors.ConnectionFailedError:
+    """Return the error for a proxy that opens no tunnel. Other answers than 4xx may pass."""
+    if status == 407:
+        return errors.ProxyError()
+    if 400 <= status < 500 and status not in _PASSING:
+        return errors.ProxyError(
+            f"The proxy refuses to connect to the server (HTTP {status}); check address, user and "
+            "password in proxy=…, and whether the proxy allows this server."
+        )
+    return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
 
 
 def _os_reason(error: Exception) -> str:

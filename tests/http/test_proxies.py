@@ -1,26 +1,34 @@
-"""Through real proxies: what they are asked for, whatever the form of their address and ours."""
+"""Through real proxies: what they are asked for, whatever the form of their address and ours.
+
+Row 39 is what becomes of a proxy's refusal.
+"""
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from itertools import repeat
 from typing import Any
 
 import pytest
 from certificates import tls_for
 from sending import GOOD, KEY, sender
-from wire import HANG, READ, answer, scripted
+from wire import HANG, READ, answer, leads_by_id, scripted
 
-from instantly_async import errors
+from instantly_async import InstantlyClient, RetryPolicy, Strategy, Timeouts, errors
 from instantly_async._http import Response, read_proxy
-from instantly_async.settings import Timeouts
+from instantly_async.testing import lead_ids
 
 
 class Tunnel:
-    """A proxy that opens every tunnel to the same server, and keeps what it was asked for."""
+    """A proxy that opens every tunnel to the same server, and keeps what it was asked for.
 
-    def __init__(self, port: int) -> None:
+    The first ones get the answers in ``busy`` instead.
+    """
+
+    def __init__(self, port: int, busy: Iterable[bytes]) -> None:
         self.port = port
+        self.busy = iter(busy)
         self.asked: list[bytes] = []
         self.tasks: set[asyncio.Task[Any]] = set()
 
@@ -29,6 +37,10 @@ class Tunnel:
         assert task is not None
         self.tasks.add(task)
         self.asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if (refusal := next(self.busy, None)) is not None:
+            writer.write(refusal)
+            writer.close()
+            return
         their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await asyncio.gather(pump(reader, their_writer), pump(their_reader, writer))
@@ -42,8 +54,10 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 @asynccontextmanager
-async def tunnel(port: int, host: str = "127.0.0.1") -> AsyncIterator[tuple[Tunnel, int]]:
-    proxy = Tunnel(port)
+async def tunnel(
+    port: int, host: str = "127.0.0.1", busy: Iterable[bytes] = ()
+) -> AsyncIterator[tuple[Tunnel, int]]:
+    proxy = Tunnel(port, busy)
     server = await asyncio.start_server(proxy.serve, host, 0)
     yield proxy, server.sockets[0].getsockname()[1]
     server.close()
@@ -151,12 +165,19 @@ async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ("script", "kind"),
     [
         ([READ, answer(b"", "407 Proxy Authentication Required")], errors.ProxyError),
-        ([READ, answer(b"", "502 Bad Gateway")], errors.ConnectionFailedError),
+        *(
+            ([READ, answer(b"", f"{status} Sorry")], errors.ProxyError)
+            for status in (400, 401, 403, 404, 405, 451, 499)
+        ),
+        *(
+            ([READ, answer(b"", f"{status} Sorry")], errors.ConnectionFailedError)
+            for status in (204, 302, 408, 429, 500, 502, 503, 504)
+        ),
         ([READ, HANG], errors.RequestTimeoutError),
         ([b"", HANG], errors.RequestTimeoutError),
     ],
 )
-async def test_a_proxy_that_opens_no_tunnel(script: Any, kind: type[Exception]) -> None:
+async def test_row_39_a_proxy_that_opens_no_tunnel(script: Any, kind: type[Exception]) -> None:
     async with scripted([script]) as proxy:
         options = {"proxy": read_proxy(proxy.url), "timeouts": Timeouts(connect_s=0.2)}
         async with sender("https://api.leads.example", **options) as s:
@@ -164,3 +185,59 @@ async def test_a_proxy_that_opens_no_tunnel(script: Any, kind: type[Exception]) 
             assert not isinstance(reply.result, Response)
             assert type(reply.result) is kind
             assert (s.sent, s.pool._open) == ([], set())
+
+
+QUICK = RetryPolicy(backoff_base_s=0.01, breaker_patience_s=3)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 451])
+@pytest.mark.parametrize("strategy", ["get", "list"])
+async def test_row_39_a_refusal_ends_the_run_at_once(status: int, strategy: Strategy) -> None:
+    """The message has the status and a remedy, and neither the key nor the proxy's password."""
+    async with scripted(repeat([READ, answer(b"canary-body", f"{status} canary-reason")])) as proxy:
+        url = proxy.url.replace("//", "//user:canary-password@")
+        async with InstantlyClient(
+            KEY, base_url="https://api.invalid", proxy=url, concurrency=1
+        ) as client:
+            with pytest.raises(errors.ProxyError) as caught:
+                await client.get_leads(lead_ids(20), strategy=strategy)
+            assert client.stats.retries == 0
+        assert proxy.connections == 1
+    assert f"HTTP {status}" in str(caught.value)
+    assert "proxy=…" in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    said = f"{caught.value} {caught.value!r} {vars(caught.value)}"
+    assert not [each for each in ("canary", "user:", KEY, "dXNlcjpj") if each in said]
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503])
+async def test_row_39_what_passes_is_repeated(
+    status: int, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext
+) -> None:
+    """The proxy has too much to do at first, and no lead is lost."""
+    async with leads_by_id(tls=server_tls) as wire:
+        port = int(wire.url.rpartition(":")[2])
+        async with tunnel(port, busy=[answer(b"", f"{status} Later")] * 3) as (proxy, at):
+            async with InstantlyClient(
+                KEY,
+                base_url=wire.url,
+                proxy=f"http://127.0.0.1:{at}",
+                ssl_context=client_tls,
+                rate_limit=None,
+                retry=QUICK,
+                concurrency=2,
+            ) as client:
+                batch = await client.get_leads(lead_ids(20))
+                assert 1 <= client.stats.retries <= 3
+        assert len(batch.leads) == 20
+        assert len(proxy.asked) >= 4
+
+
+async def test_row_39_plain_http_through_a_proxy() -> None:
+    """The proxy's 403 cannot be told from one of the API, so it is read as the API's."""
+    async with scripted([[READ, answer(b"", "403 Forbidden")]]) as proxy:
+        async with InstantlyClient(
+            KEY, base_url="http://127.0.0.1:9", proxy=proxy.url, rate_limit=None
+        ) as client:
+            with pytest.raises(errors.EdgeBlockedError):
+                await client.get_lead(next(iter(lead_ids(1))))

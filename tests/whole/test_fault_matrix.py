@@ -1,6 +1,8 @@
 """Faults 1 to 29 and 34: the client against a socket that produces each fault.
 
-Rows 30 to 33 and 38 are about processes and disks, in other files; ``pytest -k test_row_`` runs all rows.
+Rows 30 to 33 and 38 are about processes and disks, rows 35, 39 and 40 need servers of their own;
+they are in other files, and ``pytest -k test_row_`` runs all rows.
+
 Only one id of a run has the fault. The others show that the run continues.
 """
 
