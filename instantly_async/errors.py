@@ -177,7 +177,10 @@ class EdgeBlockedError(RunError):
 
 
 class TLSError(RunError):
-    """The server's TLS certificate is not trusted, or the TLS handshake failed."""
+    """The server's TLS certificate is not trusted, or no TLS handshake has ever succeeded.
+
+    If connections have been opened before, a handshake that fails is a failed connection.
+    """
 
 
 class ProxyError(RunError):

@@ -13,9 +13,13 @@ _PASSING = frozenset({408, 429})
 """Client errors of a proxy that pass: it waited too long, or has too many requests now."""
 
 
-def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one case a line
+def map_error(  # noqa: C901 - one case a line
+    error: Exception, *, has_connected: bool = False
+) -> errors.InstantlyError:
     """Return our error for one of aiohttp's.
 
+    ``has_connected``: connections to this server have been opened before. So it speaks TLS, and a
+    TLS handshake that fails was damaged on its way.
     The messages are ours, because aiohttp's can quote headers, and with them the key.
 
     Raises:
@@ -26,7 +30,9 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
             return error.with_traceback(None)
         case aiohttp.ClientHttpProxyError(status=status):
             return _refused_by_proxy(status)
-        case aiohttp.ClientSSLError() | ssl.SSLError():
+        case aiohttp.ClientConnectorSSLError() if has_connected:
+            return errors.ConnectionFailedError(f"the TLS handshake failed{_tls_reason(error)}")
+        case aiohttp.ClientSSLError():
             return errors.TLSError(
                 "The server's TLS certificate is not trusted, or the TLS handshake failed; "
                 "check base_url and, for a private certificate authority, ssl_context."
@@ -42,7 +48,8 @@ def map_error(error: Exception) -> errors.InstantlyError:  # noqa: C901 - one ca
         case aiohttp.ServerDisconnectedError():
             return errors.ConnectionFailedError("the server closed the connection")
         case aiohttp.ClientConnectionError() | OSError():
-            return errors.ConnectionFailedError(f"the connection broke{_os_reason(error)}")
+            reason = _tls_reason(error) or _os_reason(error)
+            return errors.ConnectionFailedError(f"the connection broke{reason}")
         case aiohttp.ClientError() | BrokenHttpError():
             return errors.ProtocolError("the answer is not valid HTTP")
         case _:
@@ -66,10 +73,21 @@ def _os_reason(error: Exception) -> str:
     return f" ({os.strerror(number)})" if number else ""
 
 
+def _tls_reason(error: Exception) -> str:
+    """Return OpenSSL's own reason, such as a bad record MAC; empty: it was not TLS."""
+    cause = error.__cause__
+    if not isinstance(cause, ssl.SSLError):
+        return ""
+    return f" (TLS: {(cause.reason or 'broken').replace('_', ' ').lower()})"
+
+
 def ended_unanswered(error: Exception) -> bool:
-    """Whether a connection was reset, or ended before an answer had begun."""
+    """Whether a connection was reset, or ended before an answer had begun.
+
+    Broken TLS is a failure: no server ends an idle connection in that way.
+    """
     match error:
         case aiohttp.ServerDisconnectedError(message=message):
             return isinstance(message, str)  # otherwise it is the beginning of an answer
         case _:
-            return isinstance(error, aiohttp.ClientOSError)
+            return isinstance(error, aiohttp.ClientOSError) and not _tls_reason(error)

@@ -38,11 +38,15 @@ REFUSALS = 3
 
 
 class Pool:
-    """Connections to one server in one event loop. ``connect`` opens one."""
+    """Connections to one server in one event loop. ``connect`` opens one.
+
+    ``has_connected``: it has opened one, with TLS if the server's URL says so.
+    """
 
     def __init__(
         self, connect: Callable[[], Awaitable[Connection]], loop: asyncio.AbstractEventLoop
     ) -> None:
+        self.has_connected = False
         self._connect = connect
         self._loop = loop
         self._open: set[Connection] = set()
@@ -157,6 +161,9 @@ class Pool:
         if not is_trial or self._is_time_to_try():
             try:
                 connection = await self._open_one()
+            except aiohttp.ClientConnectorSSLError:
+                self._note_refusal()
+                raise
             except (aiohttp.ClientError, OSError) as error:
                 if not (_could_be_full(error) and self._lower_limit()):
                     raise
@@ -176,6 +183,7 @@ class Pool:
             raise
         finally:
             self._opening -= 1
+        self.has_connected = True
         self._open.add(connection)
         return connection
 

@@ -65,7 +65,7 @@ class AiohttpTransport:
             if failure is None:
                 raise
         except Exception as error:  # noqa: BLE001 - map_error re-raises unknown errors
-            failure = map_error(error)
+            failure = map_error(error, has_connected=pool.has_connected)
             is_unanswered = attempt.head is None and ended_unanswered(error)
         finally:
             self._connections.in_flight.end(attempt)
