@@ -89,6 +89,7 @@ def _handling_signals(
         nonlocal had_first
         if had_first:  # both came in one iteration of the loop
             on_second(number, None)
+            return
         had_first = True
         # From now on without the loop, which may be busy for long.
         for each in previous:

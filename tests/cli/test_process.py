@@ -1,9 +1,10 @@
 """The first signal lets requests in flight finish, the second ends the run; the file is valid."""
 
+import asyncio
+import os
 import shlex
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from commands import Command, ids_in, program
 
+from instantly_async.cli.process import run
+from instantly_async.cli.terminal import Terminal
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
 
 IDS = list(lead_ids(60))
@@ -160,13 +163,34 @@ def test_row_30_a_second_hang_up_does_not_end_the_run(
     output = tmp_path / "leads.jsonl"
     with fetching(ids_file, output, drain_s=60) as process:
         until_asked(fake_instantly, 3, process)
-        for _ in range(3):
-            process.send_signal(signal.SIGHUP)
-            time.sleep(0.01)
-        process.communicate(timeout=30)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Stopping")
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 129
+    assert "Stopping" not in err
     written = whole_leads(output)
     assert written == sorted(str(request.lead_id) for request in fake_instantly.requests)
+
+
+def test_row_30_two_hang_ups_in_one_iteration_of_the_loop_stop_once() -> None:
+    stopped = asyncio.Event()
+    stops = []
+
+    async def hang_up_twice() -> int:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        await stopped.wait()
+        await asyncio.sleep(0)
+        return 0
+
+    def stop() -> None:
+        stops.append(True)
+        stopped.set()
+
+    assert run(hang_up_twice(), Terminal(), stop=stop) == 129
+    assert stops == [True]
 
 
 def test_row_30_a_half_written_line_is_removed(
