@@ -59,7 +59,8 @@ def ids_in(lines: bytes) -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> None:
     """Heed signals that were ignored when pytest started, because commands inherit that."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # Windows has no SIGHUP.
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_IGN:
             interrupts = number == signal.SIGINT
             signal.signal(number, signal.default_int_handler if interrupts else signal.SIG_DFL)

@@ -6,7 +6,7 @@ some. Only a server that has never spoken TLS, or whose certificate is wrong, en
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, repeat
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from certificates import tls_for
 from sending import CountingLimiter
-from uvloop import new_event_loop as new_uvloop
 from wire import Script, answer, leads_by_id, scripted
 
 from instantly_async import Found, InstantlyClient, Lead, RetryPolicy, errors
@@ -118,9 +117,13 @@ def close_all(client: InstantlyClient[Lead]) -> None:
         connection.close()
 
 
-LOOPS = pytest.mark.parametrize(
-    "loop", [asyncio.new_event_loop, new_uvloop], ids=["asyncio", "uvloop"]
-)
+def run_in(loop: str, main: Coroutine[Any, Any, None]) -> None:
+    """Run a test in a loop of this module."""
+    with asyncio.Runner(loop_factory=pytest.importorskip(loop).new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main, 30))
+
+
+LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
 HANDSHAKES = {
     "plain HTTP": PLAIN_HTTP,
@@ -135,7 +138,7 @@ HANDSHAKES = {
 def test_row_40_a_damaged_handshake(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
     damage: Damage,
-    loop: Callable[[], asyncio.AbstractEventLoop],
+    loop: str,
 ) -> None:
     """The second connection: its attempt has failed and is repeated, and no lead is lost."""
 
@@ -149,8 +152,7 @@ def test_row_40_a_damaged_handshake(
                 assert sorted({each.attempts for each in batch.outcomes}) == [1, 2]
                 assert client.stats.retries == through.damaged == 1
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(main(), 30))
+    run_in(loop, main())
 
 
 @LOOPS
@@ -158,7 +160,7 @@ def test_row_40_a_damaged_handshake(
 def test_row_40_a_damaged_record(
     tls: tuple[ssl.SSLContext, ssl.SSLContext],
     number: int,
-    loop: Callable[[], asyncio.AbstractEventLoop],
+    loop: str,
 ) -> None:
     """On a new connection and on one that has been used: a failure, which is no idle connection."""
 
@@ -171,8 +173,7 @@ def test_row_40_a_damaged_record(
                 assert client.stats.retries == through.damaged == 1
                 assert client.stats.requests == len(IDS) + 1
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(main(), 30))
+    run_in(loop, main())
 
 
 @pytest.mark.parametrize(
