@@ -76,10 +76,12 @@ class Requester(Generic[Q, R]):
             if step is None and await self._is_outage(result, tries):
                 tries.forgive()
                 step = Retry(0.0, is_free=False)
-            if step is None or not await self._wait(step, tries, absence):
+            if step is None:
+                return result
+            _log.debug("%s: %s; retry in %.2f s", self._describe(query), result, step.wait_s)
+            if not await self._wait(step, tries, absence):
                 return result
             self._recorder.retries += 1
-            _log.debug("%s: %s; trying again", self._describe(query), result)
 
     async def _is_outage(self, error: LeadError, tries: Tries) -> bool:
         """Whether the reason of the last failure is an outage, and not this id."""
