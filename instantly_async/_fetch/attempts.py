@@ -95,7 +95,9 @@ class Requester(Generic[Q, R]):
 
     async def is_up(self) -> bool:
         """Whether the breaker is closed, or closes because a probe is due, and succeeds."""
-        return not self._pace.breaker.is_open or await self.is_alive(-inf)
+        if self._pace.breaker.is_open:
+            await self.is_alive(inf)
+        return not self._pace.breaker.is_open
 
     async def until_up(self) -> None:
         """Wait until the breaker is closed.

@@ -90,15 +90,15 @@ class CircuitBreaker:
             _log.warning("The circuit breaker opens: %s", self._last_failure)
 
     async def is_alive(self, since: float, probe: Probe) -> bool:
-        """Whether the breaker is closed, and a request that was sent after ``since`` answered.
+        """Whether a request that was sent at ``since`` or later has been answered.
 
         If no such request is known, a probe is sent; if that fails, the breaker opens. While it is
         open, only a probe that is due is sent.
         """
         async with self._probing:
-            if self._is_due if self.is_open else self._alive_at <= since:
+            if self._is_due if self.is_open else self._alive_at < since:
                 await self._send(probe)
-            return not self.is_open
+            return self._alive_at >= since
 
     async def until_closed(self, probe: Probe, *, patient: bool) -> None:
         """Wait until the breaker is closed; meanwhile one of those who wait sends probes.

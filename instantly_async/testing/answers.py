@@ -85,6 +85,8 @@ NO_SCOPE = error(403, "API key lacks the required scope")
 NO_LEAD = error(404, "Resource not found")
 NO_UUID = error(400, 'params/id must match format "uuid"')
 OUTAGE = error(503, "Service unavailable")
+
+FAILURE = error(500, "Internal server error")
 BLOCKED = Answer(
     # Cloudflare blocks the default agent of urllib (documented); the body is reported.
     status=403,

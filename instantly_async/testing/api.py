@@ -16,7 +16,7 @@ import msgspec
 
 from . import answers
 from .answers import Answer
-from .behaviour import Behaviour
+from .behaviour import Behaviour, contains
 from .call import Call
 from .faults import Fault
 from .leads import LeadRenderer
@@ -101,7 +101,7 @@ class FakeApi:
 
     def _refuse(self, call: Call, now: float) -> Answer | None:
         """Return the answer that rejects a request before any lead is looked up, if any."""
-        down = self._behaviour.down
+        down = self._behaviour.down or (call.lists and self._behaviour.list_down)
         if down:
             return answers.OUTAGE if down is True else down.apply(answers.OUTAGE)
         agent = call.user_agent
@@ -158,6 +158,8 @@ class FakeApi:
             return answers.NO_UUID
         if not self._behaviour.has_lead(lead_id):
             return answers.NO_LEAD
+        if contains(self._behaviour.broken, lead_id):
+            return answers.FAILURE
         return Answer(body=self._get_renderer.render(lead_id))
 
     def _record(

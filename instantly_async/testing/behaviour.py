@@ -40,6 +40,8 @@ class Behaviour:
 
     What goes wrong:
         down: ``True``: every request gets 503; a ``Fault``: every request gets it.
+        list_down: the same, for *List leads* only.
+        broken: leads for which *Get lead* always answers 500.
         fault_rate, fault_kinds: share of requests (0 to 1) that get a fault drawn
             from these.
         seed: of jitter and faults.
@@ -70,6 +72,8 @@ class Behaviour:
     retry_after: float | str | None = None
 
     down: bool | Fault = False
+    list_down: bool | Fault = False
+    broken: LeadSet = ()
     fault_rate: float = 0.0
     fault_kinds: Sequence[Fault] = TRANSIENT_FAULTS
     seed: int = 0

@@ -65,6 +65,11 @@ def test_a_lead_is_the_one_made_from_its_id() -> None:
         ({"rate_limit": (9, 0)}, {}, (429, "Too Many Requests", "Rate limit exceeded")),
         ({"down": True}, {}, (503, "Service Unavailable", "Service unavailable")),
         (
+            {"broken": {LEAD_ID}},
+            {},
+            (500, "Internal Server Error", "Internal server error"),
+        ),
+        (
             {},
             {"path": "/api/v2/leads/not-a-uuid"},
             (400, "Bad Request", 'params/id must match format "uuid"'),

@@ -159,3 +159,10 @@ def test_a_patch_of_an_empty_page_or_an_error_changes_nothing() -> None:
     assert msgspec.json.decode(fake.answer(call({}), 0.0).body) == {"items": []}
     answer = fake.answer(call(b"", method="GET", path=f"/api/v2/leads/{IDS[0]}"), 0.0)
     assert "email" not in msgspec.json.decode(answer.body)
+
+
+def test_the_list_endpoint_can_be_down_alone() -> None:
+    assert ask({"limit": 1}, list_down=True).status == 503
+    assert ask({"limit": 1}, list_down=Fault.status(500)).status == 500
+    get = call(b"", method="GET", path=f"/api/v2/leads/{IDS[0]}")
+    assert FakeApi(Behaviour(list_down=True), 10).answer(get, 0.0).status == 200
