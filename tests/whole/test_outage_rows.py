@@ -74,7 +74,8 @@ async def test_row_37_get_lead_is_down(fake: FakeInstantly) -> None:
         batch = await client.get_leads(IDS, strategy="list")
         assert len(batch.leads) == 396
         assert {type(failed.error) for failed in batch.failed} == {TransientError}
-        fake.broken = ()
+    fake.broken = ()
+    async with client_of(fake.url) as client:
         batch = await client.get_leads(IDS, strategy="list")
         assert len(batch.leads) == 400
 
