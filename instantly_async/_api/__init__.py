@@ -8,7 +8,8 @@ from .answers import TOO_MANY_IDS, error_for
 from .decoding import LeadDecoder, LeadItem
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
 from .ids import wire_id
-from .salvage import split_members
+from .scanning import split_members
+from .steps import Steps
 
 __all__ = [
     "MAX_IDS_PER_PAGE",
@@ -18,6 +19,7 @@ __all__ = [
     "LeadDecoder",
     "LeadItem",
     "Page",
+    "Steps",
     "error_for",
     "is_misdelivered",
     "split_members",

@@ -13,8 +13,9 @@ import msgspec
 from instantly_async.errors import DecodeError
 from instantly_async.settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
 
-from .decoding import LeadDecoder, LeadItem, PageDecoder
+from .decoding import LeadDecoder, LeadItem, PageDecoder, PageItems
 from .ids import wire_id
+from .steps import Steps
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -36,15 +37,16 @@ class Endpoint(Generic[Q, R]):
     """How to send a query ``Q``, and how to read its answer ``R``.
 
     ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
-    200; it raises ``DecodeError`` if that is not what was requested. ``describe`` names the query
-    in logs. ``read_s`` bounds the time without progress, ``total_s`` one attempt,
-    ``max_elapsed_s`` all attempts.
+    200; it raises ``DecodeError`` if that is not what was requested. If reading takes long, it
+    returns steps instead, which may raise the same. ``describe`` names the query in logs.
+    ``read_s`` bounds the time without progress, ``total_s`` one attempt, ``max_elapsed_s`` all
+    attempts.
     """
 
     method: str
     path: Callable[[Q], str]
     body: Callable[[Q], bytes | None]
-    read: Callable[[Q, bytes], R]
+    read: Callable[[Q, bytes], R | Steps[R]]
     describe: Callable[[Q], str]
     max_bytes: int
     read_s: float
@@ -117,8 +119,11 @@ def _list_endpoint(
     decoder: PageDecoder[L], timeouts: Timeouts, retry: RetryPolicy, *, keep_raw: bool
 ) -> Endpoint[Sequence[str], Page[L]]:
     # With ``ids`` given, one page is the whole answer, so a cursor on it is ignored.
-    def read(wire_ids: Sequence[str], body: bytes) -> Page[L]:
-        return _compare(decoder.decode(body, keep_raw=keep_raw), wire_ids)
+    def read(wire_ids: Sequence[str], body: bytes) -> Page[L] | Steps[Page[L]]:
+        items = decoder.decode(body, keep_raw=keep_raw)
+        if isinstance(items, Steps):
+            return items.then(lambda items: _compare(items, wire_ids))
+        return _compare(items, wire_ids)
 
     return Endpoint(
         method="POST",
@@ -138,11 +143,16 @@ def _check_endpoint(
 ) -> Endpoint[None, bool]:
     # A check waits no longer than for an outage.
     max_elapsed_s = min(retry.max_elapsed_s, retry.breaker_patience_s)
+
+    def read(_: None, body: bytes) -> bool | Steps[bool]:
+        items = decoder.decode(body)
+        return items.then(bool) if isinstance(items, Steps) else bool(items)
+
     return Endpoint(
         method="POST",
         path=lambda _: LIST_PATH,
         body=lambda _: CHECK_BODY,
-        read=lambda _, body: bool(decoder.decode(body)),
+        read=read,
         describe=lambda _: "Check of the key",
         max_bytes=MAX_PAGE_BYTES,
         read_s=timeouts.list_read_s,
@@ -151,7 +161,7 @@ def _check_endpoint(
     )
 
 
-def _compare(items: dict[str | None, LeadItem[L] | None], wire_ids: Sequence[str]) -> Page[L]:
+def _compare(items: PageItems[L], wire_ids: Sequence[str]) -> Page[L]:
     others = items.keys() - set(wire_ids)
     # An id that is not even a UUID may be a requested one with a bad byte in it.
     strangers = {other for other in others if wire_id(other)}

@@ -6,7 +6,6 @@ Knows JSON and ``msgspec.Struct`` types, but neither ids nor errors.
 import functools
 import json
 import math
-import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,12 +14,6 @@ import msgspec
 MISFIT = object()
 """Returned instead of a value that does not fit its type."""
 
-# What the scanner stops at if the text ends within a string, an escape, a number or a word.
-_CUT_TOKEN = re.compile(
-    r'[ \t\n\r]*(?:"(?:[^"\\]|\\.)*+\\?|\\?u[0-9a-fA-F]{0,4}|-|\.|[eE][+-]?|tr?u?|fa?l?s?|nu?l?)?',
-    re.DOTALL,
-)
-_SPACE = re.compile(r"[ \t\n\r]*")
 _MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
 
 
@@ -40,105 +33,8 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], set[str]] | None:
         return None
 
 
-def split_items(body: bytes) -> list[bytes] | None:
-    """Return the bytes of each element of the array ``items``; ``None``: there is no such array.
-
-    The elements need not be UTF-8, so one bad byte spoils only one of them.
-    """
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        spans, end = _scan_members(text, _expect(text, "{", 0))
-        if _skip_space(text, end) != len(text):
-            return None
-    except (ValueError, IndexError, RecursionError):
-        return None
-    if spans is None:
-        return None
-    return [text[span].encode("utf-8", "surrogateescape") for span in spans]
-
-
-def split_members(body: bytes) -> dict[str, bytes] | None:
-    """Return the bytes of each value of an object; ``None``: it is not an object.
-
-    The bytes are unchanged, whatever their strings hold.
-    """
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    members = {}
-    try:
-        at = _expect(text, "{", 0)
-        while text[at] != "}":
-            key, at = _scanner.raw_decode(text, at)
-            at = _expect(text, ":", at)
-            _, end = _scanner.raw_decode(text, at)
-            members[key] = text[at:end].encode("utf-8", "surrogateescape")
-            at = _next_member(text, end, "}")
-    except (ValueError, IndexError, RecursionError):
-        return None
-    return members if _skip_space(text, at + 1) == len(text) else None
-
-
-def is_cut_off(body: bytes) -> bool:
-    """Whether a body is the beginning of a JSON text that ends too early, or empty."""
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        _scanner.raw_decode(text, _skip_space(text, 0))
-    except json.JSONDecodeError as error:
-        return _CUT_TOKEN.fullmatch(text, error.pos) is not None
-    except RecursionError:
-        pass
-    return False
-
-
-def _scan_members(text: str, at: int) -> tuple[list[slice] | None, int]:
-    """Read an object from after its brace; return where its items are, and where it ends."""
-    spans: list[slice] | None = None
-    while text[at] != "}":
-        key, at = _scanner.raw_decode(text, at)
-        at = _expect(text, ":", at)
-        if key != "items":
-            _, at = _scanner.raw_decode(text, at)
-        elif text[at] == "[":
-            spans, at = _scan_elements(text, _expect(text, "[", at))
-        else:
-            spans = None  # if a key occurs twice, the last one counts
-            _, at = _scanner.raw_decode(text, at)
-        at = _next_member(text, at, "}")
-    return spans, at + 1
-
-
-def _scan_elements(text: str, at: int) -> tuple[list[slice], int]:
-    spans = []
-    while text[at] != "]":
-        _, end = _scanner.raw_decode(text, at)
-        spans.append(slice(at, end))
-        at = _next_member(text, end, "]")
-    return spans, at + 1
-
-
-def _next_member(text: str, at: int, closing: str) -> int:
-    at = _skip_space(text, at)
-    return at if text[at] == closing else _expect(text, ",", at)
-
-
-def _expect(text: str, character: str, at: int) -> int:
-    """Skip the character and the white space around it; return the position after that."""
-    at = _skip_space(text, at)
-    if text[at] != character:
-        raise ValueError(character)
-    return _skip_space(text, at + 1)
-
-
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
-
-
 def _parse_int(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
-
-
-# Not strict, so a control character in a string spoils only its element.
-_scanner = json.JSONDecoder(parse_int=_parse_int, strict=False)
 
 
 def _replace_invalid(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Generic, TypeVar
 
-from instantly_async._api import Endpoint, error_for, is_misdelivered
+from instantly_async._api import Endpoint, Steps, error_for, is_misdelivered
 from instantly_async._http import Request, Response
 from instantly_async._pace import Pace
 from instantly_async.errors import (
@@ -17,6 +17,7 @@ from instantly_async.errors import (
 )
 from instantly_async.stats import Recorder
 
+from .reading import finish
 from .retries import Tries
 from .workspace import Workspace
 
@@ -58,7 +59,12 @@ class Sender(Generic[Q, R]):
                     recorder.requests += permit.sends
                 if reply.result is None:
                     continue  # a pause had begun, so nothing was sent
-                result = self._read(query, reply.result)
+                answer = self._read(query, reply.result)
+                result = (
+                    await finish(answer, self._workspace.reading)
+                    if isinstance(answer, Steps)
+                    else answer
+                )
                 if is_misdelivered(result):
                     reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
@@ -102,7 +108,9 @@ class Sender(Generic[Q, R]):
             max_bytes=endpoint.max_bytes,
         )
 
-    def _read(self, query: Q, result: Response | LeadError | RunError) -> R | LeadError | RunError:
+    def _read(
+        self, query: Q, result: Response | LeadError | RunError
+    ) -> R | Steps[R] | LeadError | RunError:
         if not isinstance(result, Response):
             return result
         self._recorder.bytes_received += len(result.body)

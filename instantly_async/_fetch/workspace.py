@@ -1,5 +1,6 @@
 """``Workspace``: what all requests of one client share."""
 
+import asyncio
 import random
 import time
 from collections import deque
@@ -47,6 +48,7 @@ class Workspace:
 
     ``slots`` bounds the requests in flight. Each endpoint has a breaker of its own, by its method,
     because one of them may be down alone. ``rng`` returns U(0, 1), ``wall_clock`` Unix seconds.
+    ``reading`` is held while an answer is read in steps.
     """
 
     transport: Transport
@@ -59,6 +61,7 @@ class Workspace:
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
     known: KnownLeads = field(default_factory=KnownLeads)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def pace(
         self,

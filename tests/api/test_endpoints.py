@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stepping import at_once
 
 from instantly_async._api import Endpoints, LeadItem, Page, is_misdelivered
 from instantly_async.errors import ConfigurationError, DecodeError
@@ -23,7 +24,7 @@ ENDPOINTS = Endpoints(Lead, TIMEOUTS, RETRY)
 
 def read_page(query: list[str], items: Iterable[bytes], *, keep_raw: bool = False) -> Page[Lead]:
     body = b'{"items":[' + b",".join(items) + b'],"next_starting_after":"x"}'
-    page = ENDPOINTS.list(keep_raw=keep_raw).read(query, body)
+    page = at_once(ENDPOINTS.list(keep_raw=keep_raw).read(query, body))
     assert is_misdelivered(page) == page.has_stranger
     return page
 
@@ -136,7 +137,7 @@ def test_a_lead_that_stands_twice_is_one() -> None:
 @pytest.mark.parametrize("body", [b"", b"null", b'{"items":null}', b'{"items":[]', b"<html>"])
 def test_what_is_no_page_is_a_decode_error(body: bytes) -> None:
     with pytest.raises(DecodeError) as caught:
-        ENDPOINTS.list(keep_raw=False).read(IDS[:2], body)
+        at_once(ENDPOINTS.list(keep_raw=False).read(IDS[:2], body))
     assert not is_misdelivered(caught.value)
 
 

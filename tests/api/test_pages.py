@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stepping import at_once
 
-from instantly_async._api import LeadDecoder, LeadItem
+from instantly_async._api import LeadDecoder, LeadItem, Steps
 from instantly_async._api.decoding import PageDecoder
-from instantly_async._api.salvage import split_items
+from instantly_async._api.scanning import PageScan
 from instantly_async.errors import DecodeError
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json
@@ -32,8 +33,8 @@ def decode(body: bytes) -> list[tuple[str | None, LeadItem[Lead] | None]]:
 
     Except for bytes that are not UTF-8 in a field that is not kept: raw JSON must not have them.
     """
-    items = DECODER.decode(body).items()
-    with_raw = list(DECODER.decode(body, keep_raw=True).items())
+    items = at_once(DECODER.decode(body)).items()
+    with_raw = list(at_once(DECODER.decode(body, keep_raw=True)).items())
     assert b'"unknown": "\xff"' in body or [
         (i, item and (item.lead, item.problems)) for i, item in items
     ] == [(i, item and (item.lead, item.problems)) for i, item in with_raw]
@@ -43,7 +44,7 @@ def decode(body: bytes) -> list[tuple[str | None, LeadItem[Lead] | None]]:
 
 def refused(body: bytes) -> DecodeError:
     with pytest.raises(DecodeError) as caught:
-        DECODER.decode(body)
+        at_once(DECODER.decode(body))
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     return caught.value
@@ -64,7 +65,9 @@ def test_an_ordinary_page(count: int) -> None:
 
 
 def test_raw_is_made_only_when_somebody_wants_it() -> None:
-    assert {item and item.raw for item in DECODER.decode(page_of(*LEADS)).values()} == {None}
+    items = DECODER.decode(page_of(*LEADS))
+    assert isinstance(items, dict)  # at once, not in steps
+    assert {item and item.raw for item in items.values()} == {None}
 
 
 def test_raw_is_what_was_written() -> None:
@@ -223,6 +226,22 @@ def test_a_page_that_is_cut_anywhere_is_truncated() -> None:
             assert refused(body[:cut]).reason == "truncated", body[:cut]
 
 
+def test_a_large_page_is_decoded_in_steps() -> None:
+    """Even if nothing in it is odd, because that takes long; the result is the same."""
+    leads = [with_field(lead, "payload", b'{"a":"%s"}' % (b"x" * 50_000)) for lead in LEADS]
+    work = DECODER.decode(page_of(*leads))
+    assert isinstance(work, Steps)
+    fitting = DECODER.decode(page_of(*leads[:50]))
+    assert isinstance(fitting, dict)
+    page = at_once(DECODER.decode(page_of(*leads)))
+    assert list(page) == IDS
+    for lead_id, item in fitting.items():
+        large = page[lead_id]
+        assert item is not None
+        assert large is not None
+        assert (large.lead, large.problems) == (item.lead, item.problems)
+
+
 # --- the caller's own types ---
 
 
@@ -269,7 +288,8 @@ def test_types_of_the_caller_s(lead_type: type[Any], keep_raw: bool, odd: bytes 
     if odd:
         items[1] = with_field(items[1], "status", odd)
     decoder = PageDecoder(LeadDecoder(lead_type))
-    decoded = list(decoder.decode(page_of(*items, *nameless), keep_raw=keep_raw).items())
+    page = at_once(decoder.decode(page_of(*items, *nameless), keep_raw=keep_raw))
+    decoded = list(page.items())
     assert [found_id for found_id, _ in decoded] == [*IDS[:3], None]
     for at in (0, 2):
         item = decoded[at][1]
@@ -304,8 +324,9 @@ def test_items_are_split_where_they_begin_and_end(
     """Whatever the items are and whatever surrounds them; no byte of theirs is changed."""
     text = json.dumps({**rest, "items": items}, indent=indent, ensure_ascii=ascii_only)
     body = text.encode("utf-8", "surrogatepass")
-    parts = split_items(body)
-    assert parts is not None
+    scan = PageScan(body)
+    parts = [part for part in scan if part]
+    assert scan.failure is None
     loaded = [json.loads(part.decode("utf-8", "surrogatepass")) for part in parts]
     assert repr(loaded) == repr(items)  # NaN is not equal to itself
     assert all(part in body for part in parts)

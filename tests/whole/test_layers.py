@@ -41,7 +41,7 @@ ROOMS: dict[str, list[str]] = {
         "attempts",
         "canary",
         "sending",
-        "workspace  retries  intake  page_size  absence",
+        "workspace  retries  intake  page_size  absence  reading",
     ],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places"],
     "_http": [
@@ -53,7 +53,12 @@ ROOMS: dict[str, list[str]] = {
         "connection  request",
         "credentials",
     ],
-    "_api": ["__init__", "endpoints", "decoding  answers", "ids  salvage  retry_after"],
+    "_api": [
+        "__init__",
+        "endpoints",
+        "decoding  answers",
+        "ids  salvage  scanning  steps  retry_after",
+    ],
     "testing": [
         "__init__  plugin",
         "server",
