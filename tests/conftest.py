@@ -1,7 +1,9 @@
 """Load the package's own pytest plugin (its entry point is off, see pyproject.toml)."""
 
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +13,25 @@ pytest_plugins = ["instantly_async.testing.plugin", "commands"]
 # A slow machine is not a failure.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+MOST_PROCESSES = 4
+"""Each starts commands and servers of its own, so more would only wait for each other."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Use a process for each core; but run one file, ``-k`` and ``-s`` in this process.
+
+    For a few tests the start of the others takes longer than it saves, and they hide what a test
+    prints. This is asked for ``-n auto`` only, not for ``-n 2``.
+    """
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    one_file = len(config.args) == 1 and not Path(config.args[0]).is_dir()
+    if one_file or config.option.keyword or config.option.capture == "no":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_PROCESSES)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupt() -> Iterator[None]:
