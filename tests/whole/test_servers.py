@@ -37,6 +37,8 @@ class Fetched:
     tokens: int
     most_open: int
     open_at_end: int
+    most_late_s: float
+    """How long the event loop was held up at most: then answers, and what follows, come later."""
 
     def require(self, count: int) -> None:
         """Check that all are found, and that hardly a request or a token was lost."""
@@ -46,14 +48,24 @@ class Fetched:
 
 
 async def fetch(url: str, count: int, limit: RateLimit | None, **settings: Any) -> Fetched:
-    most_open = 0
+    most_open, most_late_s = 0, 0.0
     limiter = CountingLimiter(limit)
+
+    async def watch() -> None:
+        nonlocal most_late_s
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.01)
+            most_late_s = max(most_late_s, time.perf_counter() - began - 0.01)
+
+    watching = asyncio.create_task(watch())
     async with InstantlyClient(KEY, base_url=url, limiter=limiter, **settings) as client:
         async with client.stream_leads(lead_ids(count)) as stream:
             async for outcome in stream:
                 assert isinstance(outcome, Found), outcome
                 most_open = max(most_open, opened(client))
-        return Fetched(stream.stats, limiter.paid, most_open, opened(client))
+        watching.cancel()
+        return Fetched(stream.stats, limiter.paid, most_open, opened(client), most_late_s)
 
 
 def opened(client: InstantlyClient[Lead]) -> int:
@@ -147,8 +159,10 @@ async def require_all(url: str, limits: Iterable[RateLimit]) -> None:
         count = int(2 * limit.rate) + 2
         fetched = await fetch(url, count, limit)
         fetched.require(count)
-        # Those that are near, those that wait 50 ms for an answer, and three.
-        assert fetched.most_open <= max(2, 0.25 * limit.rate) + 0.05 * limit.rate + 3
+        # Those that are near, those that wait for an answer (50 ms, or longer on a busy machine),
+        # and three.
+        waiting = (0.05 + fetched.most_late_s) * limit.rate
+        assert fetched.most_open <= max(2, 0.25 * limit.rate) + waiting + 3
 
     await asyncio.gather(*map(require, limits))
 
