@@ -59,12 +59,9 @@ class Sender(Generic[Q, R]):
                     recorder.requests += permit.sends
                 if reply.result is None:
                     continue  # a pause had begun, so nothing was sent
-                answer = self._read(query, reply.result)
-                result = (
-                    await finish(answer, self._workspace.reading)
-                    if isinstance(answer, Steps)
-                    else answer
-                )
+                result: R | Steps[R] | LeadError | RunError = self._read(query, reply.result)
+                if isinstance(result, Steps):
+                    result = await finish(result, self._workspace.reading)
                 if is_misdelivered(result):
                     reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
