@@ -1,8 +1,6 @@
 """Load the package's own pytest plugin (its entry point is off, see pyproject.toml)."""
 
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,14 +29,3 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(cores or 1, MOST_PROCESSES)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def interrupt() -> Iterator[None]:
-    """Handle SIGINT as usual, although a script that starts the tests with ``&`` ignores it.
-
-    Processes that the tests start would ignore it as well, and never end.
-    """
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)

@@ -59,9 +59,8 @@ class Sender(Generic[Q, R]):
                     recorder.requests += permit.sends
                 if reply.result is None:
                     continue  # a pause had begun, so nothing was sent
-                result: R | Steps[R] | LeadError | RunError = self._read(query, reply.result)
-                if isinstance(result, Steps):
-                    result = await finish(result, self._workspace.reading)
+                read = self._read(query, reply.result)
+                result = await self._finish(read) if isinstance(read, Steps) else read
                 if is_misdelivered(result):
                     reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
@@ -124,3 +123,6 @@ class Sender(Generic[Q, R]):
             now=self._workspace.wall_clock(),
             cap_s=self._workspace.retry.max_retry_after_s,
         )
+
+    async def _finish(self, steps: Steps[R]) -> R | LeadError:
+        return await finish(steps, self._workspace.reading)
