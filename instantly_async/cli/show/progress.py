@@ -130,6 +130,8 @@ def _states(stats: Stats) -> tuple[str, ...]:
     if stats.paused_s > 0:
         seconds = ceil(stats.paused_s)
         return (f"paused by the API, {seconds} s", f"paused {seconds} s")
+    if stats.waiting and stats.waiting >= stats.in_flight:  # bad ids that are left at the end
+        return (f"{stats.waiting} wait for a retry", f"{stats.waiting} waiting")
     return ()
 
 

@@ -26,6 +26,7 @@ def stats(**changes: object) -> Stats:
 DOWN = stats(breaker_open=True, next_probe_s=3.2, gives_up_s=112.0, retries=25)
 PROBING = stats(breaker_open=True, next_probe_s=0.0, gives_up_s=112.0)
 PAUSED = stats(paused_s=11.2, throttled=3, retries=3)
+WAITING = stats(in_flight=37, waiting=37, retries=400)
 BUSY = stats(throttled=12_345, retries=12_345)
 FAST = "95.0 leads/s  allowed 95.0/s  429s"
 
@@ -45,6 +46,9 @@ FAST = "95.0 leads/s  allowed 95.0/s  429s"
         (PAUSED, 39, "1200/5000  paused by the API, 12 s"),
         (PAUSED, 30, "1200/5000  paused 12 s"),
         (PAUSED, 12, "paused 12 s"),
+        (WAITING, 79, "1200/5000  37 wait for a retry  429s 0  retries 400"),
+        (WAITING, 22, "1200/5000  37 waiting"),
+        (stats(in_flight=37, waiting=36), 39, "1200/5000  95.0 leads/s  ETA 0:40"),
         (
             DOWN,
             79,
