@@ -13,6 +13,7 @@ NAMES = (
     "memory",
     "pages",
     "sharing",
+    "soak",
     "start",
 )
 

@@ -29,18 +29,23 @@ class RemoteFake:
 
     def tally(self) -> Tally:
         """Return what was counted since the last call, and start counting again from zero."""
-        self._pipe.send(None)
+        return self.change()
+
+    def change(self, **settings: Any) -> Tally:
+        """Change these settings, and do what ``tally`` does."""
+        self._pipe.send(settings)
         return Tally(*self._pipe.recv())
 
 
 def serve(pipe: Connection, throttled: Iterable[str], settings: dict[str, Any]) -> None:
-    """Run the fake until the pipe is closed; on each message, send the counts and reset them."""
+    """Run the fake until the pipe is closed; on each message, change it, and count from zero."""
     with FakeInstantly(latency_s=LATENCY_S, **settings) as fake, suppress(EOFError):
         for lead_id in throttled:
             fake.script(lead_id, Fault.throttle())
         pipe.send((fake.url, fake.api_key))
         while True:
-            pipe.recv()
+            for name, value in pipe.recv().items():
+                setattr(fake, name, value)
             pipe.send((fake.counts, fake.worst_windows()))
             fake.reset()
 
