@@ -107,7 +107,8 @@ class CircuitBreaker:
             ServiceUnavailableError: after the policy's patience. ``patient=False``: at once,
                 unless a probe is due, and succeeds.
         """
-        if not patient and (self._probing.locked() or not self._is_due):
+        is_led = self._leading.locked() or self._probing.locked()
+        if not patient and (is_led or not self._is_due):
             raise self._unavailable()
         if not self._waiting:
             self._waits_since = asyncio.get_running_loop().time()
