@@ -5,6 +5,7 @@ take about two and a half minutes. A heartbeat measures how long the event loop 
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -128,6 +129,7 @@ async def run_all(cases: list[Case]) -> tuple[list[Result], list[float]]:
 
 def main(count: int = 10_000) -> list[Result]:
     """Print and return the results."""
+    logging.getLogger("instantly_async").addHandler(logging.NullHandler())  # not on stderr
     print(
         "targets: every lead is found; transient attempts ≤ 1.2·N + 100 + seconds; after an outage"
     )
