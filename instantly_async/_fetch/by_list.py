@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
@@ -66,7 +66,7 @@ class ListLookup(Generic[L]):
         self._confirm_missing = confirm_missing
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         canary = Canary(endpoints, workspace, recorder)
-        # A page does not wait for the end of an outage: its ids do, one by one.
+        # A page does not wait for List leads to come back, because its ids can go one by one.
         self._list = Requester(
             endpoints.list(keep_raw=keep_raw), workspace, recorder, canary.check, patient=False
         )
@@ -146,13 +146,13 @@ class ListLookup(Generic[L]):
             if not self._uses_pages:  # another page has changed that meanwhile
                 self._is_failing = False
                 return None
-            if self._patient and not await self._list.is_up():
-                return None
-            try:
-                page = await self._list.request(piece, tries)
-            except ServiceUnavailableError:
-                self._is_failing = True
-                return None
+            page = None
+            if not self._patient or await self._list.is_up():
+                with suppress(ServiceUnavailableError):
+                    page = await self._list.request(piece, tries)
+        if page is None:
+            self._is_failing = True
+            return None
         chunk.charge(piece, tries.attempts)
         self._is_failing = isinstance(page, LeadError) and may_be_outage(page)
         if isinstance(page, LeadError):
