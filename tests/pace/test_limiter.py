@@ -445,18 +445,22 @@ def test_the_repr_names_rate_and_limit() -> None:
 
 
 class StrictServer:
-    """Both of the vendor's windows as sliding logs; rejected calls count."""
+    """Both of the vendor's windows as sliding logs; rejected calls count, or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, count_rejected: bool = True) -> None:
         self._second: deque[float] = deque()
         self._minute: deque[float] = deque()
+        self._count_rejected = count_rejected
 
     def accepts(self, now: float) -> bool:
         for log, length in ((self._second, 1.0), (self._minute, 60.0)):
             while log and log[0] <= now - length:
                 log.popleft()
-            log.append(now)
-        return len(self._second) <= 100 and len(self._minute) <= 6000
+        is_accepted = len(self._second) < 100 and len(self._minute) < 6000
+        if is_accepted or self._count_rejected:
+            self._second.append(now)
+            self._minute.append(now)
+        return is_accepted
 
 
 @dataclass
@@ -507,14 +511,18 @@ def test_alone_it_is_never_throttled() -> None:
     assert len(market.accepted) >= 12_000
 
 
+@pytest.mark.parametrize("count_rejected", [True, False])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_beside_a_competitor_it_takes_what_is_left_and_comes_back(seed: int) -> None:
+def test_beside_a_competitor_it_takes_what_is_left_and_comes_back(
+    seed: int, *, count_rejected: bool
+) -> None:
     """Half of the workspace taken by somebody else for three minutes, then free again.
 
     After the first minute at least 82 % of what is left, with at most 0.7 % 429s; back at the
     ceiling at most 30 s after the competitor has stopped.
     """
-    market = Market(make_limiter(), until=256.0, rng=Random(seed))
+    server = StrictServer(count_rejected=count_rejected)
+    market = Market(make_limiter(), 256.0, Random(seed), server)
     run_virtual(market.run(market.competitor(50.0, until=180.0)))
     accepted = sum(60 <= at < 180 for at in market.accepted)
     rejected = sum(60 <= at < 180 for at in market.rejected)
