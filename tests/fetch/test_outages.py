@@ -175,16 +175,16 @@ def test_get_lead_is_down_for_a_while_by_list() -> None:
 
 def test_get_lead_is_back_after_it_was_given_up() -> None:
     """Ids that come then are asked for again, once a probe has succeeded."""
-    ids = list(lead_ids(100_000))
+    ids = list(lead_ids(20_000))
     run = Run(
         lambda wire, now: failing(503) if now < 150 else found(wire),
-        RateLimit(share=0.05),
+        RateLimit(per_second=3, per_minute=100),
         pages=lambda wires, _: page(wires[1:]),
         strategy="list",
     ).over(ids)
     assert run.error is None
     assert run.recorder.failed.keys() == {"TransientError"}
-    late = [o for o in run.outcomes if o.index % 100 == 0 and o.index > 90_000]
+    late = [o for o in run.outcomes if o.index % 100 == 0 and o.index > 19_000]
     assert Counter(type(o).__name__ for o in late) == {"Found": len(late)}
 
 

@@ -97,7 +97,7 @@ async def test_row_41_an_outage_without_tokens(fake: FakeInstantly) -> None:
     seen: list[Stats] = []
 
     async def watch(client: InstantlyClient[Any]) -> None:
-        while not seen or not seen[-1].breaker_open:
+        while not seen or seen[-1].gives_up_s is None:
             await asyncio.sleep(0.001)
             seen.append(client.stats)
 
@@ -108,8 +108,7 @@ async def test_row_41_an_outage_without_tokens(fake: FakeInstantly) -> None:
             await client.get_leads(IDS)
         await watching
     assert any(stats.waiting for stats in seen)
-    assert seen[-1].gives_up_s is not None
-    assert 0 <= seen[-1].gives_up_s <= 1.0
+    assert seen[-1].breaker_open
 
 
 @pytest.mark.parametrize("how", [[CLOSE], [RESET], [0.05, CLOSE]], ids=["fin", "rst", "late"])
