@@ -68,14 +68,15 @@ async def scripted(
 
     async def serve(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for step in next(remaining, ()):
-            await _play(step, wire, reader, writer)
+            await play_step(step, wire, reader, writer)
 
-    async with _serving(serve, tls) as wire:
+    async with serving_with(serve, tls) as wire:
         yield wire
 
 
 @asynccontextmanager
-async def _serving(serve: Serve, tls: ssl.SSLContext | None) -> AsyncIterator[Wire]:
+async def serving_with(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    """Call ``serve`` for each connection, which is closed after that."""
     wire = Wire()
     serving: set[asyncio.Task[None]] = set()
 
@@ -107,7 +108,7 @@ async def _serving(serve: Serve, tls: ssl.SSLContext | None) -> AsyncIterator[Wi
             await asyncio.sleep(0)
 
 
-async def _play(
+async def play_step(
     step: Step | bytes | float,
     wire: Wire,
     reader: asyncio.StreamReader,
@@ -119,7 +120,7 @@ async def _play(
     elif isinstance(step, int | float):
         await asyncio.sleep(step)
     elif step is READ:
-        wire.requests.append(await _read_request(reader))
+        wire.requests.append(await read_request(reader))
     elif step is RESET:
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -130,7 +131,7 @@ async def _play(
         await asyncio.Event().wait()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> bytes:
+async def read_request(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
@@ -167,16 +168,16 @@ async def leads_by_id(
 
     async def serve(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            wire.requests.append(await _read_request(reader))
+            wire.requests.append(await read_request(reader))
             lead_id = wire.requests[-1].split(b" ")[1].rpartition(b"/")[2].decode()
             script = next(remaining.get(lead_id, iter(())), None)
             if script is None:
                 script = [answer(lead_json(lead_id)), KEEP]
             for step in script:
                 if step is not KEEP:
-                    await _play(step, wire, reader, writer)
+                    await play_step(step, wire, reader, writer)
             if script[-1] is not KEEP:
                 return
 
-    async with _serving(serve, tls) as wire:
+    async with serving_with(serve, tls) as wire:
         yield wire
