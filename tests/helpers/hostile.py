@@ -5,7 +5,6 @@ because pure noise is refused at the first byte and never gets far. Every answer
 and an email address where it can, so that tests can search for them.
 """
 
-import itertools
 import json
 import zlib
 from collections.abc import Sequence
@@ -408,51 +407,75 @@ _extras = st.one_of(
 )  # fmt: skip
 
 
+class Odd(Enum):
+    """What may be wrong with an answer."""
+
+    BODY = "the body"
+    CODING = "Content-Encoding"
+    FRAMING = "length or chunks"
+    HEADERS = "other headers"
+    STATUS = "the status line"
+    LINES = "the ends of lines"
+    INTERIM = "1xx answers before it"
+    EXTRA = "bytes after it"
+    DELIVERY = "how it is written"
+    END = "what follows"
+    REFUSAL = "it is an error of the API"
+
+
+_REFUSALS = [400, 401, 402, 403, 404, 404, 404, 407, 408, 413, 422, 422, 429, 500, 503]
+
+
 @st.composite
-def _messages(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> tuple[bytes, bool]:
-    """Draw all bytes of an answer, and whether bytes that belong to no answer follow it."""
-    body = draw(bodies)
+def reactions(
+    draw: st.DrawFn, good: bytes, bodies: st.SearchStrategy[bytes], oddities: Sequence[Odd]
+) -> Reaction:
+    """Draw what the server does with one request.
+
+    ``good`` is the body that answers it well, ``bodies`` are odd ones.
+    """
+    odd = set(draw(st.lists(st.sampled_from(oddities), max_size=4)))
+    body = draw(bodies) if Odd.BODY in odd else good
+    status = b"HTTP/1.1 200 OK"
     lines: list[bytes] = []
-    if draw(st.integers(0, 3)) == 0:
+    if Odd.REFUSAL in odd:
+        status = b"HTTP/1.1 %d No" % draw(st.sampled_from(_REFUSALS))
+        body = draw(error_bodies)
+    if Odd.STATUS in odd:
+        status = draw(_status_lines)
+    if Odd.CODING in odd:
         lines, body = draw(_coded(body))
-    framing, body = draw(_framed(body))
+    framing = [b"Content-Length: %d" % len(body)]
+    if Odd.FRAMING in odd:
+        framing, body = draw(_framed(body))
     lines += framing
-    for header in draw(st.lists(_headers, max_size=3)):
+    for header in draw(st.lists(_headers, min_size=1, max_size=3)) if Odd.HEADERS in odd else ():
         lines.insert(draw(st.integers(0, len(lines))), header)
-    status = draw(_status_lines)
-    line_end = draw(st.sampled_from([b"\r\n"] * 9 + [b"\n", b"\r"]))
-    head = line_end.join([status, *lines, b"", b""])
-    interim = b"".join(draw(st.lists(st.sampled_from(_INTERIM), max_size=2)))
-    extra = draw(_extras) if draw(st.integers(0, 3)) == 0 else b""
-    return interim + head + body + extra, bool(extra)
+    line_end = draw(st.sampled_from([b"\n", b"\r", b"\r\r\n"])) if Odd.LINES in odd else b"\r\n"
+    data = line_end.join([status, *lines, b"", body])
+    if Odd.INTERIM in odd:
+        data = b"".join(draw(st.lists(st.sampled_from(_INTERIM), max_size=9))) + data
+    end = draw(st.sampled_from(End)) if Odd.END in odd else End.KEEP
+    if Odd.EXTRA in odd:
+        # It must arrive with the answer: later, it cannot be told from the next one.
+        return Reaction((data + draw(_extras),), end)
+    if Odd.DELIVERY in odd:
+        return draw(_deliveries(data, end))
+    return Reaction((data,), end)
 
 
 @st.composite
-def reactions(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> Reaction:
-    """Draw what the server does with one request."""
-    kind = draw(st.integers(0, 19))
-    if kind == 0:
-        return Reaction((), draw(st.sampled_from(End)))
-    if kind == 1:
-        body = draw(bodies)
-        return Reaction((whole(body),), End.KEEP)
-    data, has_extra = draw(_messages(bodies))
-    end = draw(st.sampled_from([End.KEEP, End.KEEP, End.CLOSE, End.RESET, End.HANG]))
-    match draw(st.sampled_from(["whole", "whole", "cut", "pieces", "bytes"])):
+def _deliveries(draw: st.DrawFn, data: bytes, end: End) -> Reaction:
+    at = draw(st.integers(0, len(data)))
+    match draw(st.sampled_from(["cut", "halves", "bytes", "nothing"])):
         case "cut":
-            data = data[: draw(st.integers(0, len(data)))]
-            return Reaction((data,), draw(st.sampled_from(End)))
-        # What follows an answer must arrive with it: later, it cannot be told from the next one.
-        case "pieces" if not has_extra:
-            cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
-            bounds = [0, *cuts, len(data)]
-            pieces = [data[a:b] for a, b in itertools.pairwise(bounds)]
-            return Reaction(tuple(pieces), end)
-        case "bytes" if not has_extra:
-            start = draw(st.integers(0, len(data)))
-            bytewise = [bytes([each]) for each in data[start : start + 200]]
-            return Reaction((data[:start], *bytewise, data[start + 200 :]), end)
-    return Reaction((data,), end)
+            return Reaction((data[:at],), draw(st.sampled_from(End)))
+        case "halves":
+            return Reaction((data[:at], data[at:]), end)
+        case "bytes":
+            bytewise = [bytes([each]) for each in data[at : at + 200]]
+            return Reaction((data[:at], *bytewise, data[at + 200 :]), end)
+    return Reaction((), draw(st.sampled_from(End)))
 
 
 @dataclass(frozen=True)
@@ -468,9 +491,10 @@ def _several(each: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(each, min_size=1, max_size=2)
 
 
-plans = st.builds(
-    Plan,
-    st.fixed_dictionaries({each: _several(reactions(lead_bodies(each))) for each in BAD}),
-    _several(reactions(page_bodies())),
-    _several(reactions(page_bodies())),
-)
+def plans(*oddities: Odd) -> st.SearchStrategy[Plan]:
+    """Plans whose answers are odd in some of these ways; without any, in all of them."""
+    odd = oddities or tuple(Odd)
+    page = b'{"items":[%s]}' % b",".join(map(lead_json, [*GOOD, *BAD]))
+    pages = _several(reactions(page, page_bodies(), odd))
+    leads = {each: _several(reactions(lead_json(each), lead_bodies(each), odd)) for each in BAD}
+    return st.builds(Plan, st.fixed_dictionaries(leads), pages, pages)

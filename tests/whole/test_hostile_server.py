@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hostile import BAD, EMAIL, GOOD, KEY, MARK, End, Plan, Reaction, plans
+from hostile import BAD, EMAIL, GOOD, KEY, MARK, End, Odd, Plan, Reaction, plans
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from wire import RESET, Wire, answer, play_step, read_request, serving_with
@@ -253,6 +253,7 @@ class Played:
             self.singles[name] = error
 
     def require_laws(self) -> None:
+        self.note_events()
         for strategy, outcomes in self.streams.items():
             ended = self.ended.get(strategy)
             asked = [outcome.index for outcome in outcomes]
@@ -328,14 +329,33 @@ def require_no_secrets(text: str, *secrets: str) -> None:
         assert at < 0, text[max(0, at - 300) : at + 100]
 
 
-@settings(
-    max_examples=EXAMPLES or 150,
+search = settings(
+    max_examples=EXAMPLES or 100,
     derandomize=not EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(plans, setups)
-def test_any_answer(rig: Rig, plan: Plan, setup: Setup) -> None:
-    played = rig.play(plan, setup)
-    played.require_laws()
-    played.note_events()
+
+
+@search
+@given(plans(Odd.BODY, Odd.REFUSAL, Odd.EXTRA), setups)
+def test_odd_bodies(rig: Rig, plan: Plan, setup: Setup) -> None:
+    rig.play(plan, setup).require_laws()
+
+
+@search
+@given(plans(Odd.CODING, Odd.FRAMING, Odd.DELIVERY, Odd.EXTRA, Odd.END), setups)
+def test_odd_framing(rig: Rig, plan: Plan, setup: Setup) -> None:
+    rig.play(plan, setup).require_laws()
+
+
+@search
+@given(plans(Odd.STATUS, Odd.HEADERS, Odd.LINES, Odd.INTERIM, Odd.REFUSAL), setups)
+def test_odd_heads(rig: Rig, plan: Plan, setup: Setup) -> None:
+    rig.play(plan, setup).require_laws()
+
+
+@search
+@given(plans(), setups)
+def test_anything(rig: Rig, plan: Plan, setup: Setup) -> None:
+    rig.play(plan, setup).require_laws()
