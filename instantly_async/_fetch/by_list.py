@@ -223,14 +223,17 @@ class ListLookup(Generic[L]):
 
     async def _get_lead(self, wire: str, tries: Tries, absence: Absence) -> LeadItem[L] | LeadError:
         get = self._get_at_once if self._get_is_down else self._get
+        outage: ServiceUnavailableError | None = None
         try:
             result = await get.request(wire, tries, absence)
         except ServiceUnavailableError as error:
+            outage = error
+        if outage is not None:  # outside the except block, as a probe can raise another error
             if not self._patient or not await self._list.is_alive(_now()):
-                raise
+                raise outage
             # Only *Get lead* is down, so pages go on, and do not wait for this id.
             self._get_is_down = True
-            return TransientError(f"Get lead is down. {error}")
+            return TransientError(f"Get lead is down. {outage}")
         self._get_is_down = False
         if not isinstance(result, LeadError):
             self._known.found = wire

@@ -429,6 +429,15 @@ def test_a_fatal_answer_stops_the_run() -> None:
     assert run.error.__context__ is None
 
 
+def test_an_error_that_ends_an_outage_refers_to_no_other() -> None:
+    """*Get lead* stays down, and the question whether *List leads* is up shows a bad key."""
+    run = by_list(
+        world=lambda *_: failing(503), pages=lambda *_: page([]), check=lambda _: failing(401)
+    ).over(lead_ids(30))
+    assert isinstance(run.error, AuthenticationError)
+    assert run.error.__context__ is None
+
+
 @pytest.mark.parametrize("limit", [1, 3, None])
 def test_requests_in_flight_are_bounded(limit: int | None) -> None:
     """By the stream's ``concurrency``, pages and single ids together."""
