@@ -22,7 +22,7 @@
         RateLimitPauseError            asked to wait longer than the cap
 
 No error has the API key, a response object or a body in its text. Whether to retry is
-decided in ``_pace/backoff.py``, not here.
+decided in ``_fetch/retries.py``, not here.
 """
 
 from typing import Any, Literal, TypeVar

@@ -332,7 +332,7 @@ def require_no_secrets(text: str, *secrets: str) -> None:
 
 
 search = settings(
-    max_examples=EXAMPLES or 100,
+    max_examples=EXAMPLES or 40,
     derandomize=not EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
