@@ -415,7 +415,7 @@ def run_in(loop_name: str, main: Callable[[Families], Awaitable[None]]) -> None:
         loop.set_exception_handler(lambda _, it: troubles.append(it) if is_ours(it) else None)
         loop.set_task_factory(families)
         before = asyncio.all_tasks()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await main(families)
         assert asyncio.all_tasks() == before
 
