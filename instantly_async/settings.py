@@ -184,6 +184,11 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         require_positive(**{field.name: getattr(self, field.name) for field in fields(self)})
+        if self.budget_capacity < 1:
+            raise ConfigurationError(
+                f"budget_capacity must be at least 1, or no retry is ever possible; "
+                f"{self.budget_capacity!r} is less."
+            )
         for name in ("attempts", "throttled_attempts", "breaker_threshold"):
             if not isinstance(getattr(self, name), int):
                 raise ConfigurationError(f"{name} must be a whole number.")

@@ -14,23 +14,26 @@ from instantly_async._pace import Places
 class WorkPlaces(Places):
     """Places that can be given away for a while.
 
-    At most ``most_away`` may be absent, which bounds memory; others keep their places.
-    ``on_vacancy()`` is called when somebody becomes absent. ``away`` counts the absent.
+    At most ``most_ids`` may be absent, which bounds memory; others keep their places.
+    ``on_vacancy()`` is called when somebody becomes absent. ``away`` counts the absent, and ``ids``
+    their ids.
     """
 
-    def __init__(self, size: int, most_away: float = inf) -> None:
+    def __init__(self, size: int, most_ids: float = inf) -> None:
         super().__init__(size)
         self.away = 0
+        self.ids = 0
         self.on_vacancy: Callable[[], None] = lambda: None
-        self._most_away = most_away
+        self._most_ids = most_ids
 
     @asynccontextmanager
-    async def absence(self) -> AsyncIterator[None]:
+    async def absence(self, ids: int = 1) -> AsyncIterator[None]:
         """Give the place to others, and wait for one at the end."""
-        if self.away >= self._most_away:
+        if self.ids + ids > self._most_ids:
             yield
             return
         self.away += 1
+        self.ids += ids
         self.leave()
         self.on_vacancy()
         try:
@@ -41,3 +44,4 @@ class WorkPlaces(Places):
             raise
         finally:
             self.away -= 1
+            self.ids -= ids

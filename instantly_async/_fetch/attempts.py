@@ -26,6 +26,9 @@ R = TypeVar("R")
 Absence = Callable[[], AbstractAsyncContextManager[None]]
 """Entered while a query waits for its next attempt: others may work meanwhile."""
 
+MAX_RESTARTS = 10
+"""How often the attempts of one id may start over because of outages (*choice*)."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +36,7 @@ class Requester(Generic[Q, R]):
     """Makes requests to one endpoint.
 
     ``probe`` asks whether the endpoint is alive. ``patient``: wait for an outage to end, as a
-    stream does; otherwise fail.
+    stream does; otherwise fail. ``pays``: retries take tokens of the budget.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class Requester(Generic[Q, R]):
         probe: Probe,
         *,
         patient: bool,
+        pays: bool = True,
     ) -> None:
-        self._pace = workspace.pace(endpoint, probe, patient=patient)
+        self._pace = workspace.pace(endpoint, probe, patient=patient, pays=pays)
         self._sender = Sender(endpoint, workspace, recorder, self._pace)
         self._max_elapsed_s = endpoint.max_elapsed_s
         self._describe = endpoint.describe
@@ -64,7 +68,6 @@ class Requester(Generic[Q, R]):
         Raises:
             RunError: the whole run has to stop.
         """
-        self._pace.begin()
         while True:
             result = await self._sender.attempt(query, tries)
             if not isinstance(result, LeadError):
@@ -74,7 +77,7 @@ class Requester(Generic[Q, R]):
                 result, tries, self._retry, max_elapsed_s=self._max_elapsed_s, draw=self._rng()
             )
             if step is None and await self._is_outage(result, tries):
-                tries.forgive()
+                tries.start_over()
                 step = Retry(0.0, is_free=False)
             if step is None:
                 return result
@@ -85,7 +88,7 @@ class Requester(Generic[Q, R]):
 
     async def _is_outage(self, error: LeadError, tries: Tries) -> bool:
         """Whether the reason of the last failure is an outage, and not this id."""
-        if not (self._patient and may_be_outage(error)):
+        if not (self._patient and may_be_outage(error)) or tries.restarts >= MAX_RESTARTS:
             return False
         return not await self.is_alive(tries.tried_at)
 
@@ -105,7 +108,7 @@ class Requester(Generic[Q, R]):
         Raises:
             ServiceUnavailableError: this took too long.
         """
-        await self._pace.until_up()
+        await self._pace.until_up(patient=True)
 
     async def _wait(self, step: Retry, tries: Tries, absence: Absence) -> bool:
         """Wait before the next attempt; return ``False`` if there is no token for it."""
@@ -115,6 +118,9 @@ class Requester(Generic[Q, R]):
                 if step.wait_s:
                     await asyncio.sleep(step.wait_s)
                     tries.spent_s += 0.0 if step.is_free else step.wait_s
-                return step.is_free or await self._pace.pay()
+                is_paid = step.is_free or await self._pace.pay()
+                if self._patient:
+                    await self.until_up()  # without a place, which others may use
+                return is_paid
         finally:
             self._recorder.waiting -= 1

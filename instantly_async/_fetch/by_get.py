@@ -38,6 +38,7 @@ class GetLookup(Generic[L]):
     ) -> None:
         self._absence = absence
         self._known = workspace.known
+        self._budget = workspace.budget
         self._recorder = recorder
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         canary = Canary(endpoints, workspace, recorder)
@@ -57,13 +58,14 @@ class GetLookup(Generic[L]):
             return
         started_at = _now()
         tries = Tries()
+        self._budget.deposit()
         recorder.in_flight += 1
         try:
             result = await self._get.request(wire, tries, self._absence)
         finally:
             recorder.in_flight -= 1
         if not isinstance(result, LeadError):
-            self._known.found = wire
+            self._known.found.append(wire)
         elapsed_s = _now() - started_at
         deliver(index, self._outcomes.make(index, lead_id, result, tries.attempts, elapsed_s))
 

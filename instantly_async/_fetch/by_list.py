@@ -9,13 +9,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
 
 from instantly_async._api import MAX_IDS_PER_PAGE, TOO_MANY_IDS, Endpoints, LeadItem, Page
-from instantly_async._pace import may_be_outage
+from instantly_async._pace import QUIET_S, may_be_outage
 from instantly_async.errors import (
     LeadError,
     NotFoundError,
@@ -30,6 +36,7 @@ from .absence import WorkPlaces
 from .attempts import Absence, Requester
 from .canary import Canary
 from .chunk import Chunk
+from .first_of import first_of
 from .page_size import PageSize
 from .pipeline import Deliver
 from .retries import Tries
@@ -46,7 +53,7 @@ class ListLookup(Generic[L]):
 
     ``confirm_missing=False``: an id that a page leaves out counts as not found.
     ``concurrency`` bounds the requests of this lookup in flight. ``patient`` as in ``GetLookup``.
-    ``absence`` is entered while all ids of a chunk wait for their next attempt.
+    ``absence(count)`` is entered while all open ids of a chunk wait for their next attempt.
     """
 
     def __init__(
@@ -59,16 +66,23 @@ class ListLookup(Generic[L]):
         keep_raw: bool = False,
         patient: bool = True,
         confirm_missing: bool = True,
-        absence: Absence = nullcontext,
+        absence: Callable[[int], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._known = workspace.known
+        self._budget = workspace.budget
         self._absence = absence
         self._confirm_missing = confirm_missing
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         canary = Canary(endpoints, workspace, recorder)
-        # A page does not wait for List leads to come back, because its ids can go one by one.
+        # A page does not wait for List leads to come back, because its ids can go one by one. It
+        # takes no tokens, because its few retries save a hundred requests.
         self._list = Requester(
-            endpoints.list(keep_raw=keep_raw), workspace, recorder, canary.check, patient=False
+            endpoints.list(keep_raw=keep_raw),
+            workspace,
+            recorder,
+            canary.check,
+            patient=False,
+            pays=False,
         )
         self._get, self._get_at_once = (
             Requester(endpoints.get, workspace, recorder, canary.get_lead, patient=is_patient)
@@ -97,6 +111,7 @@ class ListLookup(Generic[L]):
             RunError: the whole run has to stop.
         """
         with Chunk(first, lead_ids, self._outcomes, deliver) as chunk:
+            self._budget.deposit(len(chunk.open))
             await self._fetch_pages(chunk)
             after_pages()
             self._outcomes.recorder.fallbacks += len(chunk.open)
@@ -131,7 +146,7 @@ class ListLookup(Generic[L]):
             return True
         if isinstance(page, LeadError):
             return not self._learn_from_rejection(piece, page)
-        self._known.note_listed(islice(page.found, 1))
+        self._known.listed.extend(islice(page.found, 1))
         if page.has_stranger:
             self._distrust()
         else:
@@ -150,23 +165,27 @@ class ListLookup(Generic[L]):
             if not self._patient or await self._list.is_up():
                 with suppress(ServiceUnavailableError):
                     page = await self._list.request(piece, tries)
+        chunk.charge(piece, tries.attempts)
         if page is None:
             self._is_failing = True
             return None
-        chunk.charge(piece, tries.attempts)
         self._is_failing = isinstance(page, LeadError) and may_be_outage(page)
         if isinstance(page, LeadError):
             _log.info("A page of %d leads failed: %s", len(piece), page.args[0])
         return page
 
     async def _has_outage_ended(self) -> bool:
-        """Whether *Get lead* was down, too, and is up again, so that a page is worth another try.
+        """Whether both endpoints were down, and one is up again, so that a page is worth a try.
 
         If only *List leads* is down, the ids are fetched one by one instead.
+
+        Raises:
+            ServiceUnavailableError: both were down for too long.
         """
         if not self._patient or await self._get.is_alive(_now()):
             return False
-        await self._get.until_up()
+        await self._list.is_alive(_now())  # opens its breaker
+        await first_of(self._list.until_up(), self._get.until_up())
         return True
 
     def _settle_page(self, page: Page[L], piece: list[str], chunk: Chunk[L]) -> None:
@@ -203,7 +222,7 @@ class ListLookup(Generic[L]):
                     group.create_task(self._fetch_lead(wire, chunk))
                 await chunk.is_idle.wait()
                 if chunk.open:
-                    await absence.enter_async_context(self._absence())
+                    await absence.enter_async_context(self._absence(len(chunk.open)))
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]
         if failure is None and chunk.open:
@@ -215,8 +234,7 @@ class ListLookup(Generic[L]):
     async def _fetch_lead(self, wire: str, chunk: Chunk[L]) -> None:
         tries = Tries()
         try:
-            async with self._turns.inside():
-                result = await self._get_lead(wire, tries, partial(self._wait, chunk))
+            result = await self._get_lead(wire, tries, partial(self._wait, chunk))
             chunk.settle({wire: result}, tries.attempts)
         finally:
             chunk.end_work()
@@ -225,19 +243,33 @@ class ListLookup(Generic[L]):
         get = self._get_at_once if self._get_is_down else self._get
         outage: ServiceUnavailableError | None = None
         try:
-            result = await get.request(wire, tries, absence)
+            if self._patient and not self._get_is_down:
+                await get.until_up()  # before it takes a turn, which others may use
+            async with self._turns.inside():
+                result = await get.request(wire, tries, absence)
         except ServiceUnavailableError as error:
             outage = error
         if outage is not None:  # outside the except block, as a probe can raise another error
-            if not self._patient or not await self._list.is_alive(_now()):
-                raise outage
-            # Only *Get lead* is down, so pages go on, and do not wait for this id.
-            self._get_is_down = True
-            return TransientError(f"Get lead is down. {outage}")
+            return await self._give_up(outage)
         self._get_is_down = False
         if not isinstance(result, LeadError):
-            self._known.found = wire
+            self._known.found.append(wire)
         return result
+
+    async def _give_up(self, outage: ServiceUnavailableError) -> LeadError:
+        """Return the error of an id for which *Get lead* was down for too long.
+
+        Pages go on, and do not wait for such ids.
+
+        Raises:
+            ServiceUnavailableError: *List leads* is down, too.
+        """
+        if not self._patient:
+            raise outage
+        self._get_is_down = True
+        if not await self._list.is_alive(_now() - QUIET_S):
+            await self._list.until_up()
+        return TransientError(f"Get lead is down. {outage}")
 
     @asynccontextmanager
     async def _wait(self, chunk: Chunk[L]) -> AsyncIterator[None]:

@@ -42,6 +42,7 @@ class Tries:
     failures = 0  # those that count towards max_failures
     oddities = 0  # those of them that were answers which this API never sends
     throttles = 0  # 429s
+    restarts = 0  # because of outages
     spent_s = 0.0  # in attempts and backoff
     tried_at = 0.0  # when the latest attempt was sent, or failed unsent, in the loop's time
 
@@ -57,8 +58,9 @@ class Tries:
         if isinstance(error, DecodeError) or _is_odd(error):
             self.oddities += 1
 
-    def forgive(self) -> None:
-        """Start over: an outage was not this id's fault."""
+    def start_over(self) -> None:
+        """Forget the failures: an outage was not this id's fault."""
+        self.restarts += 1
         self.failures = 0
         self.spent_s = 0.0
 

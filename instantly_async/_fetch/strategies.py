@@ -76,7 +76,7 @@ def make_pipeline(
             on_end=on_end,
         )
     pages = min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most)
-    places = WorkPlaces(pages, MOST_AWAY // MAX_IDS_PER_PAGE)
+    places = WorkPlaces(pages, MOST_AWAY)
     listing = ListLookup(
         endpoints,
         workspace,

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,27 +19,24 @@ from instantly_async._http import (
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget
 from instantly_async.settings import RetryPolicy
 
-_LISTED = 8  # enough that *Get lead* can return one of them
+_KEPT = 8  # enough that *Get lead* can return one of them
 
 
 class KnownLeads:
-    """Ids of leads that exist, to probe with.
+    """The last few ids of leads that exist, to probe with: ``found`` by *Get lead*, or ``listed``.
 
-    ``found``: the last one by *Get lead*. One that was only listed is less certain, because *Get
-    lead* may fail for it.
+    For those that were only listed, *Get lead* may fail.
     """
 
     def __init__(self) -> None:
-        self.found: str | None = None
-        self._listed: deque[str] = deque(maxlen=_LISTED)
-
-    def note_listed(self, ids: Iterable[str]) -> None:
-        self._listed.extend(ids)
+        self.found: deque[str] = deque(maxlen=_KEPT)
+        self.listed: deque[str] = deque(maxlen=_KEPT)
 
     def pick(self) -> str | None:
-        """Return the best one; each time another if none is certain. ``None``: none is known."""
-        self._listed.rotate()
-        return self.found or (self._listed[0] if self._listed else None)
+        """Return the best one, each time another, as one may have turned bad; ``None``: none."""
+        ids = self.found or self.listed
+        ids.rotate()
+        return ids[0] if ids else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +66,16 @@ class Workspace:
         probe: Callable[[], Awaitable[bool]] | None = None,
         *,
         patient: bool = False,
+        pays: bool = True,
     ) -> Pace:
-        """Return the pace of requests to this endpoint; ``probe`` ``None``: of its probes."""
+        """Return the pace of requests to this endpoint; ``probe`` ``None``: of its probes.
+
+        ``pays``: retries take tokens of the budget.
+        """
         return Pace(
             self.limiter,
             self.slots,
-            self.budget,
+            self.budget if pays else None,
             self.breakers[endpoint.method],
             max_pause_s=self.retry.max_retry_after_s,
             probe=probe,
@@ -113,7 +114,7 @@ class Workspace:
             slots=slots,
             limiter=limiter,
             budget=RetryBudget(retry),
-            breakers={method: CircuitBreaker(retry) for method in ("GET", "POST")},
+            breakers={method: CircuitBreaker(retry, random.random) for method in ("GET", "POST")},
             key=key,
             retry=retry,
             rng=random.random,

@@ -6,10 +6,11 @@ Decides when an attempt may be sent. Must not know what is requested, or how it 
 from .breaker import CircuitBreaker
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
-from .pace import Pace, Permit, may_be_outage, shows_life
+from .pace import QUIET_S, Pace, Permit, may_be_outage, shows_life
 from .places import Places
 
 __all__ = [
+    "QUIET_S",
     "AdaptiveLimiter",
     "CircuitBreaker",
     "Pace",

@@ -23,6 +23,10 @@ service that is alive may have reset all connections (*choice*)."""
 MAX_DELAY_S = 30.0
 """The longest time between two probes, in seconds (*choice*)."""
 
+JITTER = 0.25
+"""A delay is shortened by up to this share, so that probes do not keep meeting a service that fails
+periodically when it is down (*choice*)."""
+
 Probe = Callable[[], Awaitable[bool]]
 """Sends a request that is known to be good, and returns whether the service is alive."""
 
@@ -30,7 +34,8 @@ Probe = Callable[[], Awaitable[bool]]
 class CircuitBreaker:
     """Closed or open, for one endpoint. Those who wait bring the probe."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
+        self._rng = rng
         self._threshold = policy.breaker_threshold
         self._patience_s = policy.breaker_patience_s
         self._failures = 0  # in a row
@@ -65,19 +70,21 @@ class CircuitBreaker:
 
     def on_success(self, sent_at: float) -> None:
         """Note an answer, even a 404, which shows that the service was alive at ``sent_at``."""
-        self._alive_at = sent_at
-        if self._failures:
-            self._failures = 0
+        self._alive_at = max(self._alive_at, sent_at)
+        self._failures = 0
         if self.is_open and sent_at >= self._opened_at:
             self.is_open = False
             self._closed.set()
             _log.warning("The circuit breaker closes: the API answers again")
 
-    def on_failure(self, what: str) -> None:
-        """Note a transient failure. ``what`` happened is quoted to those who wait in vain."""
+    def on_failure(self, what: str, *, is_down: bool = False) -> None:
+        """Note a transient failure. ``is_down``: the server itself says that it is down.
+
+        ``what`` happened is quoted to those who wait in vain.
+        """
         self._last_failure = what
         self._failures += 1
-        if self._failures >= self._threshold:
+        if is_down or self._failures >= self._threshold:
             self._open()
 
     def _open(self) -> None:
@@ -107,8 +114,8 @@ class CircuitBreaker:
             ServiceUnavailableError: after the policy's patience. ``patient=False``: at once,
                 unless a probe is due, and succeeds.
         """
-        is_led = self._leading.locked() or self._probing.locked()
-        if not patient and (is_led or not self._is_due):
+        is_probed = self._waiting or self._probing.locked()
+        if not patient and (is_probed or not self._is_due):
             raise self._unavailable()
         if not self._waiting:
             self._waits_since = asyncio.get_running_loop().time()
@@ -131,30 +138,31 @@ class CircuitBreaker:
 
     async def _lead(self, probe: Probe) -> None:
         """Wait until a probe is due, and send it; or give up for all who wait."""
-        loop = asyncio.get_running_loop()
         gives_up_at = self._waits_since + self._patience_s
-        until = min(self._next_probe_at, gives_up_at)
-        if until > loop.time():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await self._closed.wait()
-        elif loop.time() >= gives_up_at:
-            self._surrenders += 1
-        else:
+        if self._is_due:
             async with self._probing:
                 if self.is_open and self._is_due:
                     await self._send(probe)
+        elif asyncio.get_running_loop().time() >= gives_up_at:
+            self._surrenders += 1
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(min(self._next_probe_at, gives_up_at)):
+                    await self._closed.wait()
 
     async def _send(self, probe: Probe) -> None:
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
-        self._next_probe_at = sent_at + self._delay_s  # also if this one is cancelled
+        sent_at = asyncio.get_running_loop().time()
+        self._postpone()  # also if this one is cancelled
         if await probe():
             self.on_success(sent_at)
         else:
             self._open()
-            self._next_probe_at = loop.time() + self._delay_s
+            self._postpone()
             self._delay_s = min(MAX_DELAY_S, self._delay_s * 2)
+
+    def _postpone(self) -> None:
+        jitter = 1 - JITTER * self._rng()
+        self._next_probe_at = asyncio.get_running_loop().time() + jitter * self._delay_s
 
     def _unavailable(self) -> ServiceUnavailableError:
         return ServiceUnavailableError(

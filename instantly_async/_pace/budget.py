@@ -22,9 +22,9 @@ class RetryBudget:
         self._turn = asyncio.Lock()
         self._filled = asyncio.Event()
 
-    def deposit(self) -> None:
-        """Add the share of one first attempt."""
-        self._level = min(self._capacity, self._level + self._refill)
+    def deposit(self, ids: int = 1) -> None:
+        """Add the share of the first attempt of so many ids."""
+        self._level = min(self._capacity, self._level + ids * self._refill)
         if self._level >= 1:
             self._filled.set()
 

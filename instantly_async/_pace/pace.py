@@ -46,15 +46,16 @@ class Pace:
     """The pace of some requests to one endpoint of a workspace.
 
     ``slots`` bounds the requests in flight. ``probe`` asks whether the endpoint is alive; ``None``:
-    these are the probes, which pass an open breaker. ``patient``: wait for an outage to end, and
-    for a token of the budget; otherwise fail. A longer ``Retry-After`` than ``max_pause_s`` is cut.
+    these are the probes, which pass an open breaker. ``budget`` ``None``: retries take no tokens.
+    ``patient``: wait for an outage to end, and for a token of the budget; otherwise fail. A longer
+    ``Retry-After`` than ``max_pause_s`` is cut.
     """
 
     def __init__(
         self,
         limiter: AdaptiveLimiter,
         slots: Places,
-        budget: RetryBudget,
+        budget: RetryBudget | None,
         breaker: CircuitBreaker,
         *,
         max_pause_s: float,
@@ -70,10 +71,6 @@ class Pace:
         self._probe = probe
         self._patient = patient
 
-    def begin(self) -> None:
-        """Note that a query begins: its first attempt adds to the budget."""
-        self._budget.deposit()
-
     def attempt(self) -> "Permit":
         return Permit(self)
 
@@ -83,7 +80,7 @@ class Pace:
         If there is none, and nothing has been answered for a while, this asks whether the service
         is alive: an outage must not look like a lack of tokens.
         """
-        if self._budget.try_withdraw():
+        if self._budget is None or self._budget.try_withdraw():
             return True
         if not self._patient:
             return False
@@ -104,7 +101,7 @@ class Pace:
         """
         while True:
             if self._is_blocked():
-                await self.until_up()
+                await self.until_up(patient=self._patient)
                 await self.limiter.wait_out_pause()
             if self.near is not None:
                 await self.near.enter()
@@ -119,10 +116,14 @@ class Pace:
                 return
             self.leave(is_near=True)
 
-    async def until_up(self) -> None:
-        """Wait until the breaker is closed."""
+    async def until_up(self, *, patient: bool) -> None:
+        """Wait until the breaker is closed.
+
+        Raises:
+            ServiceUnavailableError: as ``CircuitBreaker.until_closed``.
+        """
         if self.breaker.is_open and self._probe is not None:
-            await self.breaker.until_closed(self._probe, patient=self._patient)
+            await self.breaker.until_closed(self._probe, patient=patient)
 
     def _is_blocked(self) -> bool:
         if self.breaker.is_open and self._probe is not None:
@@ -179,7 +180,7 @@ class Permit:
             if not isinstance(result, RateLimitedError):
                 if pause_s is not None:
                     limiter.pause(now, pause_s)
-                breaker.on_failure(result.last)
+                breaker.on_failure(result.last, is_down=pause_s is not None)
                 return
             limiter.on_throttled(now, sent_at=sent_at, retry_after_s=pause_s)
             breaker.on_success(sent_at)  # it is alive, only busy

@@ -69,7 +69,7 @@ def test_at_most_so_many_are_absent() -> None:
     """The others keep their places, which stops the intake."""
 
     async def main() -> None:
-        places = WorkPlaces(2, most_away=1)
+        places = WorkPlaces(2, most_ids=1)
         await places.enter()
         await places.enter()
         async with places.absence(), places.absence():

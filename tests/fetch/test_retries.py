@@ -178,7 +178,7 @@ def test_an_outage_is_forgiven() -> None:
     tries = Tries()
     while fail(tries, errors.ServerError("x")) is not None:
         pass
-    tries.forgive()
+    tries.start_over()
     assert (tries.failures, tries.spent_s) == (0, 0.0)
     assert fail(tries, errors.ServerError("x")) == Retry(0.25, is_free=False)
 

@@ -127,7 +127,9 @@ class Run:
         self.transport = VirtualTransport(self.world, self.pages, check=self.check or self.ask)
         self.recorder = Recorder()
         self.budget = RetryBudget(self.retry)
-        self.breaker, self.list_breaker = CircuitBreaker(self.retry), CircuitBreaker(self.retry)
+        jitter = random.Random(self.seed).random
+        self.breaker = CircuitBreaker(self.retry, jitter)
+        self.list_breaker = CircuitBreaker(self.retry, jitter)
         self.outcomes: list[Outcome[Lead]] = []
         self.error: RunError | None = None
         self.ended_at = 0.0

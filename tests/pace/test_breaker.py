@@ -38,7 +38,7 @@ def fail(breaker: CircuitBreaker, times: int = 20) -> None:
 
 
 def make_open() -> CircuitBreaker:
-    breaker = CircuitBreaker(RetryPolicy())
+    breaker = CircuitBreaker(RetryPolicy(), lambda: 0.0)
     fail(breaker)
     return breaker
 
@@ -88,7 +88,7 @@ class Outage:
 
 @virtual
 async def test_twenty_failures_in_a_row_open_it() -> None:
-    breaker = CircuitBreaker(RetryPolicy())
+    breaker = CircuitBreaker(RetryPolicy(), lambda: 0.0)
     fail(breaker, 19)
     breaker.on_success(time())
     fail(breaker, 19)
@@ -262,7 +262,7 @@ async def test_the_error_says_what_happened_last() -> None:
 
 @virtual
 async def test_an_answer_since_then_spares_the_probe() -> None:
-    breaker = CircuitBreaker(RetryPolicy())
+    breaker = CircuitBreaker(RetryPolicy(), lambda: 0.0)
     outage = Outage(breaker, ends_at=0.0)
     await asyncio.sleep(5.0)
     breaker.on_success(3.0)
@@ -275,7 +275,7 @@ async def test_an_answer_since_then_spares_the_probe() -> None:
 @virtual
 async def test_a_failed_probe_opens_it() -> None:
     """One answer for all who ask meanwhile."""
-    outage = Outage(CircuitBreaker(RetryPolicy()), latency_s=0.1)
+    outage = Outage(CircuitBreaker(RetryPolicy(), lambda: 0.0), latency_s=0.1)
     ask = [outage.breaker.is_alive(time(), outage.probe) for _ in range(5)]
     assert await asyncio.gather(*ask) == [False] * 5
     assert outage.probes == [0]
@@ -291,7 +291,7 @@ async def test_a_failed_probe_opens_it() -> None:
 
 @virtual
 async def test_many_who_ask_share_a_successful_probe() -> None:
-    outage = Outage(CircuitBreaker(RetryPolicy()), ends_at=0.0, latency_s=0.1)
+    outage = Outage(CircuitBreaker(RetryPolicy(), lambda: 0.0), ends_at=0.0, latency_s=0.1)
     await asyncio.sleep(1.0)
     ask = [outage.breaker.is_alive(0.9, outage.probe) for _ in range(5)]
     assert await asyncio.gather(*ask) == [True] * 5
@@ -352,7 +352,7 @@ def test_whoever_waits_and_leaves_nobody_is_forgotten(
     """Each is served, refused or cancelled, in bounded time; one probe at a time."""
 
     async def main() -> None:
-        breaker = CircuitBreaker(RetryPolicy(breaker_patience_s=patience_s))
+        breaker = CircuitBreaker(RetryPolicy(breaker_patience_s=patience_s), lambda: 0.0)
         fail(breaker)
         outage = Outage(breaker, ends_at=ends_at, latency_s=latency_s)
         rng = Random(seed)

@@ -19,7 +19,7 @@ def time() -> float:
     steps=st.lists(
         st.sampled_from(["deposit", "withdraw"]) | st.floats(0, 300), min_size=1, max_size=300
     ),
-    capacity=st.floats(0.5, 150),
+    capacity=st.floats(1, 150),
     refill=st.floats(0.01, 1),
     per_s=st.floats(0.01, 10),
 )

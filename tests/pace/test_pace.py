@@ -55,7 +55,7 @@ class Parts:
         self.limiter = AdaptiveLimiter(limit, rng=lambda: 0.0)
         self.slots = Places(slots)
         self.budget = RetryBudget(policy)
-        self.breaker = CircuitBreaker(policy)
+        self.breaker = CircuitBreaker(policy, lambda: 0.0)
 
     def pace(self, probe: Probe | None = alive, *, patient: bool = True) -> Pace:
         return Pace(
@@ -305,6 +305,7 @@ async def test_the_impatient_do_not_wait_for_a_token() -> None:
     pace = parts.pace(patient=False)
     assert await pace.pay()
     assert not await pace.pay()
-    for _ in range(5):
-        pace.begin()  # first attempts fill it
+    parts.budget.deposit(5)  # first attempts fill it
     assert await pace.pay()
+    free = Pace(parts.limiter, parts.slots, None, parts.breaker, max_pause_s=1.0)
+    assert await free.pay()

@@ -41,7 +41,7 @@ ROOMS: dict[str, list[str]] = {
         "attempts",
         "canary",
         "sending",
-        "workspace  retries  intake  page_size  absence  reading",
+        "workspace  retries  intake  page_size  absence  first_of  reading",
     ],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places"],
     "_http": [
