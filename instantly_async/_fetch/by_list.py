@@ -14,7 +14,6 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
     nullcontext,
-    suppress,
 )
 from functools import partial
 from itertools import islice
@@ -156,15 +155,18 @@ class ListLookup(Generic[L]):
 
     async def _request_page(self, piece: list[str], chunk: Chunk[L]) -> Page[L] | LeadError | None:
         """Request a page; ``None``: pages are not used any more, or *List leads* is down."""
-        tries = Tries(max_failures=1 if self._is_failing else None)
+        tries = Tries(max_failures=2 if self._is_failing else None)
         async with self._turns.inside():
             if not self._uses_pages:  # another page has changed that meanwhile
                 self._is_failing = False
                 return None
             page = None
-            if not self._patient or await self._list.is_up():
-                with suppress(ServiceUnavailableError):
+            while page is None and (not self._patient or await self._list.is_up()):
+                try:
                     page = await self._list.request(piece, tries)
+                except ServiceUnavailableError:  # the breaker has opened meanwhile
+                    if not self._patient:
+                        break
         chunk.charge(piece, tries.attempts)
         if page is None:
             self._is_failing = True
