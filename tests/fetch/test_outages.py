@@ -207,6 +207,113 @@ def test_an_outage_of_both_is_waited_out_by_the_page() -> None:
     assert run.recorder.fallbacks == 0
 
 
+def test_a_failed_check_does_not_end_a_run_by_list() -> None:
+    """*Get lead* is down, and *List leads* fails now and then."""
+    ids = list(lead_ids(5000))
+    rng = random.Random(5)
+
+    def pages(wires: list[str], _: float) -> Answer:
+        return failing(503) if rng.random() < 0.2 else page(wires[1:] if len(wires) > 1 else wires)
+
+    run = Run(lambda *_: failing(503), RateLimit(), pages=pages, strategy="list").over(ids)
+    assert run.error is None
+    assert run.kinds()["Found"] >= 0.95 * 5000
+
+
+@pytest.mark.parametrize("back_at", [10.0, 100.0])
+def test_list_leads_comes_back_alone(back_at: float) -> None:
+    """Both were down. Pages go on, although *Get lead* stays down."""
+
+    def pages(wires: list[str], now: float) -> Answer:
+        return failing(503) if 1 <= now < back_at else page(wires)
+
+    run = Run(
+        lambda wire, now: failing(503) if now >= 1 else found(wire),
+        RateLimit(share=0.05),
+        pages=pages,
+        strategy="list",
+    ).over(lead_ids(5000))
+    assert run.error is None
+    assert run.kinds()["Found"] >= 0.8 * 5000
+    assert run.ended_at < back_at + 31 + 130
+
+
+def test_one_bad_id_in_each_page_delays_no_others() -> None:
+    """A chunk whose last id waits counts as one id, and a page adds to the budget for each id."""
+    ids = list(lead_ids(10_000))
+    bad = set(ids[::100])
+    run = Run(
+        failing_for(bad),
+        RateLimit(),
+        pages=lambda wires, _: page(set(wires) - bad),
+        strategy="list",
+    ).over(ids)
+    assert run.recorder.failed == {"ServerError": 100}
+    assert max(at for at, wire in run.transport.sent if wire == "list") < 10
+    assert run.ended_at < 120
+
+
+def test_a_lead_that_turned_bad_is_not_the_only_probe() -> None:
+    """It was found last, and is followed by bad ids."""
+    ids = list(lead_ids(700))
+    bad, seen = set(ids[500:540]), set()
+
+    def world(wire: str, _: float) -> Answer:
+        if wire in bad or (wire == ids[499] and wire in seen):
+            return failing(500)
+        seen.add(wire)
+        return found(wire)
+
+    run = Run(world, RateLimit(), concurrency=5).over(ids)
+    assert run.error is None
+    assert run.kinds() == {"Found": 660, "Failed": 40}
+
+
+def test_a_service_that_flaps_every_second_is_no_outage() -> None:
+    """Probes at exact seconds would meet it when it is down, in many phases."""
+    for phase in range(10):
+
+        def world(wire: str, now: float, phase: int = phase) -> Answer:
+            return failing(503) if (now + phase / 10) % 1 < 0.3 else found(wire)
+
+        run = Run(world, RateLimit(), seed=phase).over(lead_ids(500))
+        assert run.error is None
+        assert run.kinds()["Found"] >= 0.9 * 500
+
+
+def test_an_id_does_not_start_over_without_end() -> None:
+    """Each of its probes fails, although the service answers the others in between."""
+    ids = list(lead_ids(3))
+
+    def world(wire: str, _: float) -> Answer:
+        return failing(500) if wire == ids[0] else found(wire)
+
+    run = Run(world, concurrency=1, retry=RetryPolicy(attempts=1, breaker_threshold=1))
+    down = iter(range(1000))
+    real = run.transport.world
+
+    def flapping(wire: str, now: float) -> Answer:
+        # The probe after each attempt of the bad id fails, and the next one succeeds.
+        if wire not in ids and next(down) % 2 == 0:
+            return failing(500)
+        return real(wire, now)
+
+    run.transport.world = flapping
+    run.over(ids)
+    assert run.kinds()["Failed"] >= 1
+    (failed,) = (o for o in run.outcomes if o.lead_id == ids[0])
+    assert failed.attempts <= 1 + 10
+
+
+def test_a_server_that_says_how_long_it_is_down_is_an_outage() -> None:
+    """A 503 with ``Retry-After`` opens the breaker: one probe follows each pause."""
+    policy = RetryPolicy(breaker_patience_s=150.0)
+    run = Run(lambda *_: failing(503, Retry_After="70"), RateLimit(), policy).over(lead_ids(50))
+    assert isinstance(run.error, ServiceUnavailableError)
+    assert 150 <= run.ended_at < 150 + 3 * 77
+    assert len(run.transport.sent) < 40
+
+
 # --- without tokens -------------------------------------------------------------------------
 
 

@@ -131,6 +131,13 @@ def test_the_defaults_of_the_design() -> None:
     assert (times.list_read_s, times.list_total_s) == (60, 120)
 
 
+def test_a_budget_without_a_whole_token_is_refused() -> None:
+    """A retry would wait for ever."""
+    with pytest.raises(ConfigurationError, match="budget_capacity must be at least 1"):
+        RetryPolicy(budget_capacity=0.5)
+    assert RetryPolicy(budget_capacity=1).budget_capacity == 1
+
+
 @pytest.mark.parametrize("name", ["attempts", "throttled_attempts", "breaker_threshold"])
 def test_counts_are_whole(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be a whole number"):

@@ -250,6 +250,37 @@ async def test_the_impatient_fail_at_once_unless_a_probe_is_due() -> None:
 
 
 @virtual
+async def test_the_impatient_do_not_wait_behind_the_patient() -> None:
+    """Not even in the moment in which one that leads hands over to the next."""
+    outage = Outage(latency_s=15.0)
+    first, second = (asyncio.create_task(outage.wait()) for _ in range(2))
+    await asyncio.sleep(5.0)
+    first.cancel()
+    await outage.wait(patient=False)
+    assert outage.refused == [5.0]
+    second.cancel()
+    await asyncio.wait([first, second])
+
+
+@virtual
+async def test_probes_are_jittered() -> None:
+    """Each delay is shortened by up to a quarter."""
+    outage = Outage(CircuitBreaker(RetryPolicy(), lambda: 1.0))
+    fail(outage.breaker)
+    await outage.wait()
+    assert outage.probes[:4] == [0, 0.75, 2.25, 5.25]
+    assert outage.refused == [120.0]
+
+
+@virtual
+async def test_a_tiny_patience_allows_a_probe() -> None:
+    outage = Outage(CircuitBreaker(RetryPolicy(breaker_patience_s=1e-6), lambda: 0.0))
+    fail(outage.breaker)
+    await outage.wait()
+    assert outage.probes == [0]
+
+
+@virtual
 async def test_the_error_says_what_happened_last() -> None:
     outage = Outage(make_open())
     await outage.wait(patient=False)
