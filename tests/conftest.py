@@ -1,5 +1,6 @@
 """Load the package's own pytest plugin (its entry point is off, see pyproject.toml)."""
 
+import asyncio.constants
 import os
 from pathlib import Path
 
@@ -12,12 +13,18 @@ pytest_plugins = ["instantly_async.testing.plugin", "commands"]
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+# Debug mode notes where each callback was made. Ten frames of that cost more than all the rest.
+asyncio.constants.DEBUG_STACK_DEPTH = 2  # type: ignore[misc]  # a constant for typeshed
+
 MOST_PROCESSES = 4
 """Each starts commands and servers of its own, so more would only wait for each other."""
 
+PROCESSES_PER_CORE = 2
+"""A third of the time tests wait: for a timeout, a pause, a process."""
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Use a process for each core; but run one file, ``-k`` and ``-s`` in this process.
+    """Use two processes for each core; but run one file, ``-k`` and ``-s`` in this process.
 
     For a few tests the start of the others takes longer than it saves, and they hide what a test
     prints. This is asked for ``-n auto`` only, not for ``-n 2``.
@@ -28,4 +35,4 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if one_file or config.option.keyword or config.option.capture == "no":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, MOST_PROCESSES)
+    return min(PROCESSES_PER_CORE * (cores or 1), MOST_PROCESSES)
