@@ -358,7 +358,7 @@ def test_cancelling_while_waiting_as_a_probe_frees_it() -> None:
             return failing(503, Retry_After="3")
         return failing(500) if rng.random() < 0.8 else found(wire)
 
-    for _ in range(60):
+    for _ in range(30):
         run = Run(world, RateLimit(), concurrency=rng.choice([1, 3, 40]))
 
         async def main(run: Run = run) -> None:

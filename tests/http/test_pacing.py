@@ -198,7 +198,7 @@ async def test_few_wait_with_a_connection() -> None:
 LIMITS = [RateLimit(), RateLimit(share=0.1), RateLimit(per_minute=180), RateLimit(per_minute=63)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.sampled_from(LIMITS),
     # Seconds that connecting takes, and until the server ends the connection.

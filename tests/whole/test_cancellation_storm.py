@@ -457,7 +457,7 @@ def test_nothing_is_left_after_a_storm(loop_name: str, *, is_tls: bool) -> None:
     # Debug mode is slow: it seldom sends faster than the limiter allows.
     wanted = REACHED - ({"token"} if is_debug else set()) | ({"TLS handshake"} if is_tls else set())
     seed = 2 * is_tls + (loop_name == "uvloop")
-    victims = 100 if is_debug else 450
+    victims = 70 if is_debug else 350
 
     async def main(families: Families) -> None:
         client, limiter = connect(weather, of_client)
@@ -626,9 +626,8 @@ class VirtualStorm:
         assert self.run.transport.in_flight == 0
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_full_rate_after_a_storm_on_a_virtual_clock(seed: int) -> None:
+def test_full_rate_after_a_storm_on_a_virtual_clock() -> None:
     """No token is lost: as many ids as always in the same time."""
-    took_s, sent = run_virtual(VirtualStorm(seed).main())
+    took_s, sent = run_virtual(VirtualStorm(seed=0).main())
     assert sent == len(IDS)
     assert took_s <= len(IDS) / RateLimit().rate + 0.1  # the latency of the last, twice
