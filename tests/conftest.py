@@ -1,5 +1,6 @@
 """Load the package's own pytest plugin (its entry point is off, see pyproject.toml)."""
 
+import asyncio
 import asyncio.constants
 import os
 from pathlib import Path
@@ -15,6 +16,9 @@ settings.load_profile("unhurried")
 
 # Debug mode notes where each callback was made. Ten frames of that cost more than all the rest.
 asyncio.constants.DEBUG_STACK_DEPTH = 2  # type: ignore[misc]  # a constant for typeshed
+
+# Otherwise pytest-asyncio asks for the current loop, which makes one that nobody closes.
+asyncio.set_event_loop(None)
 
 MOST_PROCESSES = 4
 """Each starts commands and servers of its own, so more would only wait for each other."""
