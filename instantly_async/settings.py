@@ -160,7 +160,7 @@ class RetryPolicy:
     the circuit breaker does not count. Backoff has full jitter:
     U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
     longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
-    holds ``budget_capacity`` retries; it gains ``budget_refill`` per first attempt, and
+    holds ``budget_capacity`` retries; it gains ``budget_refill`` per id, and
     ``budget_refill_per_s`` per second.
     ``breaker_threshold`` transient failures in a row open the circuit breaker, which gives
     up after ``breaker_patience_s`` seconds.

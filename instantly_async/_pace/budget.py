@@ -7,7 +7,7 @@ from instantly_async.settings import RetryPolicy
 
 
 class RetryBudget:
-    """Tokens that first attempts and time add, and transient retries take.
+    """Tokens that ids and time add, and transient retries take.
 
     So at most ``(1 + refill) · N + capacity + refill_per_s · t`` transient attempts are sent for N
     ids in t seconds, and whoever waits for a token gets one.
@@ -23,7 +23,7 @@ class RetryBudget:
         self._filled = asyncio.Event()
 
     def deposit(self, ids: int = 1) -> None:
-        """Add the share of the first attempt of so many ids."""
+        """Add the share of so many ids, before their first attempts."""
         self._level = min(self._capacity, self._level + ids * self._refill)
         if self._level >= 1:
             self._filled.set()

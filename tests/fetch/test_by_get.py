@@ -1,4 +1,4 @@
-"""Lookups by GET through pipeline, limiter, gate and retries, on a virtual clock."""
+"""Lookups by GET through pipeline, pace and retries, on a virtual clock."""
 
 import asyncio
 import random
