@@ -156,17 +156,16 @@ class RetryPolicy:
 
     ``attempts`` bounds the wire attempts that fail transiently, ``throttled_attempts``
     the retries after a 429, ``max_elapsed_s`` the seconds that an id may spend in attempts
-    and backoff (``list_max_elapsed_s``: a page of ids); waiting for the limiter, a pause or
-    the circuit breaker does not count. Backoff has full jitter:
+    and backoff (``list_max_elapsed_s``: a page of ids); waiting for the limiter, a pause, the
+    retry budget or the circuit breaker does not count. Backoff has full jitter:
     U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
     longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
-    holds ``budget_capacity`` retries; it gains ``budget_refill`` per id, and
-    ``budget_refill_per_s`` per second.
-    ``breaker_threshold`` transient failures in a row open the circuit breaker, which gives
-    up after ``breaker_patience_s`` seconds.
+    holds ``budget_capacity`` retries, at least 1; it gains ``budget_refill`` per id, and
+    ``budget_refill_per_s`` per second. ``breaker_threshold`` transient failures in a row open
+    the circuit breaker, which gives up after ``breaker_patience_s`` seconds.
 
     Raises:
-        ConfigurationError: a value is not positive, or a count is not whole.
+        ConfigurationError: a value is out of range, or a count is not whole.
     """
 
     attempts: int = 5
