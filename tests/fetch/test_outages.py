@@ -12,6 +12,7 @@ from instantly_async import (
     RateLimit,
     RetryPolicy,
     ServiceUnavailableError,
+    Strategy,
     TransientError,
     errors,
 )
@@ -358,9 +359,18 @@ FAULTS: list[Callable[[], Answer]] = [
 ]
 
 
+def soak(world: World, pages: Pages, strategy: Strategy) -> Run:
+    """Fetch 10,000 ids, all of which must be found; pages slowly, so that they meet the faults."""
+    limit = RateLimit(share=0.05) if strategy == "list" else RateLimit()
+    run = Run(world, limit, pages=pages, strategy=strategy).over(lead_ids(10_000))
+    assert run.error is None
+    assert run.kinds() == {"Found": 10_000}
+    return run
+
+
 @pytest.mark.parametrize("strategy", ["get", "list"])
 @pytest.mark.parametrize("bursts", [False, True])
-def test_soak(strategy: str, *, bursts: bool) -> None:
+def test_soak(strategy: Strategy, *, bursts: bool) -> None:
     """10,000 ids, 5 % faults of all kinds, or bursts of 0.5 to 3 s with nothing but faults."""
     rng = random.Random(8)
     starts = [10.0 * number + 5 * rng.random() for number in range(100)]
@@ -377,32 +387,17 @@ def test_soak(strategy: str, *, bursts: bool) -> None:
     def pages(wires: list[str], now: float) -> Answer:
         return rng.choice(FAULTS)() if is_bad(now) else page(wires)
 
-    by_list = strategy == "list"
-    run = Run(
-        world,
-        RateLimit(share=0.05) if by_list else RateLimit(),
-        pages=pages,
-        strategy="list" if by_list else "get",
-    ).over(lead_ids(10_000))
-    assert run.error is None
-    assert run.kinds() == {"Found": 10_000}
+    run = soak(world, pages, strategy)
     throttled = run.recorder.throttled
     assert attempts_of(run) - throttled <= 1.2 * 10_000 + 100 + run.ended_at
 
 
 @pytest.mark.parametrize("strategy", ["get", "list"])
-def test_soak_with_an_outage(strategy: str) -> None:
+def test_soak_with_an_outage(strategy: Strategy) -> None:
     """20 s in the middle: only probes are sent, no id fails, and it is back within 31 s."""
     world, pages = down_when(lambda now: 20 <= now < 40)
+    run = soak(world, pages, strategy)
     by_list = strategy == "list"
-    run = Run(
-        world,
-        RateLimit(share=0.05) if by_list else RateLimit(),
-        pages=pages,
-        strategy="list" if by_list else "get",
-    ).over(lead_ids(10_000))
-    assert run.error is None
-    assert run.kinds() == {"Found": 10_000}
     times = run.transport.times
     # Each of the 8 pages has five attempts, at 4.7 requests a second.
     assert sum((30 if by_list else 23) < at < 40 for at in times) <= 6

@@ -2,30 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_loop import run_virtual
+from virtual_loop import run_virtual, virtual
 
 from instantly_async import ServiceUnavailableError
 from instantly_async._pace import CircuitBreaker
 from instantly_async.settings import RetryPolicy
-
-Virtual = Callable[[], Coroutine[None, None, None]]
-
-
-def virtual(test: Virtual) -> Callable[[], None]:
-    """Run the test on a virtual clock, which begins at 0."""
-
-    def run() -> None:
-        run_virtual(test())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def time() -> float:

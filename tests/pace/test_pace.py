@@ -1,11 +1,11 @@
 """The façade: in what order an attempt waits, what it holds, and what it learns."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from virtual_loop import run_virtual
+from virtual_loop import run_virtual, virtual
 
 from instantly_async import ServiceUnavailableError, errors
 from instantly_async._pace import (
@@ -19,16 +19,6 @@ from instantly_async._pace import (
 )
 from instantly_async._pace.breaker import Probe
 from instantly_async.settings import RateLimit, RetryPolicy
-
-
-def virtual(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
-    """Run the test on a virtual clock, which begins at 0."""
-
-    def run() -> None:
-        run_virtual(test())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def time() -> float:
