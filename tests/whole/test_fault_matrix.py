@@ -162,8 +162,9 @@ async def test_row_01_a_new_connection_ends_before_any_header(end: Step) -> None
         played = await run(wire, [BAD])
         assert isinstance(played.bad, Found)
         assert played.bad.attempts == len(wire.requests) == played.paid == 2
-    # All connections are new, because the good answers close theirs.
-    good = {other: [[answer(lead_json(other), "200 OK", "Connection: close")]] for other in OTHERS}
+    # All connections are new, because the good answers close theirs, also the answer to a probe.
+    closing = {other: answer(lead_json(other), "200 OK", "Connection: close") for other in OTHERS}
+    good = {other: repeat([closing[other]]) for other in OTHERS}
     async with leads_by_id({BAD: repeat([end]), **good}) as wire:
         played = await run(wire)
         assert isinstance(played.bad, Failed)
