@@ -15,6 +15,7 @@ from instantly_async.cli.system import (
     STDIO,
     check_writable,
     open_to_read,
+    reading_until_signal,
     reason_of,
     replacement,
     try_lock,
@@ -78,7 +79,7 @@ def convert(
     """
     name = "stdin" if source == STDIO else source
     conversion = Conversion()
-    with _open_lines(source) as lines:
+    with reading_until_signal(_open_lines(source), _BUFFER_BYTES) as lines:
         _lock_to_read(lines.fileno(), name)
         check_output(output, os.fstat(lines.fileno()), force=force)
         with replacement(output) as file:
@@ -140,13 +141,12 @@ def _read_line(lines: BinaryIO, name: str) -> bytes:
         ) from None
 
 
-def _open_lines(source: str) -> BinaryIO:
+def _open_lines(source: str) -> int:
     if source != STDIO:
-        fd = open_to_read(source, holding="leads")
-        return open(fd, "rb", buffering=_BUFFER_BYTES)  # noqa: PTH123 - a descriptor
+        return open_to_read(source, holding="leads")
     if sys.stdin is None:
         raise InputError("stdin is closed; name a file with leads.")
-    return open(0, "rb", closefd=False)
+    return 0
 
 
 def _lock_to_read(fd: int, name: str) -> None:

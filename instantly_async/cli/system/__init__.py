@@ -17,7 +17,7 @@ from .files import (
     sync_folder,
     try_lock,
 )
-from .polling import until_readable, until_writable
+from .polling import reading_until_signal, until_readable, until_writable
 
 __all__ = [
     "STDIO",
@@ -27,6 +27,7 @@ __all__ = [
     "lock",
     "open_existing",
     "open_to_read",
+    "reading_until_signal",
     "reason_of",
     "remove",
     "replacement",
