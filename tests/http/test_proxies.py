@@ -178,8 +178,9 @@ async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ],
 )
 async def test_row_39_a_proxy_that_opens_no_tunnel(script: Any, kind: type[Exception]) -> None:
+    timeouts = Timeouts(connect_s=0.2) if HANG in script else Timeouts()
     async with scripted([script]) as proxy:
-        options = {"proxy": read_proxy(proxy.url), "timeouts": Timeouts(connect_s=0.2)}
+        options = {"proxy": read_proxy(proxy.url), "timeouts": timeouts}
         async with sender("https://api.leads.example", **options) as s:
             reply = await s.reply()
             assert not isinstance(reply.result, Response)

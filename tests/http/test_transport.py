@@ -204,17 +204,17 @@ async def test_slow_loris_times_out_by_the_total() -> None:
 async def test_the_deadline_does_not_run_while_waiting_for_a_token() -> None:
     class SlowPacer(CountingPacer):
         async def acquire(self, is_ready: Callable[[], bool]) -> bool:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.6)
             return await super().acquire(is_ready)
 
-    timeouts = Timeouts(read_s=0.1, total_s=0.1)
+    timeouts = Timeouts(read_s=0.5, total_s=0.5)
     async with (
         scripted([[READ, GOOD]]) as wire,
         sender(wire.url, timeouts=timeouts, pacer=SlowPacer()) as s,
     ):
-        reply = await s.reply(get(read_s=0.1, total_s=0.1))
+        reply = await s.reply(get(read_s=0.5, total_s=0.5))
         assert isinstance(reply.result, Response)
-        assert 0 < reply.spent_s < 0.3
+        assert 0 < reply.spent_s < 0.6
 
 
 async def test_the_callers_cancellation_wins_over_a_deadline() -> None:
@@ -275,9 +275,9 @@ async def test_an_error_status_counts_whatever_its_body(
     """A 401 stays a 401, and a 429 keeps its Retry-After, when the body cannot be read."""
     head = f"HTTP/1.1 {status}\r\nRetry-After: 3\r\n".encode()
     script = [READ, head, *body]
-    timeouts = Timeouts(read_s=0.1)
+    timeouts = Timeouts(read_s=0.4)
     async with scripted([script]) as wire, sender(wire.url, timeouts=timeouts) as s:
-        response = await s.send(get(max_bytes=1000, read_s=0.1))
+        response = await s.send(get(max_bytes=1000, read_s=0.4))
         assert response.status == int(status[:3])
         assert response.headers["retry-after"] == "3"
         assert response.body == b""

@@ -279,7 +279,7 @@ async def test_row_06_keep_alive_race() -> None:
     [pytest.param([HANG], id="never"), pytest.param([LENGTH + LEAD[:99], HANG], id="body")],
 )
 async def test_row_07_silence(script: Script) -> None:
-    await transient(script, errors.RequestTimeoutError, timeouts=Timeouts(read_s=0.1))
+    await transient(script, errors.RequestTimeoutError, timeouts=Timeouts(read_s=0.3))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ async def test_row_08_progress_without_an_end(step: bytes) -> None:
     drip: list[Any] = [LENGTH] if step == b" " else []
     for _ in range(500):
         drip += [step, 0.02]
-    timeouts = Timeouts(read_s=5, total_s=0.2)
+    timeouts = Timeouts(read_s=5, total_s=0.3)
     await transient(drip, errors.RequestTimeoutError, timeouts=timeouts)
 
 
