@@ -80,7 +80,7 @@ async def test_row_37_get_lead_is_down(fake: FakeInstantly) -> None:
         assert len(batch.leads) == 200
 
 
-@pytest.mark.parametrize("down", [True, Fault.reset()])
+@pytest.mark.parametrize("down", [True, Fault.reset(), Fault.status(404)])
 async def test_row_37_list_leads_is_down(fake: FakeInstantly, down: bool | Fault) -> None:
     fake.list_down = down
     async with client_of(fake.url) as client:
