@@ -66,15 +66,20 @@ def heeded_signals() -> None:
             signal.signal(number, signal.default_int_handler if interrupts else signal.SIG_DFL)
 
 
-@pytest.fixture
-def environment(fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
-    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what the command sets up for the whole process, or later tests see no log record."""
     logger = logging.getLogger("instantly_async")
     yield
     logger.handlers.clear()
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
+
+
+@pytest.fixture
+def environment(fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
 
 
 @pytest.fixture
