@@ -4,16 +4,18 @@ import copy
 import os
 import ssl
 from collections.abc import AsyncIterable, Iterable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 from weakref import WeakSet
 
 from ._api import Endpoints
-from ._fetch import GetLookup, KeyCheck, ListLookup, StreamOptions, Workspace, request_check
+from ._fetch import GetLookup, KeyCheck, StreamOptions, Workspace, request_check
 from ._http import Connections, read_api_key, read_proxy
 from ._pace import AdaptiveLimiter, Places
+from .activity import Activity
 from .errors import ConfigurationError
-from .loader import CACHE_SIZE, FLUSH_S, LeadLoader
+from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .models import Lead
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .settings import (
@@ -27,7 +29,7 @@ from .settings import (
     check_concurrency,
 )
 from .stats import Stats
-from .streams import Activity, LeadStream, collect
+from .streams import LeadStream, collect, leave, open_stream
 
 L = TypeVar("L")
 
@@ -130,7 +132,6 @@ class InstantlyClient(Generic[L]):
     def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
         """Make this the client of one workspace."""
         self._parent = parent
-        self._loaders: WeakSet[LeadLoader[L]] = WeakSet()
         self._workspace = Workspace.over(
             self._connections,
             workspace,
@@ -139,7 +140,7 @@ class InstantlyClient(Generic[L]):
             key=self._key,
             retry=self._retry,
         )
-        self._activity: Activity[L] = Activity(self._endpoints, self._workspace, self._concurrency)
+        self._activity = Activity(self._connections, self._workspace)
         self._single = GetLookup(
             self._endpoints, self._workspace, self._activity.recorder, patient=False
         )
@@ -159,23 +160,25 @@ class InstantlyClient(Generic[L]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        await leave(self, error)
 
     async def aclose(self) -> None:
-        """End all open streams and loaders, then close the connections. Idempotent.
+        """End all that is in flight with ``ClosedError``, then close the connections. Idempotent.
 
-        A client made by ``for_workspace`` leaves the connections open for the others.
+        A client made by ``for_workspace`` leaves the connections open for the others. An input
+        that does not end within 1.5 s is left behind, with a warning in the log.
+
+        Raises:
+            Exception: what the input of a stream raised when it was closed.
+            ClosedError: the client belongs to another loop, which is still open.
         """
-        try:
-            await self._activity.aclose()
-            for loader in list(self._loaders):
-                await loader.aclose()
+        self._activity.stop()
+        async with AsyncExitStack() as ends:  # one that fails does not keep the others open
             if self._parent is None:
-                for sibling in list(self._family):
-                    await sibling.aclose()
-        finally:
-            if self._parent is None:
-                await self._connections.aclose()
+                ends.push_async_callback(self._connections.aclose)
+            for client in [self] if self._parent else [self, *self._family]:
+                client._activity.stop()  # noqa: SLF001 - a sibling is this same class
+                ends.push_async_callback(client._activity.aclose)  # noqa: SLF001 - as above
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
         """Return the client of another workspace: same connections, its own limits.
@@ -215,8 +218,9 @@ class InstantlyClient(Generic[L]):
             LeadError: no answer came, or an answer that is not a page of leads.
             ClosedError: as ``get_lead``.
         """
-        self._activity.begin(self._activity.recorder)
-        return await request_check(self._endpoints, self._workspace, self._activity.recorder)
+        activity = self._activity
+        async with activity.call():
+            return await request_check(self._endpoints, self._workspace, activity.recorder)
 
     async def get_lead(self, lead_id: LeadId) -> L:
         """Fetch one lead.
@@ -225,11 +229,11 @@ class InstantlyClient(Generic[L]):
             NotFoundError: the workspace has no such lead.
             LeadError: this lead could not be fetched.
             RunError: nothing can be fetched now, because of the key, the plan or the service.
-            ClosedError: the client is closed or belongs to another loop.
+            ClosedError: the client is or was closed, or belongs to another loop.
         """
-        self._activity.begin(self._activity.recorder)
         outcomes: dict[int, Outcome[L]] = {}
-        await self._single.run(0, lead_id, outcomes.__setitem__)
+        async with self._activity.call():
+            await self._single.run(0, lead_id, outcomes.__setitem__)
         return lead_or_raise(outcomes[0])
 
     def stream_leads(
@@ -273,7 +277,14 @@ class InstantlyClient(Generic[L]):
             keep_raw=keep_raw,
             confirm_missing=confirm_missing,
         )
-        return self._activity.stream(lead_ids, options)
+        return open_stream(
+            lead_ids,
+            options,
+            self._endpoints,
+            self._workspace,
+            self._activity,
+            most=self._concurrency,
+        )
 
     async def get_leads(
         self,
@@ -323,21 +334,13 @@ class InstantlyClient(Generic[L]):
             ConfigurationError: a value is out of range.
             ClosedError: the client is closed.
         """
-        self._activity.require_open()
-        lookup = ListLookup(
+        return open_loader(
             self._endpoints,
             self._workspace,
-            self._activity.recorder,
+            self._activity,
             concurrency=self._concurrency,
-            patient=False,
             confirm_missing=confirm_missing,
-        )
-        loader = LeadLoader(
-            lookup,
-            lambda: self._activity.begin(self._activity.recorder),
             flush_s=flush_s,
             cache_ttl_s=cache_ttl_s,
             cache_size=cache_size,
         )
-        self._loaders.add(loader)
-        return loader

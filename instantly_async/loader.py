@@ -10,15 +10,16 @@ that still wait are told.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
 
-from ._api import MAX_IDS_PER_PAGE, wire_id
-from ._fetch import ListLookup
+from ._api import MAX_IDS_PER_PAGE, Endpoints, wire_id
+from ._fetch import ListLookup, Workspace
 from ._pace import Places
+from .activity import Activity
 from .errors import ClosedError, own_copy
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
 from .settings import DEFAULT_LIST_CONCURRENCY, require_positive
@@ -70,13 +71,13 @@ class LeadLoader(Generic[L]):
 
     Calls that arrive within a few milliseconds share one list request, up to 100 ids. The same
     id is requested once. Nothing is cached unless ``cache_ttl_s`` is set. Belongs to the event
-    loop of its first call.
+    loop of its client.
     """
 
     def __init__(
         self,
         lookup: ListLookup[L],
-        begin: Callable[[], None],
+        activity: Activity,
         *,
         flush_s: float,
         cache_ttl_s: float | None,
@@ -84,7 +85,7 @@ class LeadLoader(Generic[L]):
     ) -> None:
         require_positive(flush_s=flush_s, cache_size=cache_size)
         self._lookup = lookup
-        self._begin = begin
+        self._activity = activity
         self._flush_s = flush_s
         self._cache: _Cache[L] | None = (
             None if cache_ttl_s is None else _Cache(cache_ttl_s, cache_size)
@@ -93,7 +94,6 @@ class LeadLoader(Generic[L]):
         self._asked: dict[str, _Batch[L]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pages = Places(DEFAULT_LIST_CONCURRENCY)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -138,22 +138,26 @@ class LeadLoader(Generic[L]):
                     self._abandon(batch)
 
     async def aclose(self) -> None:
-        """Cancel and await all requests; their callers get ``ClosedError``. Idempotent."""
+        """Cancel and await all requests; their callers get ``ClosedError``. Idempotent.
+
+        Raises:
+            ClosedError: the client belongs to another loop, which is still open.
+        """
+        if not self._activity.is_forsaken():
+            self.stop()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+
+    def stop(self) -> None:
+        """Refuse new calls, and cancel all requests. Idempotent."""
         self._closed = True
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("The loader is closed; make a new one.")
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise ClosedError("The loader belongs to another event loop; make one per loop.")
-        self._begin()
+        self._activity.begin(self._activity.recorder)
 
     def _cached(self, wire: str) -> Found[L] | None:
         if self._cache is None:
@@ -200,19 +204,30 @@ class LeadLoader(Generic[L]):
             )
 
     def _end(self, batch: _Batch[L], task: asyncio.Task[None]) -> None:
-        """Tell callers without an outcome the reason; each raises its own copy."""
+        """Tell callers without an outcome the reason; each raises its own copy.
+
+        If somebody else has cancelled the batch, they are cancelled, too.
+        """
         self._tasks.discard(task)
         self._seal(batch)
         failure = None if task.cancelled() else task.exception()
-        if not isinstance(failure, Exception):
+        if self._closed and not isinstance(failure, Exception):
             failure = ClosedError("The loader was closed.")
         for wire, future in batch.futures.items():
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(failure, Exception):
                 self._settle(wire, batch, failure)
+            else:
+                self._forget(wire, batch)
+                future.cancel()
 
-    def _settle(self, wire: str, batch: _Batch[L], result: Outcome[L] | Exception) -> None:
+    def _forget(self, wire: str, batch: _Batch[L]) -> None:
         if self._asked.get(wire) is batch:
             del self._asked[wire]
+
+    def _settle(self, wire: str, batch: _Batch[L], result: Outcome[L] | Exception) -> None:
+        self._forget(wire, batch)
         if self._cache is not None and isinstance(result, Found):
             self._cache.put(wire, result, asyncio.get_running_loop().time())
         batch.futures[wire].set_result(result)
@@ -221,8 +236,8 @@ class LeadLoader(Generic[L]):
         """Cancel a batch that has no callers any more."""
         self._seal(batch)
         for wire, future in batch.futures.items():
-            if not future.done() and self._asked.get(wire) is batch:
-                del self._asked[wire]
+            if not future.done():
+                self._forget(wire, batch)
         assert batch.task is not None
         batch.task.cancel()
 
@@ -245,3 +260,36 @@ class LeadLoader(Generic[L]):
             own.lead_id = lead_id
             return msgspec.structs.replace(result, lead_id=lead_id, index=index, error=own)
         return msgspec.structs.replace(result, lead_id=lead_id, index=index)
+
+
+def open_loader(
+    endpoints: Endpoints[L],
+    workspace: Workspace,
+    activity: Activity,
+    *,
+    concurrency: int,
+    confirm_missing: bool,
+    flush_s: float,
+    cache_ttl_s: float | None,
+    cache_size: int,
+) -> LeadLoader[L]:
+    """Make a loader that ends with its client.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+        ClosedError: the client is closed.
+    """
+    activity.require_open()
+    lookup = ListLookup(
+        endpoints,
+        workspace,
+        activity.recorder,
+        concurrency=concurrency,
+        patient=False,
+        confirm_missing=confirm_missing,
+    )
+    loader = LeadLoader(
+        lookup, activity, flush_s=flush_s, cache_ttl_s=cache_ttl_s, cache_size=cache_size
+    )
+    activity.loaders.add(loader)
+    return loader

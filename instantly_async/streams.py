@@ -1,13 +1,13 @@
-"""``LeadStream``, and ``Activity``: the bookkeeping of all streams that one client has open."""
+"""``LeadStream``: outcomes as they complete. ``collect`` makes a batch of them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ._api import Endpoints
-from ._fetch import Pipeline, StreamOptions, Workspace, make_pipeline
+from ._fetch import Pipeline, StreamOptions, Workspace, make_pipeline, report_closing_error
+from .activity import Activity
 from .errors import ClosedError, RunError
 from .outcomes import LeadBatch, LeadId, Outcome
 from .stats import Recorder, Stats
@@ -26,7 +26,7 @@ class LeadStream(Generic[L]):
     def __init__(
         self,
         pipeline: Pipeline[Any, Outcome[L]],
-        activity: "Activity[L]",
+        activity: Activity,
         recorder: Recorder,
     ) -> None:
         self._pipeline = pipeline
@@ -47,7 +47,7 @@ class LeadStream(Generic[L]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        await leave(self, error)
 
     def __aiter__(self) -> AsyncIterator[Outcome[L]]:
         return self
@@ -57,21 +57,33 @@ class LeadStream(Generic[L]):
 
         Raises:
             RunError: the run had to stop; the outcomes of all finished ids came before it.
-            ClosedError: the client was closed meanwhile.
+            ClosedError: the stream or the client was closed, or belongs to another loop.
+            CancelledError: somebody else cancelled a task of this stream.
         """
-        if self._loop is None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
             self._activity.begin(self._recorder, self._pipeline)
-            self._loop = asyncio.get_running_loop()
+            self._loop = loop
         return self._pipeline.take(self)
 
     async def aclose(self) -> None:
-        """Cancel and await the work in flight; close the input if it is a generator."""
-        await self._pipeline.aclose()
+        """Cancel and await the work in flight; close the input if it is a generator.
+
+        Other tasks that wait for an outcome get ``ClosedError``. An input that does not end within
+        1.5 s is left behind, with a warning in the log.
+
+        Raises:
+            Exception: what the input raised when it was closed.
+            ClosedError: the stream belongs to another loop.
+        """
+        if not self._activity.is_forsaken():
+            await self._pipeline.aclose(ClosedError("The stream was closed."))
 
     def __del__(self) -> None:
         # May run in any thread, and after the loop's end.
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._pipeline.cancel)
+            error = ClosedError("The stream was garbage-collected.")
+            self._loop.call_soon_threadsafe(self._pipeline.abandon, error)
 
     @property
     def stats(self) -> Stats:
@@ -79,86 +91,45 @@ class LeadStream(Generic[L]):
         return self._activity.snapshot(self._recorder)
 
 
-class Activity(Generic[L]):
-    """The open streams of one client, and the counters of all that it does.
+def open_stream(
+    lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
+    options: StreamOptions,
+    endpoints: Endpoints[L],
+    workspace: Workspace,
+    activity: Activity,
+    *,
+    most: int,
+) -> LeadStream[L]:
+    """Make a stream; it counts as open from its first outcome on.
 
-    ``recorder`` counts what is done outside of streams, and what ended streams have done.
-    ``concurrency`` is the client's.
+    ``most`` is the client's concurrency.
     """
+    recorder = Recorder()
+    pipeline: Pipeline[Any, Outcome[L]] = make_pipeline(
+        lead_ids,
+        options,
+        endpoints,
+        workspace,
+        recorder,
+        most=most,
+        on_end=lambda: activity.end(recorder, pipeline),
+    )
+    return LeadStream(pipeline, activity, recorder)
 
-    def __init__(self, endpoints: Endpoints[L], workspace: Workspace, concurrency: int) -> None:
-        self._endpoints = endpoints
-        self._workspace = workspace
-        self._concurrency = concurrency
-        self._streams: dict[Pipeline[Any, Outcome[L]], Recorder] = {}
-        self.recorder = Recorder()
-        self.closed = False
 
-    def require_open(self) -> None:
-        """Raise ``ClosedError`` if the client is closed."""
-        if self.closed:
-            raise ClosedError("The client is closed; make a new one.")
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
 
-    def stream(
-        self, lead_ids: Iterable[LeadId] | AsyncIterable[LeadId], options: StreamOptions
-    ) -> LeadStream[L]:
-        """Make a stream; it counts as open from its first outcome on."""
-        recorder = Recorder()
-        pipeline: Pipeline[Any, Outcome[L]] = make_pipeline(
-            lead_ids,
-            options,
-            self._endpoints,
-            self._workspace,
-            recorder,
-            most=self._concurrency,
-            on_end=lambda: self._end(pipeline, recorder),
-        )
-        return LeadStream(pipeline, self, recorder)
 
-    def begin(self, recorder: Recorder, pipeline: Pipeline[Any, Outcome[L]] | None = None) -> None:
-        """Note that work begins: that of ``pipeline``, or ``None``: outside of streams.
-
-        Raises:
-            ClosedError: the client is closed.
-        """
-        self.require_open()
-        if pipeline is not None:
-            self._streams[pipeline] = recorder
-        now = asyncio.get_running_loop().time()
-        for each in (recorder, self.recorder):
-            if each.started_at is None:
-                each.started_at = now
-
-    def _end(self, pipeline: Pipeline[Any, Outcome[L]], recorder: Recorder) -> None:
-        recorder.stopped_at = _now()
-        if self._streams.pop(pipeline, None) is not None:
-            self.recorder.add(recorder)
-
-    async def aclose(self) -> None:
-        """End all open streams and refuse new work. Idempotent."""
-        self.closed = True  # first, so that no stream begins meanwhile
-        for pipeline in list(self._streams):
-            await pipeline.aclose(ClosedError("The client was closed."))
-
-    def total(self) -> Stats:
-        """Return the counters of all work, open streams included."""
-        total = Recorder()
-        total.started_at = self.recorder.started_at
-        for recorder in (self.recorder, *self._streams.values()):
-            total.add(recorder)
-        return self.snapshot(total)
-
-    def snapshot(self, recorder: Recorder) -> Stats:
-        """Return the counters of one recorder."""
-        now, breaker = _now(), self._workspace.open_breaker
-        return recorder.snapshot(
-            now,
-            allowed_rate=self._workspace.limiter.rate,
-            paused_s=self._workspace.limiter.paused_s(now),
-            breaker_open=breaker is not None,
-            next_probe_s=None if breaker is None else breaker.next_probe_s(now),
-            gives_up_s=None if breaker is None else breaker.gives_up_s(now),
-        )
+async def leave(closable: _Closable, error: BaseException | None) -> None:
+    """Close at the end of an ``async with`` block, whose own ``error`` stays the one raised."""
+    try:
+        await closable.aclose()
+    except Exception as closing_error:
+        if error is None:
+            raise
+        if not isinstance(closing_error, ClosedError):
+            report_closing_error(closing_error)
 
 
 async def collect(stream: LeadStream[L]) -> LeadBatch[L]:
@@ -181,10 +152,3 @@ async def collect(stream: LeadStream[L]) -> LeadBatch[L]:
         failure.partial = batch
         raise failure
     return batch
-
-
-def _now() -> float:
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:  # stats may be read after the loop's end
-        return time.monotonic()

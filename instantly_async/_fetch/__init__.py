@@ -7,7 +7,7 @@ or who consumes the outcomes.
 from .by_get import GetLookup
 from .by_list import ListLookup
 from .check import KeyCheck, request_check
-from .pipeline import Pipeline
+from .pipeline import Pipeline, report_closing_error
 from .strategies import StreamOptions, make_pipeline
 from .workspace import Workspace
 
@@ -19,5 +19,6 @@ __all__ = [
     "StreamOptions",
     "Workspace",
     "make_pipeline",
+    "report_closing_error",
     "request_check",
 ]

@@ -1,9 +1,9 @@
 """Bounded workers over a lazy input: results as they complete, or in order. Knows no HTTP.
 
-Theory of operation. A runner task owns a task group of workers. A worker waits until there is
-room, pulls one unit (an item, or a chunk of them) from the input, works on it and delivers one
-result per item into ``ready``, from which the consumer takes them. Each worker starts the next
-one after its first pull, up to ``concurrency``, so short inputs need few tasks.
+Theory of operation. A worker waits until there is room, pulls one unit (an item, or a chunk of
+them) from the input, works on it and delivers one result per item into ``ready``, from which the
+consumer takes them. Each worker starts the next one after its first pull, up to ``concurrency``,
+so short inputs need few tasks.
 
 A unit that waits for a retry gives its place to another worker (see ``absence``), and takes one
 again to continue. A worker that is one too many then ends after its unit.
@@ -11,11 +11,14 @@ again to continue. A worker that is one too many then ends after its unit.
 Bounded room bounds memory. As completed: fewer than ``BUFFER`` results wait. In order: at most
 ``concurrency * unit_size`` items are pulled but not yet consumed.
 
-The first exception of a worker or of the input ends the run: the group cancels and awaits the
-other workers, the input is closed, finished results are still yielded, then it is raised.
+The run ends when none of its tasks is left. The first of them that fails, or that somebody else
+cancels, stops the others; finished results are still yielded, then that error is raised. So the
+iteration ends without an error only if the input is exhausted, and all of it is done. A task that
+does not end after its cancellation is cancelled again, and then left behind, with a warning.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
@@ -29,16 +32,20 @@ R = TypeVar("R")
 BUFFER = 64
 """Results that may wait for a slow consumer before no more input is pulled (*choice*)."""
 
+CLOSING_S = (1.0, 0.5)
+"""Seconds until tasks that do not end are cancelled again, and then left behind (*choice*)."""
+
 Deliver = Callable[[int, R], None]
 Work = Callable[[int, U, Deliver[R]], Awaitable[None]]
 
+_log = logging.getLogger(__name__)
 
-class _StrayError(Exception):
-    """Carries through the task group a ``CancelledError`` that did not cancel the task itself."""
 
-    def __init__(self, cancellation: asyncio.CancelledError) -> None:
-        super().__init__()
-        self.cancellation = cancellation
+def report_closing_error(error: BaseException) -> None:
+    """Tell the loop's exception handler what an input raised when it was closed."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "The input of a stream raised this when it was closed", "exception": error}
+    )
 
 
 class Pipeline(Generic[U, R]):
@@ -79,11 +86,14 @@ class Pipeline(Generic[U, R]):
         self._workers = 0
         self._places = places or WorkPlaces(concurrency)
         self._places.on_vacancy = self._grow
-        self._group: asyncio.TaskGroup | None = None
-        self._runner: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._has_begun = False
+        self._is_stopping = False
+        self._is_abandoned = False
+        self._overdue: asyncio.Handle | None = None
+        self._ended = asyncio.Event()
         self._error: BaseException | None = None
-        self._cancelled = False
-        self._closed = False
+        self._closing_error: BaseException | None = None
 
     def __aiter__(self) -> AsyncIterator[R]:
         return self
@@ -96,12 +106,14 @@ class Pipeline(Generic[U, R]):
 
         Raises:
             StopAsyncIteration: there are no more.
+            BaseException: the input or the work raised it, or ``stop`` was called with it.
         """
         while not self._ready:
-            if self._runner is None and not self._closed:
-                self._runner = asyncio.create_task(self._run())
-            if self._closed:
-                self._end()
+            if not self._has_begun:
+                self._begin()
+                self._grow()
+            if self._ended.is_set():
+                raise self._error or StopAsyncIteration
             self._arrival.clear()
             await self._arrival.wait()
         result = self._ready.popleft()
@@ -110,69 +122,111 @@ class Pipeline(Generic[U, R]):
             self._room.set()
         return result
 
-    def _end(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-        raise StopAsyncIteration
-
-    async def aclose(self, error: BaseException | None = None) -> None:
+    async def aclose(self, error: BaseException) -> None:
         """Cancel and await the work in flight, and close the input. Idempotent.
 
-        A consumer that still waits gets ``error``, or the end of the iteration.
-        """
-        if self._runner is None:
-            if not self._closed:
-                await self._finish()
-            return
-        if not self._runner.done():
-            self._error = error
-            self.cancel()
-            # Shielded: if the caller is cancelled, it leaves at once, and the cleanup continues.
-            await asyncio.shield(asyncio.wait([self._runner]))
-        self._ready.clear()
+        A consumer that still waits, or comes later, gets ``error``. If the caller is cancelled, it
+        leaves at once, and the cleanup continues.
 
-    def cancel(self) -> None:
-        """Ask the work in flight to end, without waiting for it."""
-        if self._runner is None or self._cancelled:
-            return  # only once: a second cancellation would interrupt the cleanup
-        self._cancelled = True
-        if self._group is not None:  # otherwise it has not begun, and will see the flag
-            self._runner.cancel()
+        Raises:
+            BaseException: what the input raised when it was closed.
+        """
+        self.stop(error)
+        await self._ended.wait()
+        if self._ready:
+            self._ready.clear()
+            self._error = self._error or error
+        closing_error, self._closing_error = self._closing_error, None
+        if closing_error is not None:
+            raise closing_error
+
+    def stop(self, error: BaseException) -> None:
+        """Ask the work in flight to end with this error, without waiting for it."""
+        if self._is_stopping or self._ended.is_set():
+            return
+        self._is_stopping = True
+        self._error = RuntimeError(repr(error)) if isinstance(error, StopAsyncIteration) else error
+        if not self._has_begun:
+            self._begin()
+        self._intake.stop()
+        if self._tasks:
+            # In the next turn of the loop: a task that has not begun could not clean up.
+            self._overdue = asyncio.get_running_loop().call_soon(self._cancel, CLOSING_S)
+        else:
+            self._finish()
+
+    def abandon(self, error: BaseException) -> None:
+        """Stop; nobody will ask for results or errors any more."""
+        self._is_abandoned = True
+        self.stop(error)
+        self._report()
 
     @property
     def running(self) -> bool:
         """Whether work is, or may still be, in flight."""
-        return self._runner is not None and not self._runner.done()
+        return self._has_begun and not self._ended.is_set()
 
-    async def _run(self) -> None:
-        try:
-            if not self._cancelled:
-                async with asyncio.TaskGroup() as self._group:
-                    self._grow()
-        except BaseExceptionGroup as group:
-            error = group.exceptions[0]
-            self._error = error.cancellation if isinstance(error, _StrayError) else error
-        finally:
-            self._group = None
-            await self._finish()
+    def _begin(self) -> None:
+        self._has_begun = True
+        if self._intake.is_async:
+            self._start(self._intake.feed())
 
-    async def _finish(self) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        # Tasks are cancelled after `stop` only. Any other cancellation came from outside, or from
+        # the input, and must not pass for a normal end.
+        error = _error_of(task)
+        if task not in self._tasks:
+            return  # it was left behind
+        self._tasks.discard(task)
+        if error is not None:
+            self.stop(error)
+        if not self._tasks and not self._ended.is_set():
+            self._finish()
+
+    def _cancel(self, patience_s: tuple[float, ...]) -> None:
+        if not patience_s:
+            _log.warning("The input of a stream does not end after its cancellation; left behind.")
+            self._tasks.clear()
+            self._finish()
+            return
+        for task in self._tasks:
+            task.cancel()
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(patience_s[0], self._cancel, patience_s[1:])
+
+    def _finish(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
         try:
-            await self._intake.aclose()
+            self._intake.close()
         except BaseException as error:  # noqa: BLE001 - whatever a caller's generator raises
-            self._error = self._error or error
+            if self._error is None:
+                self._error = error
+            else:
+                self._closing_error = error
         # Ordered results behind a gap: the missing one will not come any more.
         self._ready.extend(self._held[index] for index in sorted(self._held))
         self._held.clear()
-        self._closed = True
+        self._ended.set()
         self._on_end()
         self._arrival.set()
+        if self._is_abandoned:
+            self._report()
+
+    def _report(self) -> None:
+        error, self._closing_error = self._closing_error, None
+        if error is not None:
+            report_closing_error(error)
 
     def _grow(self) -> None:
-        if self._needs_worker and self._group is not None:
+        if self._needs_worker and not self._is_stopping:
             self._workers += 1
-            self._group.create_task(self._serve())
+            self._start(self._serve())
 
     @property
     def _needs_worker(self) -> bool:
@@ -181,20 +235,13 @@ class Pipeline(Generic[U, R]):
     async def _serve(self) -> None:
         try:
             await self._serve_until_the_end()
-        except asyncio.CancelledError as cancellation:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # This task was not cancelled: the error came from the input or the work. A task
-            # group treats it as a normal end, which would lose this item and those after it.
-            raise _StrayError(cancellation) from None
         finally:
             self._workers -= 1
 
     async def _serve_until_the_end(self) -> None:
         intake, places = self._intake, self._places
         first = True
-        while self._workers - places.away <= self._concurrency:
+        while self._workers - places.away <= self._concurrency and not self._is_stopping:
             if intake.is_async:
                 pulled = await self._pull_in_turn()
             else:
@@ -214,8 +261,7 @@ class Pipeline(Generic[U, R]):
                 places.leave()
 
     async def _pull_in_turn(self) -> tuple[int, U] | None:
-        # One at a time: async generators refuse a second __anext__, and the room that was
-        # found must still be free when the item arrives.
+        # One at a time: the room that was found must still be free when the item arrives.
         async with self._turn:
             await self._wait_for_room()
             return await self._intake.pull_async()
@@ -239,3 +285,12 @@ class Pipeline(Generic[U, R]):
                 self._ready.append(self._held.pop(self._next_index))
                 self._next_index += 1
         self._arrival.set()
+
+
+def _error_of(task: asyncio.Task[None]) -> BaseException | None:
+    if not task.cancelled():
+        return task.exception()
+    try:
+        return task.result()
+    except asyncio.CancelledError as cancellation:  # with its message
+        return cancellation

@@ -43,6 +43,28 @@ class Connections:
         state = "closed" if self._closed else "open" if self._pool else "unused"
         return f"<Connections {self.base_url} {state} in_flight={len(self.in_flight)}>"
 
+    def join(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note that they are used in this loop, to which they belong from now on.
+
+        Raises:
+            ClosedError: they belong to another loop.
+        """
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise ClosedError("The client belongs to another event loop; make one client per loop.")
+
+    def is_forsaken(self) -> bool:
+        """Whether their loop is closed, so that nothing is left that could be awaited.
+
+        Raises:
+            ClosedError: they belong to another loop, which is still open.
+        """
+        if self._loop is not None and self._loop.is_closed():
+            return True
+        if self._loop is not None:
+            self.join(asyncio.get_running_loop())
+        return False
+
     def pool_in(self, loop: asyncio.AbstractEventLoop) -> Pool:
         """Return the pool.
 
@@ -51,8 +73,9 @@ class Connections:
         """
         if self._closed:
             raise _closed()
+        if self._loop is not loop:
+            self.join(loop)
         if self._pool is None:
-            self._loop = loop
             self._connector = Connector(
                 self.base_url,
                 connect_s=self._connect_s,
@@ -60,13 +83,18 @@ class Connections:
                 ssl_context=self._ssl_context,
             )
             self._pool = Pool(self._connector.open, loop)
-        elif self._loop is not loop:
-            raise ClosedError("The client belongs to another event loop; make one client per loop.")
         return self._pool
 
     async def aclose(self) -> None:
-        """Close all connections; requests in flight end with ``ClosedError``. Idempotent."""
+        """Close all connections; requests in flight end with ``ClosedError``. Idempotent.
+
+        Raises:
+            ClosedError: they belong to another loop, which is still open.
+        """
+        is_forsaken = self.is_forsaken()
         self._closed = True
+        if is_forsaken:
+            return
         self.in_flight.abort_all(_closed())
         pool, self._pool = self._pool, None
         if pool is not None:

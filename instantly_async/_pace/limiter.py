@@ -25,6 +25,7 @@ from math import inf
 
 from aiolimiter import AsyncLimiter
 
+from instantly_async.errors import ClosedError
 from instantly_async.settings import RateLimit
 
 from .cubic import CUT_FACTOR, cubic_rate
@@ -53,7 +54,8 @@ class AdaptiveLimiter:
     """Paces the requests of one workspace; may be shared by several of its clients.
 
     ``limit=None``: no rate limit, but pauses that the server asks for still hold. Belongs to
-    the event loop in which it is first used.
+    the event loop in which it is first used; when that is closed, to that of its next use, where
+    rate and pauses go on.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class AdaptiveLimiter:
         self._bucket = self._make_bucket() if limit else None
         self._drained = True  # the very first bucket may start full
         self._turn = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._paused_until = -inf
         self._last_cut_at = -inf
         self._rate_at_cut = self._rate
@@ -74,6 +77,29 @@ class AdaptiveLimiter:
 
     def __repr__(self) -> str:
         return f"<AdaptiveLimiter rate={self.rate!r} of {self.limit!r}>"
+
+    def join(self) -> None:
+        """Note that it is used in the running loop.
+
+        Raises:
+            ClosedError: it belongs to another loop, which is still open.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._move_to(loop)
+
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                raise ClosedError(
+                    "The limiter belongs to another event loop; make one limiter per loop."
+                )
+            # New ones, as nobody wakes those who wait in a loop that is closed.
+            self.near = Places(self._near_size)
+            self._turn = asyncio.Lock()
+            if self.limit is not None:
+                self._renew_bucket()
+        self._loop = loop
 
     @property
     def rate(self) -> float | None:
@@ -113,7 +139,11 @@ class AdaptiveLimiter:
         ``is_ready`` is asked when it is this caller's turn. If it returns ``False``, or a pause is
         in effect, no token is taken and the result is ``False``; ``None``: pauses are waited out,
         and the result is ``True``.
+
+        Raises:
+            ClosedError: as ``join``.
         """
+        self.join()
         async with self._turn:
             while True:
                 if is_ready is None:
@@ -173,9 +203,12 @@ class AdaptiveLimiter:
     def _change_rate(self, rate: float, now: float) -> None:
         self._rate = rate
         self._changed_at = now
+        self._renew_bucket()
+        self.near.resize(self._near_size)
+
+    def _renew_bucket(self) -> None:
         self._bucket = self._make_bucket()
         self._drained = False
-        self.near.resize(self._near_size)
 
     def _make_bucket(self) -> AsyncLimiter:
         assert self.limit is not None

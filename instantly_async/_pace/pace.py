@@ -63,7 +63,6 @@ class Pace:
         patient: bool = False,
     ) -> None:
         self.limiter = limiter
-        self.near = limiter.near if limiter.limit else None
         self.slots = slots
         self.breaker = breaker
         self.max_pause_s = max_pause_s
@@ -93,28 +92,31 @@ class Pace:
         assert self._probe is not None
         return await self.breaker.is_alive(since, self._probe)
 
-    async def enter(self) -> None:
-        """Wait until a request may be sent, and take its place.
+    async def enter(self) -> Places | None:
+        """Wait until a request may be sent, and take its place; return where it is near, if at all.
 
         Raises:
             ServiceUnavailableError: the service is down.
+            ClosedError: the limiter belongs to another loop.
         """
+        self.limiter.join()
         while True:
             if self._is_blocked():
                 await self.until_up(patient=self._patient)
                 await self.limiter.wait_out_pause()
-            if self.near is not None:
-                await self.near.enter()
+            near = self.limiter.near if self.limiter.limit else None
+            if near is not None:
+                await near.enter()
             if not self.slots.try_enter():
                 try:
                     await self.slots.enter()
                 except BaseException:
-                    if self.near is not None:
-                        self.near.leave()
+                    if near is not None:
+                        near.leave()
                     raise
             if not self._is_blocked():
-                return
-            self.leave(is_near=True)
+                return near
+            self.leave(near)
 
     async def until_up(self, *, patient: bool) -> None:
         """Wait until the breaker is closed.
@@ -130,10 +132,10 @@ class Pace:
             return True
         return self.limiter.is_paused(asyncio.get_running_loop().time())
 
-    def leave(self, *, is_near: bool) -> None:
+    def leave(self, near: Places | None) -> None:
         self.slots.leave()
-        if is_near and self.near is not None:
-            self.near.leave()
+        if near is not None:
+            near.leave()
 
 
 class Permit:
@@ -143,15 +145,16 @@ class Permit:
     whose connection had died is repeated.
     """
 
-    __slots__ = ("_pace", "sends", "sent_at")
+    __slots__ = ("_near", "_pace", "sends", "sent_at")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._near: Places | None = None
         self.sent_at: float | None = None
         self.sends = 0
 
     async def __aenter__(self) -> Self:
-        await self._pace.enter()
+        self._near = await self._pace.enter()
         return self
 
     async def __aexit__(
@@ -160,12 +163,13 @@ class Permit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pace.leave(is_near=not self.sends)
+        self._pace.leave(self._near)
 
     def note_sent(self, now: float) -> None:
         """Note that the request is sent at ``now``, the loop's time."""
-        if not self.sends and self._pace.near is not None:
-            self._pace.near.leave()
+        if self._near is not None:
+            self._near.leave()
+            self._near = None
         self.sends += 1
         self.sent_at = now
 

@@ -11,6 +11,7 @@ from virtual_loop import run_virtual
 from instantly_async._fetch.absence import WorkPlaces
 from instantly_async._fetch.intake import Intake
 from instantly_async._fetch.pipeline import Deliver, Pipeline
+from instantly_async.errors import ClosedError
 
 
 def test_first_come_first_served() -> None:
@@ -165,7 +166,7 @@ def test_a_pipeline_s_laws_hold_with_absences(
             results.append(result)
             if len(results) == stop_after:
                 break
-        await pipeline.aclose()
+        await pipeline.aclose(ClosedError("closed"))
         if stop_after is None or stop_after > items:
             assert sorted(results) == list(range(items))
             assert places.taken == 0

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import example, given, settings
@@ -21,6 +21,8 @@ from instantly_async._fetch.pipeline import BUFFER, Deliver, Pipeline
 EPS_S = 1e-3  # a pass of the virtual loop costs 1 µs
 GAPS = st.sampled_from([0.0, 0.0, 0.0, FLUSH_S / 20, FLUSH_S / 3, FLUSH_S, FLUSH_S * 5])
 SIZES = st.integers(1, 7)
+
+K = TypeVar("K", bound="Intake[int] | ChunkIntake[int]")
 
 
 def now() -> float:
@@ -60,6 +62,20 @@ async def counting(limit: int | None = None, gap: float = 0.0) -> AsyncIterator[
 
 def by(size: int, source: Any) -> ChunkIntake[int]:
     return ChunkIntake(source, size)
+
+
+@contextlib.asynccontextmanager
+async def fed(intake: K) -> AsyncIterator[K]:
+    """Run the feeder of an async input, as a pipeline does."""
+    feeder = asyncio.create_task(intake.feed())
+    try:
+        yield intake
+    finally:
+        intake.stop()
+        await asyncio.sleep(0)
+        feeder.cancel()
+        await asyncio.wait([feeder])
+        intake.close()
 
 
 async def pull_all(intake: ChunkIntake[int]) -> list[list[int]]:
@@ -102,8 +118,13 @@ def test_chunks_of_an_async_iterable(gaps: list[float], size: int, pauses: list[
     """In order; one chunk ahead at most; no item makes a consumer wait beyond ``FLUSH_S``."""
 
     async def run() -> None:
-        source, chunks = Slow(gaps), list[list[int]]()
-        intake = ChunkIntake(source, size)
+        source = Slow(gaps)
+        async with fed(ChunkIntake(source, size)) as intake:
+            await check(source, intake)
+        assert not source.cancelled
+
+    async def check(source: Slow, intake: ChunkIntake[int]) -> None:
+        chunks = list[list[int]]()
         for pause in itertools.cycle(pauses):
             await asyncio.sleep(pause)
             asked_at = now()
@@ -124,8 +145,6 @@ def test_chunks_of_an_async_iterable(gaps: list[float], size: int, pauses: list[
             assert len(source.arrived) <= intake.pulled + size
         assert list(itertools.chain(*chunks)) == list(range(len(gaps)))
         assert await intake.pull_async() is None
-        await intake.aclose()
-        assert not source.cancelled
 
     run_virtual(run())
 
@@ -191,17 +210,15 @@ def test_closing_at_any_moment_closes_the_generator(gap: float, after_s: float, 
 
     async def run() -> None:
         source = counting(gap=gap)
-        intake = by(3, source)
 
         async def consume() -> None:
             for _ in range(pulls):
                 await intake.pull_async()
 
-        await stop(consume(), after_s)
-        await intake.aclose()
+        async with fed(by(3, source)) as intake:
+            await stop(consume(), after_s)
         with pytest.raises(StopAsyncIteration):
             await anext(source)
-        await intake.aclose()
 
     run_virtual(run())
 
@@ -213,21 +230,21 @@ def test_what_is_not_iterable_is_a_type_error(intake: Callable[[Any], Any]) -> N
 
 
 async def test_items_one_by_one_have_an_end() -> None:
-    plain, slow = Intake(range(1)), Intake(counting(1))
+    plain = Intake(range(1))
     assert [plain.pull() for _ in range(3)] == [(0, 0), None, None]
-    assert [await slow.pull_async() for _ in range(3)] == [(0, 0), None, None]
+    async with fed(Intake(counting(1))) as slow:
+        assert [await slow.pull_async() for _ in range(3)] == [(0, 0), None, None]
 
 
-def test_nothing_is_pulled_before_it_is_asked_for() -> None:
+def test_no_more_than_one_unit_is_pulled_ahead() -> None:
     async def run() -> None:
         source = Slow([0.0] * 100)
-        intake = by(10, source)
-        await asyncio.sleep(1)
-        assert not source.arrived
-        assert await intake.pull_async() == (0, list(range(10)))
-        await asyncio.sleep(1)
-        assert len(source.arrived) == 20
-        await intake.aclose()
+        async with fed(by(10, source)) as intake:
+            await asyncio.sleep(1)
+            assert len(source.arrived) == 10
+            assert await intake.pull_async() == (0, list(range(10)))
+            await asyncio.sleep(1)
+            assert len(source.arrived) == 20
 
     run_virtual(run())
 
@@ -235,21 +252,21 @@ def test_nothing_is_pulled_before_it_is_asked_for() -> None:
 @pytest.mark.parametrize("source", [itertools.count(), counting()], ids=["plain", "async"])
 async def test_an_endless_input(source: Any) -> None:
     intake = by(100, source)
-    for first in range(0, 1000, 100):
-        unit = await intake.pull_async() if intake.is_async else intake.pull()
-        assert unit == (first, list(range(first, first + 100)))
-    await intake.aclose()
+    async with fed(intake) if intake.is_async else contextlib.nullcontext():
+        for first in range(0, 1000, 100):
+            unit = await intake.pull_async() if intake.is_async else intake.pull()
+            assert unit == (first, list(range(first, first + 100)))
 
 
 def test_a_full_chunk_does_not_wait_and_a_late_consumer_does_not_either() -> None:
     async def run() -> None:
-        intake = by(3, Slow([0, 0, 0, 0, 1, 0]))
-        assert await intake.pull_async() == (0, [0, 1, 2])
-        await asyncio.sleep(FLUSH_S * 2)
-        assert await intake.pull_async() == (3, [3])
-        assert now() < FLUSH_S * 2 + EPS_S
-        assert await intake.pull_async() == (4, [4, 5])
-        assert now() < 1 + EPS_S  # the input has ended: what would it wait for?
+        async with fed(by(3, Slow([0, 0, 0, 0, 1, 0]))) as intake:
+            assert await intake.pull_async() == (0, [0, 1, 2])
+            await asyncio.sleep(FLUSH_S * 2)
+            assert await intake.pull_async() == (3, [3])
+            assert now() < FLUSH_S * 2 + EPS_S
+            assert await intake.pull_async() == (4, [4, 5])
+            assert now() < 1 + EPS_S  # the input has ended: what would it wait for?
 
     run_virtual(run())
 
@@ -266,13 +283,12 @@ async def test_an_error_of_an_async_input_comes_after_the_items_before_it(
             yield item
         raise error("half way")
 
-    intake = by(3, broken())
-    for first in range(0, count, 3):
-        assert await intake.pull_async() == (first, list(range(first, min(first + 3, count))))
-    for _ in range(2):
-        with pytest.raises(error, match="half way"):
-            await intake.pull_async()
-    await intake.aclose()
+    async with fed(by(3, broken())) as intake:
+        for first in range(0, count, 3):
+            assert await intake.pull_async() == (first, list(range(first, min(first + 3, count))))
+        for _ in range(2):
+            with pytest.raises(error, match="half way"):
+                await intake.pull_async()
 
 
 @pytest.mark.parametrize("count", range(7))
@@ -290,9 +306,9 @@ def test_a_consumer_that_is_cancelled_loses_nothing(after_s: float) -> None:
 
     async def run() -> None:
         source = Slow([1.0, 1.0])
-        intake = by(3, source)
-        await stop(intake.pull_async(), after_s)
-        assert await pull_all(intake) == [[0], [1]]
+        async with fed(by(3, source)) as intake:
+            await stop(intake.pull_async(), after_s)
+            assert await pull_all(intake) == [[0], [1]]
         assert not source.cancelled
 
     run_virtual(run())
@@ -313,9 +329,8 @@ def test_a_generator_that_swallows_its_cancellation_does_not_hang() -> None:
             closed.append(True)
 
     async def run() -> None:
-        intake = by(3, deaf())
-        await stop(intake.pull_async(), 1)
-        await intake.aclose()
+        async with fed(by(3, deaf())) as intake:
+            await stop(intake.pull_async(), 1)
         assert closed == [True]
 
     run_virtual(run())
@@ -327,10 +342,9 @@ async def test_what_is_no_generator_stays_open(tmp_path: Path) -> None:
     with path.open() as file:
         lines = ChunkIntake(file, 2)
         assert lines.pull() == (0, ["a\n", "b\n"])
-        await lines.aclose()
+        lines.close()
         assert file.read() == "c\n"
     source = Slow([0.0] * 9)
-    numbers = by(2, source)
-    await numbers.pull_async()
-    await numbers.aclose()
+    async with fed(by(2, source)) as numbers:
+        await numbers.pull_async()
     assert await anext(source) > 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from instantly_async._fetch.intake import ChunkIntake, Intake
 from instantly_async._fetch.pipeline import BUFFER, Deliver, Pipeline
+from instantly_async.errors import ClosedError
 
 
 class Spy:
@@ -88,7 +89,7 @@ def test_laws(  # noqa: PLR0917 - one parameter per dimension of the law
             assert spy.most_held <= concurrency
         assert spy.most_running <= concurrency
         assert spy.most_held <= BUFFER + concurrency
-        await pipeline.aclose()
+        await pipeline.aclose(ClosedError("closed"))
         assert no_tasks_but_this()
 
     asyncio.run(run())
@@ -111,7 +112,7 @@ async def test_input_is_pulled_lazily() -> None:
         spy.taken += 1
         assert pulled == spy.started
         assert pulled <= spy.taken + 4 + BUFFER
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
     assert no_tasks_but_this()
 
 
@@ -123,7 +124,7 @@ async def test_a_stopped_consumer_stops_the_intake() -> None:
     for _ in range(1000):
         await asyncio.sleep(0)
     assert BUFFER <= spy.started <= 1 + BUFFER + 5
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
 
 
 async def test_short_inputs_make_few_tasks() -> None:
@@ -131,7 +132,7 @@ async def test_short_inputs_make_few_tasks() -> None:
     pipeline = Pipeline(Intake([1, 2]), spy.work, concurrency=100)
     await anext(pipeline)
     assert len(asyncio.all_tasks()) <= 1 + 1 + 3  # this one, the runner, the workers
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -149,7 +150,7 @@ async def test_failure_of_work_is_raised_after_what_was_done(ordered: bool) -> N
     if ordered:
         assert results == sorted(results)
     assert no_tasks_but_this()
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(LookupError):  # whoever asks again: it did not end as it should
         await anext(pipeline)
 
 
@@ -198,11 +199,11 @@ async def test_leaving_early_closes_a_generator(is_async: bool) -> None:
     spy = Spy([2])
     pipeline = Pipeline(Intake(endless_async() if is_async else endless()), spy.work, concurrency=3)
     await anext(pipeline)
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
     assert closed == ["async" if is_async else "sync"]
     assert spy.running == 0
     assert no_tasks_but_this()
-    await pipeline.aclose()  # idempotent
+    await pipeline.aclose(ClosedError("closed"))  # idempotent
 
 
 async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() -> None:
@@ -218,7 +219,9 @@ async def test_an_input_that_cannot_be_closed_cleanly_does_not_hide_the_end() ->
         Intake(stubborn()), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
     )
     await anext(pipeline)
-    await pipeline.aclose()
+    with pytest.raises(OSError, match="cannot close"):
+        await pipeline.aclose(ClosedError("closed"))
+    await pipeline.aclose(ClosedError("closed"))  # it was told once
     assert ended == [True]
 
 
@@ -252,7 +255,7 @@ async def test_a_cleanup_that_is_cancelled_within_does_not_hang_the_consumer() -
         Intake(stubborn()), Spy([1]).work, concurrency=2, on_end=lambda: ended.append(True)
     )
     await anext(pipeline)
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
     assert ended == [True]
 
 
@@ -291,11 +294,11 @@ async def test_closing_before_the_first_result() -> None:
     pipeline = Pipeline(
         Intake(source), Spy().work, concurrency=2, on_end=lambda: ended.append(True)
     )
-    await pipeline.aclose()
-    await pipeline.aclose()
+    await pipeline.aclose(ClosedError("closed"))
+    await pipeline.aclose(ClosedError("closed"))
     assert ended == [True]
     assert next(source, None) is None
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(ClosedError):
         await anext(pipeline)
 
 
@@ -329,13 +332,13 @@ async def test_a_cancelled_close_still_cleans_up() -> None:
     await asyncio.sleep(0)
     for _ in range(5):
         await asyncio.sleep(0)
-    closing = asyncio.create_task(pipeline.aclose())
+    closing = asyncio.create_task(pipeline.aclose(ClosedError("closed")))
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
     released.set()
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(ClosedError):
         await consumer
     assert sorted(cleaned) == [0, 1]
 

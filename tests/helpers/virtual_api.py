@@ -29,6 +29,7 @@ from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace
 from instantly_async._fetch.intake import Intake, Source
 from instantly_async._http import ApiKey, Reply, Request, Response
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Places, RetryBudget
+from instantly_async.errors import ClosedError
 from instantly_async.outcomes import LeadId
 from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json
@@ -183,7 +184,7 @@ class Run:
         except RunError as error:
             self.error = error
         finally:
-            await pipeline.aclose()
+            await pipeline.aclose(ClosedError("closed"))
         self.ended_at = asyncio.get_running_loop().time()
         self.require_clean()
 

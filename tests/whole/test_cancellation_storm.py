@@ -584,7 +584,7 @@ class VirtualStorm:
             async for _ in pipeline:
                 pass
         finally:
-            await pipeline.aclose()
+            await pipeline.aclose(ClosedError("closed"))
 
     async def strike_on(self, times: int) -> None:
         rng = self.rng

@@ -25,6 +25,7 @@ ROOMS: dict[str, list[str]] = {
         "__init__",
         "client",
         "streams  loader",
+        "activity",
         "_fetch",
         "_pace  _http",
         "_api  testing",
@@ -42,6 +43,7 @@ ROOMS: dict[str, list[str]] = {
         "canary",
         "sending",
         "workspace  retries  intake  page_size  absence  first_of  reading",
+        "feeder",
     ],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places"],
     "_http": [

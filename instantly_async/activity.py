@@ -1,0 +1,160 @@
+"""``Activity``: all that one client has in flight, its end, and its counters."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from ._fetch import Pipeline, Workspace
+from ._http import Connections
+from .errors import ClosedError
+from .stats import Recorder, Stats
+
+
+class Stoppable(Protocol):
+    """What ends with its client."""
+
+    def stop(self) -> None:
+        """Ask it to end, without waiting for it."""
+
+    async def aclose(self) -> None:
+        """Stop it, and wait until it has ended."""
+
+
+class Activity:
+    """The open streams, calls and loaders of one client, and the counters of all that it does.
+
+    ``recorder`` counts what is done outside of streams, and what ended streams have done.
+    """
+
+    def __init__(self, connections: Connections, workspace: Workspace) -> None:
+        self._connections = connections
+        self._workspace = workspace
+        self._calls: set[asyncio.Timeout] = set()
+        self._streams: dict[Pipeline[Any, Any], Recorder] = {}
+        self.loaders: WeakSet[Stoppable] = WeakSet()
+        self.recorder = Recorder()
+        self.closed = False
+
+    def require_open(self) -> None:
+        """Raise ``ClosedError`` if the client is closed."""
+        if self.closed:
+            raise ClosedError("The client is closed; make a new one.")
+
+    def begin(self, recorder: Recorder, pipeline: Pipeline[Any, Any] | None = None) -> None:
+        """Note that work begins: that of ``pipeline``, or ``None``: outside of streams.
+
+        Raises:
+            ClosedError: the client is closed or belongs to another loop.
+        """
+        self.require_open()
+        loop = asyncio.get_running_loop()
+        self._connections.join(loop)
+        if pipeline is not None:
+            self._streams[pipeline] = recorder
+        now = loop.time()
+        for each in (recorder, self.recorder):
+            if each.started_at is None:
+                each.started_at = now
+
+    def end(self, recorder: Recorder, pipeline: Pipeline[Any, Any]) -> None:
+        """Note that a stream has ended."""
+        recorder.stopped_at = _now()
+        if self._streams.pop(pipeline, None) is not None:
+            self.recorder.add(recorder)
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[None]:
+        """Do work outside of streams, in the caller's task, until it ends or the client is closed.
+
+        Raises:
+            ClosedError: the client is or was closed, or belongs to another loop.
+        """
+        self.begin(self.recorder)
+        call = asyncio.timeout(None)  # it can tell its own cancellation from the caller's
+        try:
+            async with call:
+                self._calls.add(call)
+                yield
+        except TimeoutError:
+            if not call.expired():
+                raise
+        finally:
+            self._calls.discard(call)
+        if call.expired():
+            raise _closed()
+
+    def is_forsaken(self) -> bool:
+        """Whether the client's loop is closed, so that nothing is left to end.
+
+        Raises:
+            ClosedError: the client belongs to another loop, which is still open.
+        """
+        return self._connections.is_forsaken()
+
+    def stop(self) -> None:
+        """Refuse new work, and ask that in flight to end with ``ClosedError``. Idempotent.
+
+        Raises:
+            ClosedError: as ``is_forsaken``.
+        """
+        is_forsaken = self.is_forsaken()
+        self.closed = True
+        if is_forsaken:
+            return
+        for pipeline in list(self._streams):
+            pipeline.stop(_closed())
+        for loader in self.loaders:
+            loader.stop()
+        calls, self._calls = self._calls, set()
+        for call in calls:
+            call.reschedule(asyncio.get_running_loop().time())
+
+    async def aclose(self) -> None:
+        """Stop, and wait until all has ended. Idempotent.
+
+        Raises:
+            ClosedError: as ``is_forsaken``.
+            Exception: what an input raised when it was closed.
+        """
+        self.stop()
+        if self.is_forsaken():
+            return
+        async with AsyncExitStack() as ends:  # one that fails does not keep the others open
+            for loader in self.loaders:
+                ends.push_async_callback(loader.aclose)
+            for pipeline in self._streams:
+                ends.push_async_callback(pipeline.aclose, _closed())
+
+    def total(self) -> Stats:
+        """Return the counters of all work, open streams included."""
+        total = Recorder()
+        total.started_at = self.recorder.started_at
+        for recorder in (self.recorder, *self._streams.values()):
+            total.add(recorder)
+        return self.snapshot(total)
+
+    def snapshot(self, recorder: Recorder) -> Stats:
+        """Return the counters of one recorder."""
+        now, breaker = _now(), self._workspace.open_breaker
+        return recorder.snapshot(
+            now,
+            allowed_rate=self._workspace.limiter.rate,
+            paused_s=self._workspace.limiter.paused_s(now),
+            breaker_open=breaker is not None,
+            next_probe_s=None if breaker is None else breaker.next_probe_s(now),
+            gives_up_s=None if breaker is None else breaker.gives_up_s(now),
+        )
+
+
+def _closed() -> ClosedError:
+    return ClosedError("The client was closed.")
+
+
+def _now() -> float:
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:  # stats may be read after the loop's end
+        return time.monotonic()
