@@ -147,12 +147,13 @@ class Pipeline(Generic[U, R]):
         self._is_stopping = True
         self._error = RuntimeError(repr(error)) if isinstance(error, StopAsyncIteration) else error
         if not self._has_begun:
+            self._intake.stop()
             self._begin()
-        self._intake.stop()
-        if self._tasks:
+            self._cancel_after(CLOSING_S)
+        elif self._tasks:
             # In the next turn of the loop: a task that has not begun could not clean up.
-            self._overdue = asyncio.get_running_loop().call_soon(self._cancel, CLOSING_S)
-        else:
+            self._cancel_after((0.0, *CLOSING_S))
+        if not self._tasks:
             self._finish()
 
     def abandon(self, error: BaseException) -> None:
@@ -194,8 +195,12 @@ class Pipeline(Generic[U, R]):
             self._tasks.clear()
             self._finish()
             return
+        self._intake.stop()
         for task in self._tasks:
             task.cancel()
+        self._cancel_after(patience_s)
+
+    def _cancel_after(self, patience_s: tuple[float, ...]) -> None:
         loop = asyncio.get_running_loop()
         self._overdue = loop.call_later(patience_s[0], self._cancel, patience_s[1:])
 

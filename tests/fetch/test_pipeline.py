@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_loop import run_virtual
 
 from instantly_async._fetch.intake import ChunkIntake, Intake
 from instantly_async._fetch.pipeline import BUFFER, Deliver, Pipeline
@@ -257,6 +258,131 @@ async def test_a_cleanup_that_is_cancelled_within_does_not_hang_the_consumer() -
     await anext(pipeline)
     await pipeline.aclose(ClosedError("closed"))
     assert ended == [True]
+
+
+def test_an_input_that_does_not_end_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """After a second and a half, with a warning, and as if it had ended."""
+    cancellations = 0
+
+    async def deaf() -> AsyncIterator[int]:
+        nonlocal cancellations
+        yield 1
+        while cancellations < 3:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    async def main() -> None:
+        pipeline = Pipeline(Intake(deaf()), Spy().work, concurrency=2)
+        assert await anext(pipeline) == 1
+        waiting = asyncio.ensure_future(anext(pipeline))
+        await asyncio.sleep(1)
+        await pipeline.aclose(ClosedError("closed"))
+        assert asyncio.get_running_loop().time() == pytest.approx(2.5, abs=0.01)
+        with pytest.raises(ClosedError):
+            await waiting
+        assert cancellations == 2
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(1)
+
+    run_virtual(main())
+    assert "left behind" in caplog.text
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_closing_does_not_interrupt_the_cleanup_of_the_input(turns: int) -> None:
+    cleaned = []
+
+    async def careful() -> AsyncIterator[int]:
+        try:
+            for item in range(1000):
+                if item % 2:
+                    await asyncio.sleep(0)
+                yield item
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            cleaned.append(True)
+
+    pipeline = Pipeline(Intake(careful()), Spy([1, 3]).work, concurrency=2)
+    await anext(pipeline)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await pipeline.aclose(ClosedError("closed"))
+    assert cleaned == [True]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_generator_that_was_begun_is_closed_without_pulling_it(*, is_async: bool) -> None:
+    pulled, closed = [], []
+
+    async def peeked() -> AsyncIterator[int]:
+        try:
+            for item in range(9):
+                pulled.append(item)
+                yield item
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    def peeked_plain() -> Iterator[int]:
+        try:
+            for item in range(9):
+                pulled.append(item)
+                yield item
+        finally:
+            closed.append(True)
+
+    if is_async:
+        slow = peeked()
+        await anext(slow)
+        pipeline = Pipeline(Intake(slow), Spy().work, concurrency=2)
+    else:
+        plain = peeked_plain()
+        next(plain)
+        pipeline = Pipeline(Intake(plain), Spy().work, concurrency=2)
+    await pipeline.aclose(ClosedError("closed"))
+    assert (pulled, closed) == ([0], [True])
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@given(turns=st.integers(0, 60), which=st.integers(0, 10), ordered=st.booleans())
+@settings(max_examples=60)
+def test_who_cancels_one_task_ends_the_run_with_a_cancellation(
+    turns: int, which: int, *, is_async: bool, ordered: bool
+) -> None:
+    """Whichever it is, and at any moment: results never end short without an error."""
+
+    async def main() -> None:
+        spy = Spy([3, 1, 5])
+        source = arange(20) if is_async else range(20)
+        pipeline = Pipeline(Intake(source), spy.work, concurrency=4, ordered=ordered)
+        consumer = asyncio.create_task(consume(pipeline, spy))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        others = sorted(pipeline._tasks, key=lambda task: task.get_name())
+        if others:
+            others[which % len(others)].cancel()
+        await asyncio.wait([consumer])
+        assert consumer.cancelled() or sorted(consumer.result()) == list(range(20))
+        assert consumer.cancelled() or not others or turns > 5
+        assert no_tasks_but_this()
+
+    asyncio.run(main())
+
+
+async def test_an_input_that_raises_what_ends_an_iteration_does_not_end_it() -> None:
+    class Odd:
+        def __iter__(self) -> Iterator[int]:
+            return self
+
+        def __next__(self) -> int:
+            raise StopAsyncIteration
+
+    with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+        await consume(Pipeline(Intake(Odd()), Spy().work, concurrency=2), Spy())
 
 
 async def test_an_exception_group_of_the_input_stays_whole() -> None:

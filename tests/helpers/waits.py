@@ -39,10 +39,9 @@ WAITS = {
     ("pipeline.py", "_wait_for_room"): "room",
     ("pipeline.py", "_pull_in_turn"): "input",
     ("pipeline.py", "_serve_until_the_end"): "place of a worker",
-    ("pipeline.py", "_run"): "workers",
     ("pipeline.py", "aclose"): "end of a stream",
     ("pipeline.py", "take"): "outcome",
-    ("intake.py", "_feed"): "feeder",
+    ("feeder.py", "run"): "feeder",
     ("loader.py", "_run"): "loader's flush or page",
     ("loader.py", "_outcome"): "loader's outcome",
 }

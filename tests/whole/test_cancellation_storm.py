@@ -313,6 +313,8 @@ class Storm:
             )  # it may just have ended
         elif ending == "error":
             assert isinstance(task.exception(), ConsumerError | allowed), task
+        elif ending == "aclose":
+            assert isinstance(task.exception(), ClosedError | allowed), task
         else:
             assert isinstance(task.exception(), allowed), task
 
