@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from ._api import MAX_IDS_PER_PAGE, Endpoints, wire_id
+from ._api import MAX_IDS_PER_PAGE, Endpoints, deep_copy, wire_id
 from ._fetch import ListLookup, Workspace
 from ._pace import Places
 from .activity import Activity
@@ -36,11 +36,13 @@ CACHE_SIZE = 10_000
 class _Batch(Generic[L]):
     """Ids that are requested together, and the futures that their callers wait for.
 
-    A future's result is the outcome, or the error that ended the whole batch.
+    A future's result is the outcome, or the error that ended the whole batch. ``shared``: ids
+    that were asked for more than once.
     """
 
     def __init__(self) -> None:
         self.futures: dict[str, asyncio.Future[Outcome[L] | Exception]] = {}
+        self.shared: set[str] = set()
         self.callers = 0
         self.full: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
@@ -70,8 +72,8 @@ class LeadLoader(Generic[L]):
     """Loads single leads for many tasks at once. Made by ``InstantlyClient.loader``.
 
     Calls that arrive within a few milliseconds share one list request, up to 100 ids. The same
-    id is requested once. Nothing is cached unless ``cache_ttl_s`` is set. Belongs to the event
-    loop of its client.
+    id is requested once, and each call gets a lead of its own, which it may change. Nothing is
+    cached unless ``cache_ttl_s`` is set. Belongs to the event loop of its client.
     """
 
     def __init__(
@@ -124,8 +126,7 @@ class LeadLoader(Generic[L]):
         lead_ids = list(lead_ids)
         known: dict[str, Found[L] | _Batch[L]] = {}
         for wire in filter(None, map(wire_id, lead_ids)):
-            if wire not in known:
-                known[wire] = self._cached(wire) or self._join(wire)
+            known[wire] = self._cached(wire) or self._join(wire)
         batches = {entry for entry in known.values() if isinstance(entry, _Batch)}
         for batch in batches:
             batch.callers += 1
@@ -168,6 +169,7 @@ class LeadLoader(Generic[L]):
         """Return the batch of the id; if there is none, the id joins the open batch."""
         batch = self._asked.get(wire)
         if batch is not None:
+            batch.shared.add(wire)
             return batch
         batch = self._filling = self._filling or self._open()
         batch.futures[wire] = asyncio.get_running_loop().create_future()
@@ -250,7 +252,7 @@ class LeadLoader(Generic[L]):
         entry = known[wire]
         if isinstance(entry, Found):
             return msgspec.structs.replace(
-                entry, lead_id=lead_id, index=index, attempts=0, elapsed_s=0.0
+                deep_copy(entry), lead_id=lead_id, index=index, attempts=0, elapsed_s=0.0
             )
         result = await asyncio.shield(entry.futures[wire])
         if isinstance(result, Exception):
@@ -259,6 +261,8 @@ class LeadLoader(Generic[L]):
             own = own_copy(result.error)
             own.lead_id = lead_id
             return msgspec.structs.replace(result, lead_id=lead_id, index=index, error=own)
+        if self._cache is not None or wire in entry.shared:
+            result = deep_copy(result)  # what the cache and the others have stays as it is
         return msgspec.structs.replace(result, lead_id=lead_id, index=index)
 
 

@@ -188,7 +188,8 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Ids are strings as the API sends them, counts and steps are integers, timestamps
     are aware. ``payload`` holds the customer's own variables, under any keys. Their values
-    are strings, numbers, booleans or ``None``, and by the schema also objects.
+    are strings, numbers, booleans or ``None``, and by the schema also objects. All is immutable
+    except ``payload``, a ``dict``; no two outcomes share one.
     """
 
     id: str

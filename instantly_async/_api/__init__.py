@@ -1,10 +1,11 @@
-"""The API's rules, without I/O: ids, endpoints, error answers, and the decoding of leads.
+"""The API's rules, without I/O: ids, endpoints, error answers; decodes and copies leads.
 
 Decides what a request looks like and what an answer means. Must not know how requests are sent,
 when they may be sent, or how often they are repeated.
 """
 
 from .answers import TOO_MANY_IDS, error_for
+from .copying import deep_copy
 from .decoding import LeadDecoder, LeadItem
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
 from .ids import wire_id
@@ -20,6 +21,7 @@ __all__ = [
     "LeadItem",
     "Page",
     "Steps",
+    "deep_copy",
     "error_for",
     "is_misdelivered",
     "split_members",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 
-from instantly_async._api import LeadItem, wire_id
+from instantly_async._api import LeadItem, deep_copy, wire_id
 from instantly_async.errors import LeadError, own_copy
 from instantly_async.outcomes import LeadId, Outcome
 
@@ -46,7 +46,7 @@ class Chunk(Generic[L]):
         self._count_in_flight()
 
     def _sort(self) -> None:
-        """Reject ids that are not UUIDs; record duplicates, which get the same outcome."""
+        """Reject ids that are not UUIDs; record duplicates, which get a copy of the outcome."""
         for offset, wire in enumerate(map(wire_id, self._lead_ids)):
             if wire is None:
                 index = self._first + offset
@@ -72,8 +72,8 @@ class Chunk(Generic[L]):
             spent = attempts + self._wasted.get(wire, 0)
             self._finish(self.open.pop(wire), result, spent, elapsed_s)
             for duplicate in self._duplicates.pop(wire, ()):
-                # Each outcome writes its own id into its error.
-                own = own_copy(result) if isinstance(result, LeadError) else result
+                # Each outcome writes its own id into its error, and its consumer into its lead.
+                own = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
                 self._finish(duplicate, own, spent, elapsed_s)
         self._count_in_flight()
 

@@ -286,6 +286,20 @@ def test_duplicates_of_a_failed_id_have_errors_of_their_own() -> None:
     assert run.recorder.failed == {"DecodeError": 2}
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_duplicates_have_leads_of_their_own(*, listed: bool) -> None:
+    """Whether their lead was on the page or was requested alone."""
+    twice = next(lead_ids(1))
+    run = by_list(pages=lambda wires, _: page(wires if listed else []))
+    run.over([twice, twice.upper(), twice])
+    leads: list[Any] = [o.lead for o in run.outcomes if isinstance(o, Found)]
+    first, *others = leads
+    assert leads == [first] * 3
+    first.payload["x"] = "changed"
+    assert all("x" not in lead.payload for lead in others)
+    assert others[0].payload is not others[1].payload
+
+
 @pytest.mark.parametrize("status", [400, 413, 422])
 @pytest.mark.parametrize(("most", "size"), [(99, 50), (50, 50), (49, 25), (12, 12), (2, 1), (1, 1)])
 def test_too_many_ids_halve_the_chunks_of_the_run(status: int, most: int, size: int) -> None:

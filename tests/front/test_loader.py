@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Never
 from uuid import UUID
 
 import msgspec
@@ -269,7 +269,7 @@ async def test_what_nobody_waits_for_is_not_asked_for() -> None:
                     await call
             assert loader._asked == {}
             third = asyncio.create_task(after(0.001, loader.load(A)))
-            assert await loader.load(A) is await third  # the first batch had not even ended
+            assert await loader.load(A) == await third  # the first batch had not even ended
         assert run.transport.listed == [[A], [A, B], [A]]
 
 
@@ -310,6 +310,60 @@ async def test_a_cache_keeps_leads_for_a_while() -> None:
         for lead_id in (A, C, C, D, A, B):  # the time of A was up
             await ends(loader.load(lead_id))
         assert run.transport.listed == [[A], [B], [A], [C], [C], [D], [B]]
+
+
+class Row(msgspec.Struct):
+    """A type whose fields can be changed."""
+
+    id: str
+    email: str | None = None
+    payload: dict[str, Any] | None = None
+
+
+@pytest.mark.parametrize("cache_ttl_s", [None, 60])
+async def test_no_caller_sees_what_another_does_with_its_lead(
+    fake: FakeInstantly, cache_ttl_s: float | None
+) -> None:
+    """The first one changes its lead before the second one has seen its own; the cache comes later.
+
+    Also the ids of one call may be the same.
+    """
+    async with InstantlyClient(fake.api_key, base_url=fake.url, lead_type=Row) as client:
+        loader = client.loader(cache_ttl_s=cache_ttl_s)
+
+        async def load_and_change() -> Row:
+            row = await loader.load(A)
+            assert row.email != "changed"
+            assert row.payload is not None
+            assert "x" not in row.payload
+            row.email = row.payload["x"] = "changed"
+            return row
+
+        joined = await asyncio.gather(*(load_and_change() for _ in range(3)))
+        later = [await load_and_change() for _ in range(2)]
+        many = [o.lead for o in await loader.load_many([A, B, A]) if isinstance(o, Found)]
+        assert len({id(row) for row in (*joined, *later, *many)}) == 8
+        assert len({id(row.payload) for row in (*joined, *later, *many)}) == 8
+        assert "changed" not in {row.email for row in many}
+
+
+class Uncopied(msgspec.Struct):
+    """A type that notices copies."""
+
+    id: str
+
+    def __copy__(self) -> Never:
+        raise AssertionError("copied")
+
+
+async def test_a_lead_with_one_caller_is_not_copied(fake: FakeInstantly) -> None:
+    """That would cost more than decoding it."""
+    async with InstantlyClient(fake.api_key, base_url=fake.url, lead_type=Uncopied) as client:
+        loader = client.loader()
+        assert [(await loader.load(wire)).id for wire in (A, A)] == [A, A]
+        assert len(await loader.load_many([A, B])) == 2
+        with pytest.raises(AssertionError, match="copied"):
+            await loader.load_many([A, A])
 
 
 class Once(VirtualTransport):

@@ -59,7 +59,7 @@ ROOMS: dict[str, list[str]] = {
         "__init__",
         "endpoints",
         "decoding  answers",
-        "ids  salvage  scanning  steps  retry_after",
+        "copying  ids  salvage  scanning  steps  retry_after",
     ],
     "testing": [
         "__init__  plugin",
