@@ -18,7 +18,12 @@ TOO_MANY_IDS = frozenset({400, 413, 422})
 """Statuses that may mean *too many ids on a page*. Which one the API uses is unknown."""
 
 _MISSING_ROUTE = re.compile(r"Route [A-Z]+:")
-_EMAIL = re.compile(r"\S*@\S*")
+_EMAIL = re.compile(r"(?<!\S)\S*@\S*")  # from the first letter of a word on, or it is quadratic
+
+MAX_ERROR_BYTES = 1024 * 1024
+"""A longer body is not from the API (*choice*; an error of the API has about 100 bytes)."""
+
+_MAX_READ = 4000  # of a message; emails and keys are much shorter
 _MAX_REASON = 200
 
 
@@ -44,6 +49,8 @@ _error_decoder = msgspec.json.Decoder(ApiErrorBody)
 
 def parse_api_error(body: bytes) -> ApiErrorBody | None:
     """Return the API's error body; ``None``: the body is not from the API."""
+    if len(body) > MAX_ERROR_BYTES:
+        return None
     try:
         return _error_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -124,6 +131,16 @@ def _reason(body: bytes, key: Key) -> str:
     answer = parse_api_error(body)
     if answer is None or not answer.message:
         return ""
-    reason = _EMAIL.sub("***", key.redact(answer.message))  # it may quote what was sent
-    text = "".join(c if c.isprintable() else " " for c in reason)
-    return f": {text[:_MAX_REASON]}"
+    return f": {_shown(answer.message, key)}"
+
+
+def _shown(message: str, key: Key) -> str:
+    """Return the beginning of a message, without the key and emails: it may quote what was sent.
+
+    Whatever its length, only the first 4000 characters are looked at.
+    """
+    if len(message) > _MAX_READ:
+        # The last word is left out, because half a key or half an email is not recognized.
+        message = " ".join([*message[:_MAX_READ].rsplit(maxsplit=1)[:-1], "…"])
+    text = _EMAIL.sub("***", key.redact(message))
+    return "".join(c if c.isprintable() else " " for c in text[:_MAX_REASON])

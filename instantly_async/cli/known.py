@@ -7,6 +7,9 @@ from enum import Enum
 from instantly_async._api import wire_id
 from instantly_async.settings import API_KEY_VARIABLE
 
+MAX_STORED_CHARS = 200
+"""Longest text of an id that is stored (*choice*; a UUID has 36 characters)."""
+
 
 class Verdict(Enum):
     """What to do with an id of the input."""
@@ -97,9 +100,11 @@ class KnownIds:
 def storable(text: str) -> str:
     """Return the text of an id in a form that may be stored.
 
-    Half a surrogate pair is replaced. A text with an email or the API key is not stored at all;
-    its record names the line.
+    Half a surrogate pair is replaced. A text with an email or the API key, or a very long one, is
+    not stored at all; its record names the line.
     """
+    if len(text) > MAX_STORED_CHARS:
+        return ""
     key = os.environ.get(API_KEY_VARIABLE, "").strip()
     if "@" in text or (key and key in text):
         return ""

@@ -9,6 +9,9 @@ from rich.console import Console
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
+MAX_CHARS = 10_000
+"""Longest text that is printed (*choice*): two file names take 8,192 bytes at most."""
+
 
 class QuietConsole(Console):
     """A console that becomes quiet when it cannot be written; Rich would end the process.
@@ -48,7 +51,12 @@ class Terminal:
         self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
     def say(self, text: str) -> None:
-        """Print one line. Control characters, which may come from a file, are masked."""
+        """Print one line. Control characters, which may come from a file, are masked.
+
+        The end of a very long text is left out, before anything looks at it.
+        """
+        if len(text) > MAX_CHARS:
+            text = f"{text[:MAX_CHARS]}…"
         self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
     @property

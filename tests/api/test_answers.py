@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from places import SAMPLES
 
@@ -151,6 +151,32 @@ def test_a_key_at_the_cut_is_redacted_first() -> None:
     """The reason is cut after 200 characters; redacted later, half a key could remain."""
     text = str(answer_to(400, error_body(400, "x" * 195 + SECRET)))
     assert SECRET[:5] not in text
+
+
+LONG = 4000  # characters of a message that are looked at
+
+
+@given(st.integers(LONG - 60, LONG + 10), st.sampled_from(["x ", "x", "\u2028"]))
+@example(LONG - 10, "x")  # all before is masked, so what is at the cut could be shown
+def test_half_an_email_and_half_a_key_at_the_cut_are_left_out(start: int, filler: str) -> None:
+    """A very long message is cut before it is looked at, wherever that is."""
+    padding = ("@" + filler * LONG)[:start]
+    for secret in ("anna.muster@example.com", SECRET):
+        text = str(answer_to(400, error_body(400, padding + " " + secret + "z" * LONG)))
+        assert "anna" not in text
+        assert SECRET[:4] not in text
+    assert len(text) < 260
+
+
+def test_of_a_very_long_message_the_beginning_is_shown() -> None:
+    text = str(answer_to(400, error_body(400, "too many ids " + "x" * LONG)))
+    assert text == "The API rejected the request (HTTP 400: too many ids …)"
+
+
+def test_a_body_too_large_for_an_error_is_not_the_api_s() -> None:
+    """It is not looked at."""
+    assert parse_api_error(error_body(404, "x" * 1_000_000)) is not None
+    assert parse_api_error(error_body(404, "x" * 1024 * 1024)) is None
 
 
 def test_a_body_of_the_server_s_own_is_never_quoted() -> None:

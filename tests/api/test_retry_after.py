@@ -40,6 +40,8 @@ def asked(value: str | None, date: str | None = None) -> float | None:
         ("", None),
         ("3 seconds", None),
         ("3, 5", None),
+        ("0" * 100 + "3", None),
+        (" " * 100 + "Sun, 06 Nov 1994 08:49:47 GMT", None),
         ("Mon, 99 Foo 2026 99:99:99 GMT", None),
         ("Mon, 11 May 99999999999 21:12:31 GMT", None),
     ],

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async.cli.known import KnownIds, Verdict, number_of
+from instantly_async.cli.known import KnownIds, Verdict, number_of, storable
 from instantly_async.testing import lead_ids
 
 IDS = list(lead_ids(4))
@@ -11,6 +11,16 @@ IDS = list(lead_ids(4))
 STEPS = st.lists(
     st.tuples(st.sampled_from(["begin", "done", "judge"]), st.integers(0, len(IDS) - 1))
 )
+
+
+def test_a_long_text_is_not_stored() -> None:
+    """It is no id, its end could be an email, and its line could be too long to be read back."""
+    known = KnownIds()
+    assert storable("x" * 200) == "x" * 200
+    assert storable("x" * 201) == storable("x" * 300 + "@example.com") == ""
+    known.add_invalid("")
+    known.begin()
+    assert [known.judge("x" * 201), known.judge("x" * 201)] == [Verdict.DONE, Verdict.NEW]
 
 
 @given(STEPS)

@@ -28,6 +28,9 @@ _SUFFIXES: dict[str, OutputFormat] = {
 }
 _PAYLOAD_KEY = "payload."
 
+SHOWN_CHARS = 100
+"""Characters of a name that a message shows (*choice*; the longest field has 30)."""
+
 _NULL = msgspec.Raw(b"null")
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -112,16 +115,18 @@ def parse_fields(text: str) -> list[str]:
         raise CommandError(
             "--fields is not a list of names; write it like id,email,status."
         ) from None
-    known = Lead.__struct_fields__
-    for index, name in enumerate(names):
-        if name not in known and not _payload_key(name):
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    seen = set[str]()
+    for name in names:
+        shown = name[:SHOWN_CHARS]
+        if name not in Lead.__struct_fields__ and not _payload_key(name):
+            nearest = difflib.get_close_matches(shown, Lead.__struct_fields__, n=1, cutoff=0.0)[0]
             raise CommandError(
-                f'There is no field "{name}"; the nearest is "{nearest}", and payload.<key> '
+                f'There is no field "{shown}"; the nearest is "{nearest}", and payload.<key> '
                 "selects a key of the payload."
             )
-        if name in names[:index]:
-            raise CommandError(f'--fields names "{name}" twice; name it once.')
+        if name in seen:
+            raise CommandError(f'--fields names "{shown}" twice; name it once.')
+        seen.add(name)
     if not names:
         raise CommandError("--fields is empty; name fields, such as id,email,status.")
     return names

@@ -18,6 +18,9 @@ InputFormat = Literal["text", "csv", "tsv", "jsonl"]
 MAX_RECORD_CHARS = 1024 * 1024
 """Longest CSV record (*choice*); a longer one means a quote that is never closed."""
 
+SHOWN_COLUMNS, SHOWN_CHARS = 20, 40
+"""Columns that a message lists at most, and characters of a name that it shows (*choice*)."""
+
 _SUFFIXES: dict[str, InputFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -73,7 +76,7 @@ class JsonLinesParser:
                 f"Line {number} of {self._name} is not a JSON object; fix it, or use "
                 "--input-format to name the file's format."
             ) from None
-        return LineId(value if isinstance(value, str) else "", number)
+        return LineId(value.strip() if isinstance(value, str) else "", number)
 
     def finish(self) -> None:
         """Do nothing: each line is complete."""
@@ -120,22 +123,23 @@ class CsvParser:
             self._pending_chars = 0
         self._pending.append(line)
         self._pending_chars += len(line)
-        # A line that begins inside quotes and has an even number of them ends inside them.
-        continues = len(self._pending) > 1 and line.count('"') % 2 == 0
-        row = None if continues else self._parse()
+        # A line that begins inside quotes is parsed alone, as the beginning of a quoted cell: to
+        # parse the whole record for each of its lines would take quadratic time.
+        continues = len(self._pending) > 1 and self._parse([f'"{line}']) is None
+        row = None if continues else self._parse(self._pending)
         if row is None:
             self._check_size()
         else:
             self._pending.clear()
         return row
 
-    def _parse(self) -> list[str] | None:
-        """Parse the pending lines; return ``None`` if the record continues after them."""
+    def _parse(self, record: list[str]) -> list[str] | None:
+        """Parse the lines of a record; return ``None`` if it continues after them."""
         asked_for_more = False
 
         def lines() -> Iterator[str]:
             nonlocal asked_for_more
-            yield from self._pending
+            yield from record
             asked_for_more = True
 
         try:
@@ -174,9 +178,10 @@ class CsvParser:
                 f"The first line of {self._name} looks like data; add a line with column names "
                 "above it, or use --input-format text for a file that holds only ids."
             )
-        asked = " or ".join(f'"{name}"' for name in wanted)
+        asked = " or ".join(f'"{name[:SHOWN_CHARS]}"' for name in wanted)
         trouble = "more than one column" if found else "no column"
-        listing = ", ".join(f'"{name.strip()[:40]}"' for name in header)
+        shown = [f'"{name.strip()[:SHOWN_CHARS]}"' for name in header[:SHOWN_COLUMNS]]
+        listing = ", ".join(shown + ["…"] * (len(header) > SHOWN_COLUMNS))
         raise InputError(
             f"{self._name} has {trouble} {asked}; its columns are {listing}. Use --column to name "
             "the one that holds the lead ids."

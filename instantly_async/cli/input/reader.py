@@ -25,7 +25,7 @@ class IdReader:
     ) -> None:
         self._name = name
         self._parser = _make_parser(form, name, column)
-        self._rest = b""
+        self._rest = bytearray()
         self._known = known or KnownIds()
         self._known.begin()
         self.lines = 0
@@ -35,9 +35,12 @@ class IdReader:
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids of the lines that this chunk completes."""
-        *lines, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest
-        if len(rest) > MAX_LINE_BYTES:
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
+        if len(self._rest) > MAX_LINE_BYTES:
             raise InputError(
                 f"Line {self.lines + len(lines) + 1} of {self._name} is longer than "
                 f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
@@ -48,7 +51,8 @@ class IdReader:
 
     def finish(self) -> Iterator[LineId]:
         """Yield the id of a last line without line end."""
-        rest, self._rest = self._rest, b""
+        rest = bytes(self._rest)
+        self._rest.clear()
         if rest and (lead_id := self._take(rest)) is not None:
             yield lead_id
         self._parser.finish()

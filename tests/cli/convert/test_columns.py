@@ -375,6 +375,13 @@ def as_fields(keys: list[str]) -> str:
     return line.getvalue()
 
 
+@pytest.mark.parametrize("names", ["{}", "payload.{0},payload.{0}"])
+def test_a_long_name_is_cut_in_the_message(names: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_fields(names.format("x" * 10_000))
+    assert len(str(caught.value)) < 250
+
+
 @given(st.text(st.characters(codec=None)) | st.lists(TEXTS).map(as_fields))
 def test_any_text_for_fields_is_parsed_or_refused(text: str) -> None:
     try:

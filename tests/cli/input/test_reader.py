@@ -6,7 +6,7 @@ import json
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instantly_async.cli.exits import InputError
@@ -103,8 +103,9 @@ def test_jsonl_takes_ids_from_objects() -> None:
         f'{{"note": "\\ud83d", "id": "{B}"}}',
         '{"email": null}',
         '{"id": 7}',
+        f'{{"id": " {C} "}}',
     ]
-    assert read("\r\n".join(lines), "jsonl") == [(A, 1), (B, 4), ("", 5), ("", 6)]
+    assert read("\r\n".join(lines), "jsonl") == [(A, 1), (B, 4), ("", 5), ("", 6), (C, 7)]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "7", A, "{} {}", "[" * 5000, '{"a": "\\ud83d"'])
@@ -155,6 +156,20 @@ def test_csv_with_an_open_quote_is_refused(tail: str) -> None:
         read(data, "csv", size=1 << 16)
 
 
+@given(st.lists(st.text('",a', max_size=8), max_size=8))
+@example(['"a', 'a"a"a'])
+@example(['"', '"a","'])
+def test_csv_records_end_where_python_says(lines: list[str]) -> None:
+    """Also those with quotes in odd places."""
+    *rows, last = csv.reader([*lines, "the,end"])
+    data = "\n".join(["id,b", *lines])
+    if last == ["the", "end"]:
+        assert [text for text, _ in read(data, "csv")] == [row[0] for row in rows if row]
+    else:
+        with pytest.raises(InputError, match="never closed"):
+            read(data, "csv")
+
+
 def test_csv_that_python_cannot_read_is_refused() -> None:
     with pytest.raises(InputError, match="Line 2 of in is not CSV"):
         read(f"note,id\na\rb,{A}\n", "csv")
@@ -182,6 +197,16 @@ def test_csv_without_the_column_lists_its_columns(
         read(f"{header}\nx,y\n", "csv", column)
     assert message in str(caught.value)
     assert "ada" not in str(caught.value).lower()
+
+
+def test_a_message_lists_some_columns_and_the_beginnings_of_their_names() -> None:
+    header = ",".join("x" * 1000 + str(number) for number in range(1000))
+    with pytest.raises(InputError) as caught:
+        read(f"{header}\n", "csv", "y" * 1000, size=1 << 16)
+    assert str(caught.value).count('"' + "x" * 40 + '"') == 20
+    assert '"y' in str(caught.value)
+    assert ", …. Use --column" in str(caught.value)
+    assert len(str(caught.value)) < 1500
 
 
 def test_csv_without_a_header_is_refused() -> None:
