@@ -26,6 +26,8 @@ __all__ = ["BrokenHttpError", "Connection", "Connector", "ResponseHead"]
 DNS_CACHE_S = 60
 """How long a resolved address is kept, in seconds (*choice*)."""
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+
 
 class Connection:
     """One open connection. ``is_reused``: it has answered before."""
@@ -97,7 +99,6 @@ class Connector:
         self,
         base_url: str,
         *,
-        connect_s: float,
         proxy: Proxy | None,
         ssl_context: ssl.SSLContext | None,
     ) -> None:
@@ -115,15 +116,14 @@ class Connector:
             proxy=URL(proxy.url) if proxy else None,
             proxy_headers=proxy.headers if proxy else None,
         )
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
 
     async def open(self) -> Connection:
-        """Open a connection.
+        """Open a connection. The caller sets a deadline.
 
         Raises:
-            aiohttp.ClientError, OSError, TimeoutError: it could not be opened.
+            aiohttp.ClientError, OSError: it could not be opened.
         """
-        return Connection(await self._connector.connect(self._target, [], self._timeout))
+        return Connection(await self._connector.connect(self._target, [], _NO_TIMEOUT))
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -1,13 +1,15 @@
 """``Connections``: what all clients of a family share; opened in the loop of the first request."""
 
 import asyncio
+import dataclasses
 import ssl
+from functools import partial
 
 from instantly_async.errors import ClosedError
 from instantly_async.settings import Timeouts
 
 from .attempt import InFlight
-from .connection import Connector
+from .connection import Connection, Connector
 from .credentials import Proxy
 from .pool import Pool
 
@@ -36,7 +38,7 @@ class Connections:
         self._pool: Pool | None = None
         self._closed = False
         self.in_flight = InFlight(
-            min(timeouts.read_s, timeouts.total_s, timeouts.list_read_s, timeouts.list_total_s)
+            min(getattr(timeouts, field.name) for field in dataclasses.fields(timeouts))
         )
 
     def __repr__(self) -> str:
@@ -78,11 +80,10 @@ class Connections:
         if self._pool is None:
             self._connector = Connector(
                 self.base_url,
-                connect_s=self._connect_s,
                 proxy=self.proxy,
                 ssl_context=self._ssl_context,
             )
-            self._pool = Pool(self._connector.open, loop)
+            self._pool = Pool(partial(_open, self._connector, self.in_flight, self._connect_s), loop)
         return self._pool
 
     async def aclose(self) -> None:
@@ -100,6 +101,11 @@ class Connections:
         if pool is not None:
             assert self._connector is not None
             await pool.aclose(self._connector.aclose)
+
+
+async def _open(connector: Connector, in_flight: InFlight, connect_s: float) -> Connection:
+    with in_flight.connecting(connect_s):
+        return await connector.open()
 
 
 def _closed() -> ClosedError:

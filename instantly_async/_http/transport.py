@@ -71,7 +71,7 @@ class AiohttpTransport:
             self._connections.in_flight.end(attempt)
             if attempt.connection is not None and attempt.response is None:
                 pool.discard(attempt.connection)
-                if is_unanswered:
+                if is_unanswered and not attempt.was_blocked:
                     pool.note_unanswered(attempt.connection)
         if failure is None:
             return Reply(attempt.response, attempt.spent_s, connection=attempt.connection)
@@ -80,6 +80,8 @@ class AiohttpTransport:
             return Reply(Response(head.code, head.headers, b""), attempt.spent_s)
         if isinstance(failure, LeadError | RunError):
             is_stale = is_unanswered and _was_reused(attempt.connection)
+            # A server, or a proxy, does not wait for a process that has stopped.
+            is_stale |= attempt.was_blocked and isinstance(failure, errors.ConnectionFailedError)
             return Reply(failure, attempt.spent_s, is_stale, attempt.connection)
         raise failure  # outside the except block, whose frames would be kept in __context__
 
@@ -110,6 +112,7 @@ class AiohttpTransport:
             if len(body) > request.max_bytes:
                 raise _oversized(request.max_bytes)
         else:
+            attempt.note_progress()
             body = await _read_body(content, attempt, request.max_bytes)
         attempt.response = Response(message.code, message.headers, body)
         pool.release(connection)

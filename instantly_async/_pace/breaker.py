@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from math import inf
 
+from instantly_async._clock import LoopClock
 from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 
@@ -26,6 +27,10 @@ MAX_DELAY_S = 30.0
 JITTER = 0.25
 """A delay is shortened by up to this share, so that probes do not keep meeting a service that fails
 periodically when it is down (*choice*)."""
+
+TICK_S = 1.0
+"""How long the event loop may be blocked at once before that no longer counts towards the patience,
+in seconds (*choice*)."""
 
 Probe = Callable[[], Awaitable[bool]]
 """Sends a request that is known to be good, and returns whether the service is alive."""
@@ -49,7 +54,8 @@ class CircuitBreaker:
         self._probing = asyncio.Lock()
         self._leading = asyncio.Lock()
         self._waiting = 0
-        self._waits_since = inf
+        self._clock = LoopClock(TICK_S)  # patience: a process that was stopped has not asked
+        self._waits_since = inf  # in its time
         self._surrenders = 0
 
     def __repr__(self) -> str:
@@ -66,7 +72,7 @@ class CircuitBreaker:
         """Seconds until those who wait get an error; ``None``: nobody waits."""
         if not (self.is_open and self._waiting):
             return None
-        return max(0.0, self._waits_since + self._patience_s - now)
+        return max(0.0, self._patience_left_s(now))
 
     def on_success(self, sent_at: float) -> None:
         """Note an answer, even a 404, which shows that the service was alive at ``sent_at``."""
@@ -90,7 +96,8 @@ class CircuitBreaker:
     def _open(self) -> None:
         if not self.is_open:
             self.is_open = True
-            self._opened_at = self._waits_since = asyncio.get_running_loop().time()
+            self._opened_at = asyncio.get_running_loop().time()
+            self._waits_since = self._clock.now(self._opened_at)
             self._closed.clear()
             self._delay_s = FIRST_DELAY_S
             self._next_probe_at = -inf
@@ -118,7 +125,9 @@ class CircuitBreaker:
         if not patient and (is_probed or not self._is_due):
             raise self._unavailable()
         if not self._waiting:
-            self._waits_since = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            self._waits_since = self._clock.now(loop.time())
+            self._clock.start(loop)
         self._waiting += 1
         surrenders = self._surrenders
         try:
@@ -131,23 +140,29 @@ class CircuitBreaker:
                         raise self._unavailable()
         finally:
             self._waiting -= 1
+            if not self._waiting:
+                self._clock.stop()
 
     @property
     def _is_due(self) -> bool:
         return asyncio.get_running_loop().time() >= self._next_probe_at
 
+    def _patience_left_s(self, now: float) -> float:
+        return self._waits_since + self._patience_s - self._clock.now(now)
+
     async def _lead(self, probe: Probe) -> None:
         """Wait until a probe is due, and send it; or give up for all who wait."""
-        gives_up_at = self._waits_since + self._patience_s
+        now = asyncio.get_running_loop().time()
+        left_s = self._patience_left_s(now)
         if self._is_due:
             async with self._probing:
                 if self.is_open and self._is_due:
                     await self._send(probe)
-        elif asyncio.get_running_loop().time() >= gives_up_at:
+        elif left_s <= 0:
             self._surrenders += 1
         else:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(min(self._next_probe_at, gives_up_at)):
+                async with asyncio.timeout_at(min(self._next_probe_at, now + left_s)):
                     await self._closed.wait()
 
     async def _send(self, probe: Probe) -> None:

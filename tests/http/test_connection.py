@@ -44,7 +44,7 @@ def test_the_signatures_are_as_expected() -> None:
 @asynccontextmanager
 async def connected(*steps: Step | bytes | float) -> AsyncIterator[Connection]:
     async with scripted([steps]) as wire:
-        connector = Connector(wire.url, connect_s=5, proxy=None, ssl_context=None)
+        connector = Connector(wire.url, proxy=None, ssl_context=None)
         async with asyncio.timeout(5):
             connection = await connector.open()
             yield connection

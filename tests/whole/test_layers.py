@@ -31,7 +31,7 @@ ROOMS: dict[str, list[str]] = {
         "_api  testing",
         "outcomes",
         "models  settings  stats",
-        "errors  _version",
+        "errors  _version  _clock",
     ],
     "_fetch": [
         "__init__",
