@@ -20,7 +20,9 @@ class LoopClock:
     after each tick.
     """
 
-    def __init__(self, interval_s: float, on_tick: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self, interval_s: float, on_tick: Callable[[float], None] = lambda _: None
+    ) -> None:
         self.long_blocks = 0
         self._interval_s = interval_s
         self._on_tick = on_tick

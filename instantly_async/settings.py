@@ -157,12 +157,14 @@ class RetryPolicy:
     ``attempts`` bounds the wire attempts that fail transiently, ``throttled_attempts``
     the retries after a 429, ``max_elapsed_s`` the seconds that an id may spend in attempts
     and backoff (``list_max_elapsed_s``: a page of ids); waiting for the limiter, a pause, the
-    retry budget or the circuit breaker does not count. Backoff has full jitter:
+    retry budget or the circuit breaker does not count, nor does time during which the event loop
+    was blocked. Backoff has full jitter:
     U(0, min(``backoff_cap_s``, ``backoff_base_s`` * 2^i)). ``max_retry_after_s`` is the
     longest ``Retry-After`` that is obeyed; a longer one ends the run. The retry budget
     holds ``budget_capacity`` retries, at least 1; it gains ``budget_refill`` per id, and
     ``budget_refill_per_s`` per second. ``breaker_threshold`` transient failures in a row open
-    the circuit breaker, which gives up after ``breaker_patience_s`` seconds.
+    the circuit breaker, which gives up after ``breaker_patience_s`` seconds in which the event loop
+    ran.
 
     Raises:
         ConfigurationError: a value is out of range, or a count is not whole.
@@ -201,6 +203,8 @@ class Timeouts:
     ``total_s``: from sending to the last byte; it starts again if the request is re-sent
     because its connection was dead. ``list_read_s`` and ``list_total_s``: the same for list
     pages. Users report answers to ``search`` after 60 s and more; for ``ids`` it is unknown.
+    Time during which the event loop was blocked, or the process stopped, does not count. A timeout
+    is noticed up to a quarter of a second late.
 
     Raises:
         ConfigurationError: a value is not a positive, finite number.

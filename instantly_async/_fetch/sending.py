@@ -52,7 +52,7 @@ class Sender(Generic[Q, R]):
                 try:
                     reply = await send(request, on_sent=permit.note_sent)
                     tries.spent_s += reply.spent_s
-                    if reply.is_stale:  # the server has closed an idle connection just then
+                    if reply.is_stale:  # the connection had ended, and nobody is to blame
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
                         tries.spent_s += reply.spent_s
                 finally:

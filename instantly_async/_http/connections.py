@@ -83,7 +83,9 @@ class Connections:
                 proxy=self.proxy,
                 ssl_context=self._ssl_context,
             )
-            self._pool = Pool(partial(_open, self._connector, self.in_flight, self._connect_s), loop)
+            self._pool = Pool(
+                partial(_open, self._connector, self.in_flight, self._connect_s), loop
+            )
         return self._pool
 
     async def aclose(self) -> None:

@@ -66,9 +66,10 @@ class Pool:
 
     def pop_idle(self) -> Connection | None:
         """Take an idle connection; ``None``: there is none that can be used."""
+        oldest = self._oldest()  # while the loop was blocked, nothing has been dropped
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable:
+            if connection.is_usable and connection.idle_since > oldest:
                 return connection
             self.discard(connection)
         return None
@@ -250,6 +251,9 @@ class Pool:
                 return True
         return False
 
+    def _oldest(self) -> float:
+        return self._loop.time() - KEEP_ALIVE_S
+
     def _set_idle_timer(self, idle_since: float) -> None:
         # A weak reference, so that a client that is never closed can be collected and reported.
         self._idle_timer = self._loop.call_at(
@@ -258,7 +262,7 @@ class Pool:
 
     def drop_expired(self) -> None:
         """Close what was idle for too long, or was closed by the server."""
-        oldest = self._loop.time() - KEEP_ALIVE_S
+        oldest = self._oldest()
         while self._idle and (self._idle[0].idle_since <= oldest or not self._idle[0].is_usable):
             self.discard(self._idle.popleft())
         self._idle_timer = None

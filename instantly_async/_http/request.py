@@ -50,9 +50,9 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
     ``result`` ``None``: a pause had begun, so nothing was sent.
     ``spent_s``: the seconds it took, without the wait for the limiter. ``is_stale``: the
-    connection had been used before and ended without an answer, so the server has closed an idle
-    connection, and the request may be repeated at once. ``connection`` ``None``:
-    there was none.
+    request may be repeated at once. Its connection had been used before and ended without an
+    answer, so the server has closed an idle connection; or it broke while the event loop was
+    blocked, so the server has not waited. ``connection`` ``None``: there was none.
     """
 
     result: Response | LeadError | RunError | None

@@ -65,6 +65,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def block(self, seconds: float) -> None:
+        """Move the clock as a callback that takes so long would: nothing else runs meanwhile."""
+        self._jumping.now += seconds
+
     @property
     def pending_timers(self) -> int:
         """Timers that are set and not cancelled."""
@@ -92,6 +96,13 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
         for task in asyncio.all_tasks(loop):
             task.cancel()
         loop.close()
+
+
+def block(seconds: float) -> None:
+    """Block the running ``VirtualLoop``."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.block(seconds)
 
 
 def virtual(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

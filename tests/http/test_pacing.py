@@ -13,8 +13,8 @@ from sending import GOOD, CountingPacer, Line, Sender, sender
 from virtual_loop import run_virtual, worst_window
 from wire import CLOSE, HANG, READ, RESET, scripted
 
-from instantly_async._clock import LoopClock
 from instantly_async import RateLimit, errors
+from instantly_async._clock import LoopClock
 from instantly_async._http import Response
 from instantly_async._http.attempt import Attempt
 from instantly_async._http.connection import Connection
@@ -172,10 +172,15 @@ def test_a_pause_that_begins_while_a_connection_opens_is_kept() -> None:
 
         pool = Pool(cast(Any, connect), loop)
         loop.call_at(0.2, limiter.pause, 0.2, 5.0)
-        assert await _take_with_token(limiter, pool, Attempt(loop, LoopClock(1)), fresh=False) is None
+        assert (
+            await _take_with_token(limiter, pool, Attempt(loop, LoopClock(1)), fresh=False) is None
+        )
         assert len(pool._idle) == 1
         await limiter.wait_out_pause()
-        assert await _take_with_token(limiter, pool, Attempt(loop, LoopClock(1)), fresh=False) is not None
+        assert (
+            await _take_with_token(limiter, pool, Attempt(loop, LoopClock(1)), fresh=False)
+            is not None
+        )
         assert loop.time() >= 5.2
 
     run_virtual(main())
@@ -239,7 +244,9 @@ def test_no_connections_make_requests_leave_in_a_burst(
                 await limiter.wait_out_pause()
                 await limiter.near.enter()
                 try:
-                    connection = await _take_with_token(limiter, pool, Attempt(loop, LoopClock(1)), fresh=False)
+                    connection = await _take_with_token(
+                        limiter, pool, Attempt(loop, LoopClock(1)), fresh=False
+                    )
                 except errors.ConnectionFailedError:
                     continue
                 finally:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sending import Line
-from virtual_loop import run_virtual
+from virtual_loop import block, run_virtual
 
 from instantly_async import errors
 from instantly_async._http.connection import Connection
@@ -110,6 +110,17 @@ async def test_an_idle_connection_is_judged_before_it_is_used() -> None:
     world.lines[1].is_alive = False
     assert await world.use(1) is world.lines[0]
     assert world.open == 1
+    await world.close()
+
+
+@virtually
+async def test_what_was_idle_while_the_loop_was_blocked_is_too_old() -> None:
+    """The server has closed it perhaps, and nobody has looked."""
+    world = World()
+    old = await world.use(1)
+    block(KEEP_ALIVE_S)
+    assert await world.use(1) is not old
+    assert not old.is_alive
     await world.close()
 
 

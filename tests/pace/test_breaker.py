@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_loop import run_virtual, virtual
+from virtual_loop import block, run_virtual, virtual
 
 from instantly_async import ServiceUnavailableError
 from instantly_async._pace import CircuitBreaker
@@ -129,6 +129,37 @@ async def test_probes_come_more_and_more_rarely_until_it_gives_up() -> None:
     await asyncio.gather(*(outage.wait() for _ in range(5)))
     assert outage.probes == [0, 1, 3, 7, 15, 31, 61, 91]
     assert outage.refused == [120.0] * 5
+    require_idle(outage.breaker)
+
+
+@pytest.mark.parametrize("latency_s", [0.0, 5.0])
+def test_blocked_time_uses_up_no_patience(latency_s: float) -> None:
+    """The loop is blocked for an hour, between two probes or during one; then it still asks."""
+
+    async def main() -> None:
+        outage = Outage(ends_at=3_650.0, latency_s=latency_s)
+        waiting = [asyncio.create_task(outage.wait()) for _ in range(3)]
+        await asyncio.sleep(25.0)
+        assert outage.in_flight == (latency_s > 0)
+        block(3_600.0)
+        await asyncio.wait(waiting)
+        assert len(outage.served) == 3
+        assert outage.probes[-1] > 3_625
+        require_idle(outage.breaker)
+
+    run_virtual(main())
+
+
+@virtual
+async def test_after_a_block_the_patience_still_ends() -> None:
+    outage = Outage()
+    waiting = asyncio.create_task(outage.wait())
+    await asyncio.sleep(50.0)
+    block(3_600.0)
+    await asyncio.sleep(0)  # before the tick, the clock stands still
+    assert outage.breaker.gives_up_s(time()) == pytest.approx(70.0, abs=1.0)
+    await waiting
+    assert outage.refused == [pytest.approx(3_720.0, abs=2.0)]
     require_idle(outage.breaker)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from virtual_loop import StuckError, run_virtual, worst_window
+from virtual_loop import StuckError, block, run_virtual, worst_window
 
 from instantly_async._pace import AdaptiveLimiter
 from instantly_async._pace.limiter import LOWEST_RATE
@@ -164,6 +164,21 @@ def test_changing_rates_do_not_add_up_to_a_burst() -> None:
     grants, _ = play(steps)
     assert worst_window(grants.times, 1.0) <= 99
     assert grants.limiter.rate == 95.0
+
+
+def test_a_loop_that_was_blocked_sends_no_burst() -> None:
+    """Those who wait meanwhile do not get the tokens of that time."""
+
+    async def main() -> None:
+        grants = Grants(make_limiter())
+        waiting = [asyncio.create_task(grants.take()) for _ in range(500)]
+        for _ in range(4):
+            await asyncio.sleep(1.0)
+            block(60.0)
+        await asyncio.wait(waiting)
+        grants.assert_within(RateLimit())
+
+    run_virtual(main())
 
 
 # --- first come, first served ---

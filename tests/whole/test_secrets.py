@@ -342,7 +342,9 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
                 KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
             )
             await client.get_lead(IDS[0])
-            while client._connections.in_flight._clock.is_running:  # a timer of the event loop holds the pool
+            while (
+                client._connections.in_flight._clock.is_running
+            ):  # a timer of the event loop holds the pool
                 await asyncio.sleep(0.01)
             del client
             gc.collect()
