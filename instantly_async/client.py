@@ -11,10 +11,10 @@ from weakref import WeakSet
 
 from ._api import Endpoints
 from ._fetch import GetLookup, KeyCheck, StreamOptions, Workspace, request_check
-from ._http import Connections, read_api_key, read_proxy
+from ._http import Connections, read_api_key, read_base_url, read_proxy, valid, workspace_headers
 from ._pace import AdaptiveLimiter, Places
+from ._reprs import safe_repr
 from .activity import Activity
-from .errors import ConfigurationError
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .models import Lead
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
@@ -25,8 +25,8 @@ from .settings import (
     RetryPolicy,
     Strategy,
     Timeouts,
-    base_url_problem,
     check_concurrency,
+    check_type,
 )
 from .stats import Stats
 from .streams import LeadStream, collect, leave, open_stream
@@ -48,8 +48,8 @@ class InstantlyClient(Generic[L]):
         limiter: shares one limiter between clients of one workspace, instead of
             ``rate_limit``.
         lead_type: the ``msgspec.Struct`` to decode into; other fields are skipped.
-        proxy: URL of an HTTP proxy, with user and password if it requires them; ``None``: no
-            proxy. The environment is ignored.
+        proxy: URL of an HTTP proxy, with user and password if it requires them; on this machine
+            if ``base_url`` is http. ``None``: no proxy; the environment is ignored.
         ssl_context: ``None``: the system's certificates.
 
     Raises:
@@ -110,24 +110,19 @@ class InstantlyClient(Generic[L]):
         # Tracebacks show locals: neither the key nor a password in a URL may stay in one.
         key, api_key = read_api_key(api_key, os.environ), None
         relay, proxy = read_proxy(proxy), None
-        if problem := base_url_problem(base_url):
-            base_url = ""
-            raise ConfigurationError(problem)
-        if isinstance(key, ConfigurationError):
-            raise key
-        if isinstance(relay, ConfigurationError):
-            raise relay
-        self._key = key
+        origin, base_url = read_base_url(base_url, relay), ""
+        server, self._key = valid(origin), valid(key)
+        check_type("limiter", limiter, AdaptiveLimiter, optional=True)
         self._retry = retry
         self._concurrency = check_concurrency(concurrency)
         self._slots = Places(concurrency)
         self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
         self._connections = Connections(
-            base_url.rstrip("/"), timeouts=timeouts, proxy=relay, ssl_context=ssl_context
+            server, timeouts=timeouts, proxy=valid(relay), ssl_context=ssl_context
         )
+        self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
         self._family: WeakSet[InstantlyClient[L]] = WeakSet()  # closed siblings, too
-        self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
 
     def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
         """Make this the client of one workspace."""
@@ -145,9 +140,8 @@ class InstantlyClient(Generic[L]):
             self._endpoints, self._workspace, self._activity.recorder, patient=False
         )
 
+    @safe_repr
     def __repr__(self) -> str:
-        if not hasattr(self, "_activity"):  # in a traceback of __init__
-            return "<InstantlyClient unconfigured>"
         state = "closed" if self._activity.closed else "open"
         return f"<InstantlyClient {state} {self._connections!r} {self._workspace.limiter!r}>"
 
@@ -193,6 +187,7 @@ class InstantlyClient(Generic[L]):
         """
         root = self._parent or self
         root._activity.require_open()  # noqa: SLF001 - a sibling is this same class
+        workspace_headers(workspace)  # before it is kept as one of the siblings
         sibling = self._siblings.get(workspace)
         if sibling is None:
             limiter = AdaptiveLimiter(self._workspace.limiter.limit)

@@ -19,6 +19,7 @@ import msgspec
 from ._api import MAX_IDS_PER_PAGE, Endpoints, deep_copy, wire_id
 from ._fetch import ListLookup, Workspace
 from ._pace import Places
+from ._reprs import safe_repr
 from .activity import Activity
 from .errors import ClosedError, own_copy
 from .outcomes import Failed, Found, LeadId, Outcome, lead_or_raise
@@ -98,6 +99,7 @@ class LeadLoader(Generic[L]):
         self._pages = Places(DEFAULT_LIST_CONCURRENCY)
         self._closed = False
 
+    @safe_repr
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         return f"<LeadLoader {state} waiting={len(self._asked)} batches={len(self._tasks)}>"

@@ -5,11 +5,9 @@ marked *choice* are ours and may change if a benchmark shows better ones; the ot
 from the vendor's rate-limit page (https://developer.instantly.ai).
 """
 
-import ipaddress
 import sys
 from dataclasses import dataclass, fields
 from typing import Literal
-from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
@@ -46,38 +44,16 @@ def require_positive(**values: float) -> None:
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value <= sys.float_info.max):
-            raise ConfigurationError(f"{name} must be a positive, finite number; {value!r} is not.")
+            raise ConfigurationError(
+                f"{name} must be a positive, finite number; {_shown(value)} is not."
+            )
 
 
-def base_url_problem(url: str) -> str | None:
-    """Return a sentence that says why this URL is not accepted; ``None``: it is.
-
-    https only, or http for this machine; no path (``…/api/v2`` would make every lead *not
-    found*), user, query or fragment. Never quotes the address: it could contain a password.
-    """
+def _shown(value: object) -> str:
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "base_url is not a URL; use something like https://api.instantly.ai."
-    if not parts.hostname or port == 0 or any(c.isspace() or not c.isprintable() for c in url):
-        return "base_url is not a URL; use something like https://api.instantly.ai."
-    if parts.username is not None or parts.password is not None:
-        return "base_url must not contain a user or password; pass the key as api_key."
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or url.endswith(("?", "#")):
-        return "base_url must end after host and port, without a path; /api/v2 is added to it."
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        return None
-    return "base_url must be https (http only for localhost, 127.0.0.0/8 and ::1)."
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return repr(value)
+    except Exception:  # noqa: BLE001 - any object may come, such as an int of 5,000 digits
+        return f"an object of type {type(value).__name__}"
 
 
 def check_concurrency(value: int) -> int:
@@ -88,9 +64,20 @@ def check_concurrency(value: int) -> int:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigurationError(
-            f"concurrency must be a whole number of at least 1; {value!r} is not."
+            f"concurrency must be a whole number of at least 1; {_shown(value)} is not."
         )
     return value
+
+
+def check_type(name: str, value: object, kind: type, *, optional: bool = False) -> None:
+    """Check that a value has this type; ``optional``: or is ``None``.
+
+    Raises:
+        ConfigurationError: it has another one.
+    """
+    if not (isinstance(value, kind) or (optional and value is None)):
+        allowed = f"{kind.__name__} or None" if optional else kind.__name__
+        raise ConfigurationError(f"{name} must be {allowed}; {type(value).__name__} is not.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

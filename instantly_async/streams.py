@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ._api import Endpoints
 from ._fetch import Pipeline, StreamOptions, Workspace, make_pipeline, report_closing_error
+from ._reprs import safe_repr
 from .activity import Activity
 from .errors import ClosedError, RunError
 from .outcomes import LeadBatch, LeadId, Outcome
@@ -23,6 +24,8 @@ class LeadStream(Generic[L]):
     when the stream is garbage-collected, or when the client is closed.
     """
 
+    _loop: asyncio.AbstractEventLoop | None = None  # ``__del__`` may come before ``__init__``
+
     def __init__(
         self,
         pipeline: Pipeline[Any, Outcome[L]],
@@ -32,8 +35,8 @@ class LeadStream(Generic[L]):
         self._pipeline = pipeline
         self._activity = activity
         self._recorder = recorder
-        self._loop: asyncio.AbstractEventLoop | None = None
 
+    @safe_repr
     def __repr__(self) -> str:
         stats = self.stats
         return f"<LeadStream requested={stats.requested} in_flight={stats.in_flight}>"

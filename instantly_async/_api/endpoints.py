@@ -11,7 +11,13 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from instantly_async.errors import DecodeError
-from instantly_async.settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
+from instantly_async.settings import (
+    MAX_LEAD_BYTES,
+    MAX_PAGE_BYTES,
+    RetryPolicy,
+    Timeouts,
+    check_type,
+)
 
 from .decoding import LeadDecoder, LeadItem, PageDecoder, PageItems
 from .ids import wire_id
@@ -74,10 +80,12 @@ class Endpoints(Generic[L]):
     is any lead.
 
     Raises:
-        ConfigurationError: leads of the API do not fit the type.
+        ConfigurationError: leads of the API do not fit the type, or a setting has another type.
     """
 
     def __init__(self, lead_type: type[L], timeouts: Timeouts, retry: RetryPolicy) -> None:
+        check_type("timeouts", timeouts, Timeouts)
+        check_type("retry", retry, RetryPolicy)
         decoder = LeadDecoder(lead_type)
         pages = PageDecoder(decoder)
         self.get = _get_endpoint(decoder, timeouts, retry)

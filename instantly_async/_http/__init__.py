@@ -4,8 +4,9 @@ Decides how one request is sent and its answer read to the end, and which error 
 become. Must not know what an answer means, or whether the request is repeated.
 """
 
+from .addresses import read_base_url, read_proxy
 from .connections import Connections
-from .credentials import ApiKey, read_api_key, read_proxy, workspace_headers
+from .credentials import ApiKey, read_api_key, valid, workspace_headers
 from .request import Reply, Request, Response, Transport
 from .transport import AiohttpTransport
 
@@ -18,6 +19,8 @@ __all__ = [
     "Response",
     "Transport",
     "read_api_key",
+    "read_base_url",
     "read_proxy",
+    "valid",
     "workspace_headers",
 ]

@@ -19,7 +19,8 @@ from aiohttp.http import HttpProcessingError as BrokenHttpError
 from aiohttp.http import RawResponseMessage as ResponseHead
 from yarl import URL
 
-from .credentials import Proxy, SecretBytes
+from .addresses import Proxy
+from .credentials import SecretBytes
 
 __all__ = ["BrokenHttpError", "Connection", "Connector", "ResponseHead"]
 

@@ -5,12 +5,13 @@ import dataclasses
 import ssl
 from functools import partial
 
-from instantly_async.errors import ClosedError
-from instantly_async.settings import Timeouts
+from instantly_async._reprs import safe_repr
+from instantly_async.errors import ClosedError, ConfigurationError
+from instantly_async.settings import Timeouts, check_type
 
+from .addresses import Proxy
 from .attempt import InFlight
 from .connection import Connection, Connector
-from .credentials import Proxy
 from .pool import Pool
 
 
@@ -19,6 +20,9 @@ class Connections:
 
     ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``: no
     proxy; the environment is ignored. The caller bounds the requests in flight.
+
+    Raises:
+        ConfigurationError: ``ssl_context`` is something else, or is for servers.
     """
 
     def __init__(
@@ -29,6 +33,9 @@ class Connections:
         proxy: Proxy | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        check_type("ssl_context", ssl_context, ssl.SSLContext, optional=True)
+        if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_SERVER:
+            raise ConfigurationError("ssl_context is one for servers; make one for clients.")
         self.base_url = base_url
         self.proxy = proxy
         self._connect_s = timeouts.connect_s
@@ -41,6 +48,7 @@ class Connections:
             min(getattr(timeouts, field.name) for field in dataclasses.fields(timeouts))
         )
 
+    @safe_repr
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._pool else "unused"
         return f"<Connections {self.base_url} {state} in_flight={len(self.in_flight)}>"

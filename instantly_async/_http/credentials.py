@@ -5,13 +5,13 @@ know what is requested or answered.
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Never, SupportsIndex
-from urllib.parse import unquote, urlsplit
+from typing import Any, Never, SupportsIndex, TypeVar
 
 from instantly_async.errors import ConfigurationError
 from instantly_async.settings import API_KEY_VARIABLE
+
+V = TypeVar("V")
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
@@ -89,6 +89,13 @@ def read_api_key(argument: object, environ: Mapping[str, str]) -> ApiKey | Confi
     return ApiKey(value.strip(), origin)
 
 
+def valid(setting: V | ConfigurationError) -> V:
+    """Return a setting that was read; raise the error that was returned instead of it."""
+    if isinstance(setting, ConfigurationError):
+        raise setting
+    return setting
+
+
 def key_problem(value: str | None) -> str | None:
     """Return a sentence, without the key, that says why it is not valid; ``None``: it is."""
     if value is None or not value.strip():
@@ -98,35 +105,7 @@ def key_problem(value: str | None) -> str | None:
     return None
 
 
-class Proxy(NamedTuple):
-    """An HTTP proxy: its ``url`` without user and password, and the ``headers`` that hold them."""
-
-    url: str
-    headers: Mapping[str, Authorization]
-
-
-def read_proxy(proxy: str | None) -> Proxy | ConfigurationError | None:
-    """Separate a proxy's URL, which is printed, from its user and password.
-
-    These are sent with the scheme *Basic* (RFC 7617). An error is returned, as for the key.
-    """
-    if proxy is None:
-        return None
-    try:
-        parts = urlsplit(proxy)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        return ConfigurationError("proxy must be a URL like http://proxy.example:8080.")
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, _, password = userinfo.partition(":")
-    pair = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    headers = {"Proxy-Authorization": Authorization(f"Basic {pair}")} if at else {}
-    return Proxy(parts._replace(netloc=host).geturl(), headers)
-
-
-def workspace_headers(workspace: str | None) -> Mapping[str, str]:
+def workspace_headers(workspace: object) -> Mapping[str, str]:
     """Return the headers that select a sub-workspace (documented for admin keys).
 
     Raises:
@@ -134,7 +113,7 @@ def workspace_headers(workspace: str | None) -> Mapping[str, str]:
     """
     if workspace is None:
         return {}
-    if not is_header_token(workspace):
+    if not (isinstance(workspace, str) and is_header_token(workspace)):
         raise ConfigurationError("workspace must be an id: visible ASCII without white space.")
     return {"x-as-workspace": workspace}
 

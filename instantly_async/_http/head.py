@@ -12,7 +12,8 @@ from yarl import URL
 
 from instantly_async._version import __version__
 
-from .credentials import ApiKey, Proxy, SecretBytes
+from .addresses import Proxy
+from .credentials import ApiKey, SecretBytes
 from .request import Request
 
 USER_AGENT = (

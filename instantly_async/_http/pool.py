@@ -17,6 +17,7 @@ from math import inf
 
 import aiohttp
 
+from instantly_async._reprs import safe_repr
 from instantly_async.errors import ConnectionFailedError, RequestTimeoutError
 
 from .connection import Connection
@@ -61,6 +62,7 @@ class Pool:
         self._limit_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"<Pool open={len(self._open)} idle={len(self._idle)} limit={self._limit}>"
 

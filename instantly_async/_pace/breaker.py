@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from math import inf
 
 from instantly_async._clock import LoopClock
+from instantly_async._reprs import safe_repr
 from instantly_async.errors import ServiceUnavailableError
 from instantly_async.settings import RetryPolicy
 
@@ -58,6 +59,7 @@ class CircuitBreaker:
         self._waits_since = inf  # in its time
         self._surrenders = 0
 
+    @safe_repr
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
         return f"<CircuitBreaker {state} waiting={self._waiting}>"

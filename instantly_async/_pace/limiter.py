@@ -25,8 +25,9 @@ from math import inf
 
 from aiolimiter import AsyncLimiter
 
+from instantly_async._reprs import safe_repr
 from instantly_async.errors import ClosedError
-from instantly_async.settings import RateLimit
+from instantly_async.settings import RateLimit, check_type
 
 from .cubic import CUT_FACTOR, cubic_rate
 from .places import Places
@@ -61,6 +62,7 @@ class AdaptiveLimiter:
     def __init__(
         self, limit: RateLimit | None = RateLimit(), *, rng: Callable[[], float] = random.random
     ) -> None:
+        check_type("rate_limit", limit, RateLimit, optional=True)
         self.limit = limit
         self._rng = rng
         self._rate = limit.rate if limit else inf
@@ -75,6 +77,7 @@ class AdaptiveLimiter:
         self._rises_since = -inf
         self._changed_at = -inf
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"<AdaptiveLimiter rate={self.rate!r} of {self.limit!r}>"
 

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from instantly_async._reprs import safe_repr
+
 
 class Places:
     """A semaphore whose size may change. ``taken`` counts the places in use.
@@ -17,6 +19,7 @@ class Places:
         self.taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.taken} of {self.size} waiting={len(self._waiting)}>"
 

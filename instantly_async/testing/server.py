@@ -18,6 +18,8 @@ from typing import Self
 
 from aiohttp import web
 
+from instantly_async._reprs import safe_repr
+
 from .api import FakeApi
 from .behaviour import Behaviour
 from .call import Call
@@ -66,6 +68,7 @@ class FakeInstantly(Behaviour):
         self._thread: Thread | None = None
         self._stop: Callable[[], object] | None = None
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"<FakeInstantly {self._address}, {self.counts.total()} requests>"
 

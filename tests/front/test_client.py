@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -269,8 +270,45 @@ async def test_for_workspace(fake: FakeInstantly, client: InstantlyClient[Lead])
         await again.get_lead(next(lead_ids(1)))
         with pytest.raises(ClosedError):
             await sibling.get_lead(next(lead_ids(1)))
-    with pytest.raises(ConfigurationError):
-        client.for_workspace("no header\r\n")
+
+
+@pytest.mark.parametrize("workspace", ["no header\r\n", "", 5, ["ws"]])
+async def test_a_workspace_that_was_refused_is_refused_again(
+    client: InstantlyClient[Lead], workspace: Any
+) -> None:
+    """Nothing is left of the first call, which could act on the parent's workspace."""
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="workspace must be an id"):
+            client.for_workspace(workspace)
+    with pytest.raises(ConfigurationError, match="workspace must be an id"):
+        InstantlyClient(CANARY, workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"rate_limit": 5}, "rate_limit must be RateLimit or None; int is not."),
+        ({"limiter": "x"}, "limiter must be AdaptiveLimiter or None; str is not."),
+        ({"retry": None}, "retry must be RetryPolicy; NoneType is not."),
+        ({"timeouts": 5.0}, "timeouts must be Timeouts; float is not."),
+        ({"ssl_context": False}, "ssl_context must be SSLContext or None; bool is not."),
+        (
+            {"ssl_context": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)},
+            "ssl_context is one for servers; make one for clients.",
+        ),
+        ({"concurrency": "5"}, "concurrency must be a whole number of at least 1; '5' is not."),
+        ({"concurrency": -(10**5000)}, "at least 1; an object of type int is not."),
+        ({"base_url": None}, "base_url is not a URL"),
+        ({"proxy": 5}, "proxy must be a URL"),
+        ({"lead_type": dict}, "lead_type must be a msgspec.Struct class."),
+        ({"api_key": b"k"}, "The API key must be a string."),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        InstantlyClient(**{"api_key": CANARY, **setting})
+    assert message in str(caught.value)
+    assert CANARY not in str(caught.value)
 
 
 async def test_the_parent_closes_former_siblings_too(client: InstantlyClient[Lead]) -> None:

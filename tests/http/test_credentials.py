@@ -1,6 +1,5 @@
 """Key, proxy and workspace (rows 17 and 18 of the fault matrix)."""
 
-import base64
 import copy
 import logging
 import pickle
@@ -10,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instantly_async import errors
-from instantly_async._http import ApiKey, read_api_key, read_proxy, workspace_headers
-from instantly_async._http.credentials import Authorization, Proxy, is_header_token, key_problem
+from instantly_async._http import ApiKey, read_api_key, workspace_headers
+from instantly_async._http.credentials import Authorization, is_header_token, key_problem
 
 SECRET = "c2VjcmV0LWtleQ=="
 KEY = ApiKey(SECRET, "INSTANTLY_API_KEY")
@@ -134,40 +133,7 @@ def test_a_key_that_cannot_work_is_an_error_without_frames(
     assert "sec" not in str(error)
 
 
-# --- proxy, workspace ---
-
-
-@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128", "https://u:p@proxy.example"])
-def test_a_proxy_is_an_http_url_or_none(proxy: str | None) -> None:
-    assert not isinstance(read_proxy(proxy), errors.ConfigurationError)
-
-
-@pytest.mark.parametrize(
-    ("proxy", "url", "pair"),
-    [
-        ("http://proxy.example:3128", "http://proxy.example:3128", None),
-        ("http://u:hunter2@proxy.example", "http://proxy.example", b"u:hunter2"),
-        ("https://u%40x:p%3A%2F@[::1]:3128/", "https://[::1]:3128/", b"u@x:p:/"),
-        ("http://u@proxy.example", "http://proxy.example", b"u:"),
-        ("http://u:é@proxy.example", "http://proxy.example", "u:é".encode()),
-    ],
-)
-def test_a_proxy_is_split_from_its_password(proxy: str, url: str, pair: bytes | None) -> None:
-    """URLs are printed; what goes into the header prints masked."""
-    read = read_proxy(proxy)
-    assert isinstance(read, Proxy)
-    assert read.url == url
-    sent = read.headers.get("Proxy-Authorization")
-    assert (sent and base64.b64decode(sent.removeprefix("Basic "))) == pair
-    assert "hunter2" not in repr(read)
-
-
-@pytest.mark.parametrize("proxy", ["", "u:hunter2@proxy.example", "socks5://u:hunter2@proxy"])
-def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
-    error = read_proxy(proxy)
-    assert isinstance(error, errors.ConfigurationError)
-    assert str(error) == "proxy must be a URL like http://proxy.example:8080."
-    assert error.__traceback__ is None
+# --- workspace ---
 
 
 def test_a_sub_workspace_is_named_in_a_header() -> None:

@@ -18,8 +18,7 @@ from wire import CLOSE, HANG, READ, RESET, Script, Step, answer, scripted
 
 import instantly_async
 from instantly_async import RateLimit, errors
-from instantly_async._http import Request, Response
-from instantly_async._http.credentials import Proxy
+from instantly_async._http import Request, Response, read_proxy
 from instantly_async._http.failures import map_error
 from instantly_async._http.request import Reply
 from instantly_async._pace import AdaptiveLimiter
@@ -358,7 +357,7 @@ async def test_the_proxy_is_used_only_when_given(monkeypatch: pytest.MonkeyPatch
     assert (await ask([READ, GOOD]))[0].status == 200
     refusal = answer(b"", "407 Proxy Authentication Required")
     async with scripted([[READ, refusal], [READ, answer(b"", "502 Bad Gateway")]]) as proxy:
-        async with sender("https://api.invalid", proxy=Proxy(proxy.url, {})) as s:
+        async with sender("https://api.invalid", proxy=read_proxy(proxy.url)) as s:
             with pytest.raises(errors.ProxyError):
                 await s.send(get())
             with pytest.raises(errors.ConnectionFailedError, match="proxy answered HTTP 502"):

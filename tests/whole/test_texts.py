@@ -21,7 +21,7 @@ from instantly_async import Lead, errors
 from instantly_async._api import LeadDecoder, error_for, split_members, wire_id
 from instantly_async._api.retry_after import parse_retry_after
 from instantly_async._api.scanning import is_cut_off
-from instantly_async._http import ApiKey, read_api_key, read_proxy, workspace_headers
+from instantly_async._http import ApiKey, read_api_key, read_base_url, read_proxy, workspace_headers
 from instantly_async.cli.app import run_command_line
 from instantly_async.cli.convert.columns import parse_fields
 from instantly_async.cli.convert.csv_cells import quote_cell
@@ -33,7 +33,6 @@ from instantly_async.cli.output.recovery import read_back
 from instantly_async.cli.records import LineId, Selection, id_of_object
 from instantly_async.cli.show import invalid
 from instantly_async.cli.terminal import Terminal
-from instantly_async.settings import base_url_problem
 from instantly_async.testing import lead_ids
 
 (ID,) = lead_ids(1)
@@ -105,12 +104,11 @@ def lead_id(text: str) -> None:
 
 @door
 def settings_and_environment(text: str) -> None:
-    base_url_problem(text)
-    base_url_problem("https://" + text)
+    read_base_url(text, None)
+    read_base_url("https://" + text, None)
     read_api_key(text, {})
     for proxy in (text, "http://" + text, f"http://{text}:p@127.0.0.1"):
-        with contextlib.suppress(UnicodeEncodeError):
-            read_proxy(proxy)
+        read_proxy(proxy)
     with contextlib.suppress(errors.ConfigurationError):
         workspace_headers(text)
 
