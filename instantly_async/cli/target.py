@@ -25,7 +25,7 @@ from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journ
 from .process import unwinding_on_signals
 from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
 from .show import counting
-from .system import STDIO, check_writable
+from .system import STDIO, check_writable, open_existing
 from .terminal import Terminal
 
 ERRORS_SUFFIX = ".errors.jsonl"
@@ -142,11 +142,11 @@ class Target:
 
     @staticmethod
     def _check_fields(selection: Selection, journal: str) -> None:
-        try:
-            with Path(journal).open("rb") as file:
-                line = file.readline(MAX_LINE_BYTES)
-        except OSError:
-            return  # opening it will report the error
+        fd = open_existing(journal, os.O_RDONLY)
+        if fd is None:
+            return
+        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+            line = file.readline(MAX_LINE_BYTES)
         keys = keys_of(line)
         if line.endswith(b"\n") and keys is not None and keys != selection.keys:
             raise CommandError(

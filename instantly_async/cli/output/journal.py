@@ -7,7 +7,7 @@ end; the next run removes that, reads which ids are done, and fetches the others
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from instantly_async.cli.system import (
     create,
     is_at,
     lock,
+    make_private,
     open_existing,
     reason_of,
     remove,
@@ -29,7 +30,7 @@ from instantly_async.errors import TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
 from .lines import LineWriter, Output
-from .recovery import Recovery, Resume, cut_torn_line, repair
+from .recovery import Readback, Recovery, Resume, cut_torn_line, repair
 from .syncer import Syncer
 
 ADD_RESUME = "add --resume to continue it, or choose another name"
@@ -203,16 +204,14 @@ def open_journal(
         # Removed before it is closed, because the lock ends then.
         if is_new:
             on_error.callback(lambda: remove(leads.fd, path))
-        with _readable(path):
-            leads.fd = repair(path, leads.fd, recovery.read_leads(leads.fd, path))
-            if not is_new:
+        _take_over(leads, recovery, recovery.read_leads)
+        if not is_new:
+            with _readable(path):
                 os.fdatasync(leads.fd)  # a run that was killed may not have done it
         errors = _open_errors(errors_path)
         if errors is not None:
             on_error.callback(errors.close)
-            with _readable(errors_path):
-                found = recovery.read_errors(errors.fd, errors_path)
-                errors.fd = repair(errors_path, errors.fd, found)
+            _take_over(errors, recovery, recovery.read_errors)
         on_error.pop_all()
     return Journal(leads, errors, errors_path, recovery, is_new=is_new)
 
@@ -257,6 +256,17 @@ def _open_locked(path: str, *, may_exist: bool) -> tuple[LineWriter, bool]:
             raise CommandError(f"{path} was changed by another run; start again.")
         on_error.pop_all()
     return leads, is_new
+
+
+def _take_over(
+    writer: LineWriter, recovery: Recovery, read: Callable[[int, str], Readback]
+) -> None:
+    """Read what earlier runs have written; then make the file whole and private."""
+    with _readable(writer.name):
+        found = read(writer.fd, writer.name)
+        if make_private(writer.fd):
+            recovery.remark(f"Others could read {writer.name}; only you can now (mode 0600).")
+        writer.fd = repair(writer.name, writer.fd, found)
 
 
 def _open_errors(path: str) -> LineWriter | None:

@@ -110,6 +110,10 @@ class Recovery:
                 self.known.add_done(number)
         return found._replace(settled=settled)
 
+    def remark(self, sentence: str) -> None:
+        """Note what the user should know."""
+        self._remarks.append(sentence)
+
     def describe(self) -> list[str]:
         """Return what the user should know, as sentences."""
         if not (self.leads or self.failures):
@@ -121,7 +125,7 @@ class Recovery:
         found = read_back(fd, name, take)
         if found.torn is not None:
             length = found.torn.end - found.torn.start
-            self._remarks.append(
+            self.remark(
                 f"{name} ended within a line; its {length} bytes are removed, and that lead is "
                 "fetched again if its id is in the input."
             )
@@ -132,7 +136,7 @@ class Recovery:
                 f"{others}; fix it, or add --repair to drop it."
             )
         if found.bad:
-            self._remarks.append(f"{name}: dropped lines that are not leads: {len(found.bad)}.")
+            self.remark(f"{name}: dropped lines that are not leads: {len(found.bad)}.")
         return found
 
 

@@ -49,23 +49,57 @@ def open_to_read(path: str, holding: str) -> int:
 
 
 def open_existing(path: str, flags: int) -> int | None:
-    """Open a regular file; return ``None`` if there is none.
+    """Open a regular file of this user; return ``None`` if there is none.
+
+    In a folder that others may write to, such as ``/tmp``, a file or link of theirs may be there,
+    to get leads, or to have them written into another file of this user.
 
     Raises:
-        CommandError: it cannot be opened, or is something else.
+        CommandError: it cannot be opened, is something else, belongs to another user, or has a
+            second name.
     """
-    try:
-        fd = os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its other end
+    try:  # a named pipe would wait for its other end
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CommandError(
-            f"{path} cannot be opened: {reason_of(error)}; choose another name."
-        ) from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise _not_regular(path)
-    return fd
+        raise _not_to_be_opened(path, error) from None
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        problem = _not_regular(path)
+    elif found.st_uid != os.geteuid():
+        problem = CommandError(
+            f"{path} belongs to another user; run the command as that user, or resume a copy."
+        )
+    elif found.st_nlink > 1:
+        problem = CommandError(
+            f"{path} has a second name (a hard link), whose file would change too; resume a copy."
+        )
+    else:
+        return fd
+    os.close(fd)
+    raise problem
+
+
+def _not_to_be_opened(path: str, error: OSError | ValueError) -> CommandError:
+    with contextlib.suppress(OSError, ValueError):
+        if Path(path).is_symlink():
+            return CommandError(f"{path} is a symbolic link; name the file that it points to.")
+    return CommandError(f"{path} cannot be opened: {reason_of(error)}; choose another name.")
+
+
+def make_private(fd: int) -> bool:
+    """Let only the owner read and write a file, as if it were new; return whether others could.
+
+    On a file system without modes, which would not keep those of a new file either, nothing
+    changes.
+    """
+    mode = stat.S_IMODE(os.fstat(fd).st_mode)
+    if not mode & 0o077:
+        return False
+    with contextlib.suppress(OSError):
+        os.fchmod(fd, mode & 0o700)
+    return not os.fstat(fd).st_mode & 0o077
 
 
 def create(path: str | Path, name: str | None = None) -> int:
@@ -173,7 +207,7 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
 def sync_folder(path: str | Path) -> None:
     """Make the names in the folder of ``path`` durable, if the system can do that."""
     try:
-        fd = os.open(Path(path).resolve().parent, os.O_RDONLY)
+        fd = os.open(Path(path).parent, os.O_RDONLY)
     except PermissionError:
         return
     try:
@@ -190,13 +224,14 @@ def replacement(path: str) -> Iterator[BinaryIO]:
     """Yield a file that gets its name once it is complete and on disk.
 
     Until then it has a temporary name in the same folder; an error removes it. Temporary files
-    that killed runs have left are removed too.
+    that killed runs have left are removed too. A link that has this name is replaced, and what it
+    points to is left alone.
 
     Raises:
         CommandError: it cannot be created.
         OutputError: it cannot be written.
     """
-    target = Path(path).resolve()
+    target = Path(path).parent.resolve() / Path(path).name
     _remove_leftovers(target)
     temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.part")
     try:  # from before the file exists, because a signal may come at any moment
