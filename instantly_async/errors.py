@@ -177,7 +177,7 @@ class EdgeBlockedError(RunError):
 
 
 class TLSError(RunError):
-    """The server's TLS certificate is not trusted, or no TLS handshake has ever succeeded.
+    """A TLS certificate is not trusted, or the first handshake has failed, also when repeated.
 
     If connections have been opened before, a handshake that fails is a failed connection.
     """

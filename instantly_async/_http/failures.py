@@ -34,8 +34,9 @@ def map_error(  # noqa: C901 - one case a line
             return errors.ConnectionFailedError(f"the TLS handshake failed{_tls_reason(error)}")
         case aiohttp.ClientSSLError():
             return errors.TLSError(
-                "The server's TLS certificate is not trusted, or the TLS handshake failed; "
-                "check base_url and, for a private certificate authority, ssl_context."
+                "The TLS certificate of the server (or of a proxy with https) is not trusted, or "
+                "the TLS handshake failed; check base_url and, for a private certificate "
+                "authority, ssl_context."
             )
         case aiohttp.ClientConnectorDNSError():
             return errors.ConnectionFailedError("the server's name does not resolve")
@@ -79,6 +80,12 @@ def _tls_reason(error: Exception) -> str:
     if not isinstance(cause, ssl.SSLError):
         return ""
     return f" (TLS: {(cause.reason or 'broken').replace('_', ' ').lower()})"
+
+
+def is_other_protocol(error: aiohttp.ClientConnectorSSLError) -> bool:
+    """Whether the first bytes of a handshake were no TLS, such as those of plain HTTP."""
+    cause = error.__cause__
+    return isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
 
 
 def ended_unanswered(error: Exception) -> bool:

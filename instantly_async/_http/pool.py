@@ -21,7 +21,7 @@ from instantly_async._reprs import safe_repr
 from instantly_async.errors import ConnectionFailedError, RequestTimeoutError
 
 from .connection import Connection
-from .failures import map_error
+from .failures import is_other_protocol, map_error
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Pool:
     async def _open_one(self) -> Connection:
         self._opening += 1
         try:
-            connection = await self._connect()
+            connection = await self._repeat_handshake()
         except BaseException:
             self._wake(None)
             raise
@@ -189,6 +189,20 @@ class Pool:
         self.has_connected = True
         self._open.add(connection)
         return connection
+
+    async def _repeat_handshake(self) -> Connection:
+        """Open a connection; if a TLS handshake fails before any has succeeded, try once more.
+
+        It fails again if there is no TLS on this port. If it was damaged on its way, it succeeds.
+        What is no TLS at all is damage only if others, which are under way, may succeed.
+        """
+        if not self.has_connected:
+            try:
+                return await self._connect()
+            except aiohttp.ClientConnectorSSLError as error:
+                if self._opening == 1 and is_other_protocol(error):
+                    raise
+        return await self._connect()
 
     def _is_time_to_try(self) -> bool:
         now = self._loop.time()

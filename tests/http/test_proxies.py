@@ -55,10 +55,13 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @asynccontextmanager
 async def tunnel(
-    port: int, host: str = "127.0.0.1", busy: Iterable[bytes] = ()
+    port: int,
+    host: str = "127.0.0.1",
+    busy: Iterable[bytes] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[Tunnel, int]]:
     proxy = Tunnel(port, busy)
-    server = await asyncio.start_server(proxy.serve, host, 0)
+    server = await asyncio.start_server(proxy.serve, host, 0, ssl=tls)
     yield proxy, server.sockets[0].getsockname()[1]
     server.close()
     if proxy.tasks:
@@ -128,6 +131,23 @@ async def test_a_proxy_by_any_form_of_address(
             relay = read_proxy(f"http://{address}:{port}")
             async with sender(wire.url, proxy=relay, ssl_context=client_tls) as s:
                 assert (await s.send()).status == 200
+
+
+async def test_a_proxy_over_tls(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    """TLS within TLS: the proxy's certificate is verified, and its password is encrypted."""
+    async with scripted([[READ, GOOD, READ, GOOD]], tls=server_tls) as wire:
+        async with tunnel(int(wire.url.rpartition(":")[2]), tls=server_tls) as (proxy, port):
+            relay = read_proxy(f"https://user:pass@127.0.0.1:{port}")
+            async with sender("https://api.leads.example", proxy=relay) as s:
+                assert type((await s.reply()).result) is errors.TLSError
+            assert not proxy.asked
+            options = {"proxy": relay, "ssl_context": client_tls}
+            async with sender("https://api.leads.example", **options) as s:
+                for _ in range(2):
+                    assert (await s.send()).status == 200
+        (asked,) = proxy.asked
+        assert asked.startswith(b"CONNECT api.leads.example:443 HTTP/1.1\r\n")
+        assert b"\r\nProxy-Authorization: Basic dXNlcjpwYXNz\r\n" in asked
 
 
 async def test_plain_http_through_a_proxy_asks_for_a_whole_url() -> None:
@@ -234,11 +254,16 @@ async def test_row_39_what_passes_is_repeated(
         assert len(proxy.asked) >= 4
 
 
-async def test_row_39_plain_http_through_a_proxy() -> None:
-    """The proxy's 403 cannot be told from one of the API, so it is read as the API's."""
-    async with scripted([[READ, answer(b"", "403 Forbidden")]]) as proxy:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("407 Proxy Authentication Required", errors.ProxyError), ("403 No", errors.EdgeBlockedError)],
+)
+async def test_row_39_plain_http_through_a_proxy(status: str, kind: type[Exception]) -> None:
+    """407 is a proxy's. Its 403 cannot be told from one of the API, so it is read as the API's."""
+    async with scripted([[READ, answer(b"", status)]]) as proxy:
         async with InstantlyClient(
             KEY, base_url="http://127.0.0.1:9", proxy=proxy.url, rate_limit=None
         ) as client:
-            with pytest.raises(errors.EdgeBlockedError):
-                await client.get_lead(next(iter(lead_ids(1))))
+            with pytest.raises(kind):
+                await client.get_leads(lead_ids(20))
+        assert client.stats.retries == 0

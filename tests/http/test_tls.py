@@ -1,7 +1,8 @@
 """Row 40: one damaged TLS handshake or record among good connections is a failed attempt.
 
 A relay between client and server reads the TLS records on their way (RFC 8446, 5.1) and damages
-some. Only a server that has never spoken TLS, or whose certificate is wrong, ends the run at once.
+some. Only a server that has never spoken TLS, or whose certificate is wrong, ends the run at once;
+the former when it was asked twice, unless it speaks something else than TLS.
 """
 
 import asyncio
@@ -155,6 +156,22 @@ def test_row_40_a_damaged_handshake(
     run_in(loop, main())
 
 
+@pytest.mark.parametrize(
+    ("damage", "damages", "concurrency"),
+    [(0, 1, 1), (ALERT, 1, 1), (0, 3, 10), (ALERT, 3, 10), (PLAIN_HTTP, 3, 10)],
+)
+async def test_row_40_damaged_handshakes_at_the_start(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext], damage: Damage, damages: int, concurrency: int
+) -> None:
+    """Nothing has succeeded yet, and others are under way: they are repeated, and nobody fails."""
+    async with relay(tls[0], repeat(damage, damages)) as through:
+        async with connecting(through.url, tls[1], concurrency=concurrency) as client:
+            batch = await client.get_leads(IDS)
+            assert len(batch.leads) == len(IDS)
+            assert client.stats.retries == 0
+    assert through.damaged == damages
+
+
 @LOOPS
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_row_40_a_damaged_record(
@@ -244,4 +261,4 @@ async def test_row_40_no_tls_before_any_success_is_fatal(
             with pytest.raises(errors.TLSError):
                 await client.get_leads(IDS)
             assert client.stats.retries == 0
-        assert wire.connections == 1
+        assert wire.connections == (1 if script == [PLAIN_HTTP] else 2)
