@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, Self
@@ -371,6 +372,10 @@ async def settle(is_settled: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+def is_over(client: InstantlyClient[Lead], before: set[asyncio.Task[Any]]) -> bool:
+    return asyncio.all_tasks() == before and not client._activity._streams
+
+
 def require_released(client: InstantlyClient[Lead]) -> None:
     """Nobody waits any more, and nothing is held."""
     workspace, limiter = client._workspace, client._workspace.limiter
@@ -483,7 +488,7 @@ def test_nothing_is_left_after_a_storm(loop_name: str, *, is_tls: bool) -> None:
                 for _ in range(20):
                     group.create_task(strike_on())
             weather.clear()
-            await settle(lambda: asyncio.all_tasks() == before and not client._activity._streams)
+            await settle(partial(is_over, client, before))
             assert not storm.missing
             assert limiter.paid == client.stats.requests
             require_clean(client)
@@ -523,7 +528,7 @@ def test_closing_the_client_ends_a_storm(loop_name: str, *, is_tls: bool) -> Non
                 error = victim.task.exception()
                 assert isinstance(error, ClosedError | LeadError | RunError | None), error
                 vars(victim).clear()
-            await settle(lambda: asyncio.all_tasks() == before and not client._activity._streams)
+            await settle(partial(is_over, client, before))
             require_released(client)
         await settle(lambda: sockets_to(weather.port) == 0)
 
