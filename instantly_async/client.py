@@ -21,6 +21,7 @@ from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .settings import (
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_LEAD_BYTES,
     RateLimit,
     RetryPolicy,
     Strategy,
@@ -48,6 +49,8 @@ class InstantlyClient(Generic[L]):
         limiter: shares one limiter between clients of one workspace, instead of
             ``rate_limit``.
         lead_type: the ``msgspec.Struct`` to decode into; other fields are skipped.
+        max_lead_bytes: cap on one lead's JSON, 1 KiB to 64 MiB; a larger lead is a
+            ``DecodeError``. The cap on a page is 16 times that, but at least 16 MiB.
         proxy: URL of an HTTP proxy, with user and password if it requires them; on this machine
             if ``base_url`` is http. ``None``: no proxy; the environment is ignored.
         ssl_context: ``None``: the system's certificates.
@@ -71,6 +74,7 @@ class InstantlyClient(Generic[L]):
         timeouts: Timeouts = ...,
         concurrency: int = DEFAULT_CONCURRENCY,
         limiter: AdaptiveLimiter | None = None,
+        max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None: ...
@@ -88,6 +92,7 @@ class InstantlyClient(Generic[L]):
         concurrency: int = DEFAULT_CONCURRENCY,
         limiter: AdaptiveLimiter | None = None,
         lead_type: type[L],
+        max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None: ...
@@ -104,6 +109,7 @@ class InstantlyClient(Generic[L]):
         concurrency: int = DEFAULT_CONCURRENCY,
         limiter: AdaptiveLimiter | None = None,
         lead_type: type[Any] = Lead,
+        max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
@@ -116,7 +122,7 @@ class InstantlyClient(Generic[L]):
         self._retry = retry
         self._concurrency = check_concurrency(concurrency)
         self._slots = Places(concurrency)
-        self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry)
+        self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry, max_lead_bytes)
         self._connections = Connections(
             server, timeouts=timeouts, proxy=valid(relay), ssl_context=ssl_context
         )

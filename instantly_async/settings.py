@@ -29,11 +29,14 @@ DEFAULT_LIST_CONCURRENCY = 8
 MAX_USE = 0.95
 """How much of the documented rate is used (*choice*)."""
 
-MAX_LEAD_BYTES = 1024 * 1024
-"""Cap on one decoded lead body (*choice*; a lead is about 3 kB)."""
+DEFAULT_MAX_LEAD_BYTES = 1024 * 1024
+"""Cap on the JSON of one lead, decompressed (*choice*; a lead is about 3 kB)."""
 
-MAX_PAGE_BYTES = 16 * 1024 * 1024
-"""Cap on one decoded list page of up to 100 leads (*choice*)."""
+LEAST_MAX_LEAD_BYTES = 1024
+"""The lowest cap on a lead (*choice*): the API's error bodies are smaller, and must be read."""
+
+MOST_MAX_LEAD_BYTES = 64 * 1024 * 1024
+"""The highest cap on a lead (*choice*), so that readers of lines can have a fixed cap."""
 
 KEEP_ALIVE_S = 15.0
 """How long an idle connection is kept, in seconds (*choice*)."""
@@ -78,6 +81,25 @@ def check_type(name: str, value: object, kind: type, *, optional: bool = False) 
     if not (isinstance(value, kind) or (optional and value is None)):
         allowed = f"{kind.__name__} or None" if optional else kind.__name__
         raise ConfigurationError(f"{name} must be {allowed}; {type(value).__name__} is not.")
+
+
+def check_max_lead_bytes(value: int) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` is a valid cap on the JSON of one lead."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (is_whole and LEAST_MAX_LEAD_BYTES <= value <= MOST_MAX_LEAD_BYTES):
+        raise ConfigurationError(
+            f"max_lead_bytes must be a whole number from {LEAST_MAX_LEAD_BYTES} to "
+            f"{MOST_MAX_LEAD_BYTES}; {_shown(value)} is not."
+        )
+
+
+def max_page_bytes(max_lead_bytes: int) -> int:
+    """Return the cap on a list page of up to 100 leads, in bytes (*choice*).
+
+    16 of the largest leads fit, as few are large; but never less than 16 MiB, so that a low cap
+    on leads rejects no page of ordinary ones.
+    """
+    return 16 * max(DEFAULT_MAX_LEAD_BYTES, max_lead_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from instantly_async.errors import ConfigurationError, DecodeError
+from instantly_async.settings import max_page_bytes
 
 from .salvage import MISFIT, parse_object, salvage_struct
 from .scanning import PageScan, is_cut_off
@@ -160,10 +161,19 @@ class LeadDecoder(Generic[L]):
 
 
 class PageDecoder(Generic[L]):
-    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if that fails."""
+    """Decodes list pages, ``{"items": [lead, …]}``: all at once, or item by item if that fails.
 
-    def __init__(self, leads: LeadDecoder[L]) -> None:
+    An item over ``max_lead_bytes`` counts as one without a usable id, so ids that the page leaves
+    out are fetched alone, which shows which of them is too large. ``max_bytes`` is the cap of a
+    page.
+    """
+
+    def __init__(self, leads: LeadDecoder[L], max_lead_bytes: int) -> None:
+        self.max_bytes = max_page_bytes(max_lead_bytes)
         self._leads = leads
+        self._max_lead_bytes = max_lead_bytes
+        # A smaller page has no item that is too large.
+        self._max_at_once = min(_MAX_BYTES_AT_ONCE, max_lead_bytes)
         page_type = msgspec.defstruct("Page", [("items", list[leads.type])], gc=False)  # type: ignore[name-defined]  # a type made at run time
         self._fast: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page_type)
         self._ids = msgspec.json.Decoder(_IdPage)
@@ -178,7 +188,7 @@ class PageDecoder(Generic[L]):
         Raises (the steps do):
             DecodeError: the body is not an object with an array of items.
         """
-        if len(body) <= _MAX_BYTES_AT_ONCE:
+        if len(body) <= self._max_at_once:
             # Raw JSON must be UTF-8, but msgspec checks only the fields that it keeps. The check
             # is skipped if no raw JSON is kept, because it costs half as much as the decoding.
             is_clean = not keep_raw or _utf8_problem(body) is None
@@ -195,11 +205,11 @@ class PageDecoder(Generic[L]):
             yield
             if part is None:
                 items.clear()
-            elif part.startswith(b"{"):
+            elif part.startswith(b"{") and len(part) <= self._max_lead_bytes:
                 found_id, item = self._leads.decode_item(part)
                 items[found_id] = item
                 yield
-            elif part:  # not an object
+            elif part:  # not an object, or too large
                 items[None] = None
         if scan.failure is not None:
             raise DecodeError("The answer is not a page of leads", raw=body, reason=scan.failure)

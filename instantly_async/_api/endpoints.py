@@ -12,10 +12,10 @@ import msgspec
 
 from instantly_async.errors import DecodeError
 from instantly_async.settings import (
-    MAX_LEAD_BYTES,
-    MAX_PAGE_BYTES,
+    DEFAULT_MAX_LEAD_BYTES,
     RetryPolicy,
     Timeouts,
+    check_max_lead_bytes,
     check_type,
 )
 
@@ -77,18 +77,26 @@ class Endpoints(Generic[L]):
     """All endpoints, for one type of lead.
 
     ``get``: a query is an id, as it goes over the wire. ``check``: the answer says whether there
-    is any lead.
+    is any lead. ``max_lead_bytes`` is the cap on the JSON of one lead.
 
     Raises:
-        ConfigurationError: leads of the API do not fit the type, or a setting has another type.
+        ConfigurationError: leads of the API do not fit the type, the cap is out of range, or a setting
+            has another type.
     """
 
-    def __init__(self, lead_type: type[L], timeouts: Timeouts, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        lead_type: type[L],
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
+    ) -> None:
         check_type("timeouts", timeouts, Timeouts)
         check_type("retry", retry, RetryPolicy)
+        check_max_lead_bytes(max_lead_bytes)
         decoder = LeadDecoder(lead_type)
-        pages = PageDecoder(decoder)
-        self.get = _get_endpoint(decoder, timeouts, retry)
+        pages = PageDecoder(decoder, max_lead_bytes)
+        self.get = _get_endpoint(decoder, timeouts, retry, max_lead_bytes)
         self.check = _check_endpoint(pages, timeouts, retry)
         self._lists = {
             keep_raw: _list_endpoint(pages, timeouts, retry, keep_raw=keep_raw)
@@ -104,7 +112,7 @@ class Endpoints(Generic[L]):
 
 
 def _get_endpoint(
-    decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy
+    decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy, max_lead_bytes: int
 ) -> Endpoint[str, LeadItem[L]]:
     def read(lead_id: str, body: bytes) -> LeadItem[L]:
         lead, problems = decoder.decode(body, lead_id)
@@ -116,7 +124,7 @@ def _get_endpoint(
         body=lambda _: None,
         read=read,
         describe=lambda lead_id: f"Lead {lead_id}",
-        max_bytes=MAX_LEAD_BYTES,
+        max_bytes=max_lead_bytes,
         read_s=timeouts.read_s,
         total_s=timeouts.total_s,
         max_elapsed_s=retry.max_elapsed_s,
@@ -139,7 +147,7 @@ def _list_endpoint(
         body=lambda wire_ids: msgspec.json.encode({"ids": wire_ids, "limit": MAX_IDS_PER_PAGE}),
         read=read,
         describe=lambda wire_ids: f"Page of {len(wire_ids)} leads",
-        max_bytes=MAX_PAGE_BYTES,
+        max_bytes=decoder.max_bytes,
         read_s=timeouts.list_read_s,
         total_s=timeouts.list_total_s,
         max_elapsed_s=retry.list_max_elapsed_s,
@@ -162,7 +170,7 @@ def _check_endpoint(
         body=lambda _: CHECK_BODY,
         read=read,
         describe=lambda _: "Check of the key",
-        max_bytes=MAX_PAGE_BYTES,
+        max_bytes=decoder.max_bytes,
         read_s=timeouts.list_read_s,
         total_s=min(timeouts.list_total_s, max_elapsed_s),
         max_elapsed_s=max_elapsed_s,

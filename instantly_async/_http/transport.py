@@ -174,4 +174,9 @@ async def _read_body(content: aiohttp.StreamReader, attempt: Attempt, max_bytes:
 
 
 def _oversized(max_bytes: int) -> errors.DecodeError:
-    return errors.DecodeError(f"The body is larger than {max_bytes} bytes", reason="oversized")
+    # The cap of a page follows from that of a lead, so the remedy is the same.
+    return errors.DecodeError(
+        f"The answer is larger than the cap of {max_bytes} bytes; raise max_lead_bytes "
+        "(--max-lead-bytes)",
+        reason="oversized",
+    )

@@ -16,7 +16,7 @@ from cyclopts import (
 
 from instantly_async import __version__
 from instantly_async._api import wire_id
-from instantly_async.settings import API_KEY_VARIABLE, Strategy
+from instantly_async.settings import API_KEY_VARIABLE, DEFAULT_MAX_LEAD_BYTES, Strategy
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
 from . import exits, process
@@ -80,6 +80,7 @@ def get(
     *,
     workspace: str | None = None,
     patience: float = 10.0,
+    max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
     log_level: ShownLogLevel = "warning",
 ) -> int:
     """Print one lead as JSON.
@@ -88,12 +89,14 @@ def get(
         lead_id: The lead's id, a UUID.
         workspace: Id of the sub-workspace that an admin key acts on.
         patience: Seconds to wait for an outage to end.
+        max_lead_bytes: Cap on the lead's JSON.
         log_level: Log debug, info, warning or error.
     """
     terminal = _start(log_level)
     if wire_id(lead_id) is None:
         raise CommandError("A lead id is a UUID, such as 019a3f62-5400-7abc-8def-0123456789ab.")
-    client = Connection(workspace=workspace, patience=patience).client()
+    options = Connection(workspace=workspace, patience=patience, max_lead_bytes=max_lead_bytes)
+    client = options.client()
     job = FetchJob(
         client=client,
         source=GivenIds([lead_id]),

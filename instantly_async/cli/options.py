@@ -14,6 +14,7 @@ from instantly_async.settings import (
     API_KEY_VARIABLE,
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_LEAD_BYTES,
     RateLimit,
     RetryPolicy,
 )
@@ -40,6 +41,7 @@ _OPTION_OF_SETTING = {
     "share": "--rate-share",
     "concurrency": "--concurrency",
     "workspace": "--workspace",
+    "max_lead_bytes": "--max-lead-bytes",
     "breaker_patience_s": "--patience",
 }
 
@@ -107,6 +109,9 @@ class Connection:
     patience: float = PATIENCE_S
     """Seconds to wait for an outage to end."""
 
+    max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES
+    """Cap on the JSON of one lead."""
+
     log_level: ShownLogLevel = "warning"
     """Log debug, info, warning or error."""
 
@@ -144,6 +149,7 @@ class Connection:
                 rate_limit=self.rate_limit(),
                 retry=RetryPolicy(breaker_patience_s=self.patience),
                 concurrency=self.concurrency,
+                max_lead_bytes=self.max_lead_bytes,
             )
         except ConfigurationError as error:
             raise CommandError(_name_option(str(error))) from None

@@ -12,7 +12,7 @@ from stepping import at_once
 from instantly_async._api import Endpoints, LeadItem, Page, is_misdelivered
 from instantly_async.errors import ConfigurationError, DecodeError
 from instantly_async.models import Lead
-from instantly_async.settings import MAX_LEAD_BYTES, MAX_PAGE_BYTES, RetryPolicy, Timeouts
+from instantly_async.settings import DEFAULT_MAX_LEAD_BYTES, RetryPolicy, Timeouts
 from instantly_async.testing import lead_ids, lead_json
 
 IDS = list(lead_ids(100))
@@ -41,7 +41,7 @@ def test_the_request_for_a_lead() -> None:
     assert (endpoint.method, endpoint.path(IDS[0])) == ("GET", f"/api/v2/leads/{IDS[0]}")
     assert endpoint.body(IDS[0]) is None
     assert (endpoint.read_s, endpoint.total_s, endpoint.max_elapsed_s) == (1.0, 2.0, 5.0)
-    assert endpoint.max_bytes == MAX_LEAD_BYTES
+    assert endpoint.max_bytes == DEFAULT_MAX_LEAD_BYTES
     assert endpoint.describe(IDS[0]) == f"Lead {IDS[0]}"
 
 
@@ -74,7 +74,7 @@ def test_the_request_for_a_page(keep_raw: bool, count: int) -> None:
     assert body is not None
     assert json.loads(body) == {"ids": IDS[:count], "limit": 100}
     assert (endpoint.read_s, endpoint.total_s, endpoint.max_elapsed_s) == (3.0, 4.0, 6.0)
-    assert endpoint.max_bytes == MAX_PAGE_BYTES
+    assert endpoint.max_bytes == 16 * DEFAULT_MAX_LEAD_BYTES
     assert endpoint.describe(IDS[:count]) == f"Page of {count} leads"
 
 

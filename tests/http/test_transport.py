@@ -231,7 +231,7 @@ async def test_the_callers_cancellation_wins_over_a_deadline() -> None:
 
 
 async def test_a_body_over_the_cap_is_not_read_on() -> None:
-    with pytest.raises(errors.DecodeError, match="larger than 1000 bytes") as caught:
+    with pytest.raises(errors.DecodeError, match="larger than the cap of 1000 bytes") as caught:
         await ask([READ, answer(b"x" * 5000)], max_bytes=1000)
     assert caught.value.reason == "oversized"
 

@@ -112,8 +112,8 @@ def read_leads(
         start += len(line)
         if len(line) > MAX_LINE_BYTES:
             raise InputError(
-                f"{_line(name, *where)} is longer than {MAX_LINE_BYTES >> 20} MiB; name a file "
-                "with leads."
+                f"{_line(name, *where)} is longer than {MAX_LINE_BYTES >> 20} MiB, which no lead "
+                "is; name a file with leads."
             )
         if not line.endswith(b"\n"):
             raise InputError(

@@ -205,10 +205,15 @@ def cut_torn_line(fd: int) -> None:
 
     It reads the file, because a signal may come after a write and before a counter is updated.
     """
-    size = os.fstat(fd).st_size
-    tail = os.pread(fd, MAX_LINE_BYTES, max(0, size - MAX_LINE_BYTES))
-    if not tail.endswith(b"\n"):
-        os.ftruncate(fd, size - len(tail) + tail.rfind(b"\n") + 1)
+    size = end = os.fstat(fd).st_size
+    while end:
+        start = max(0, end - _BUFFER_BYTES)
+        after_line_end = os.pread(fd, end - start, start).rfind(b"\n") + 1
+        end = start + after_line_end
+        if after_line_end:
+            break
+    if end < size:
+        os.ftruncate(fd, end)
 
 
 def repair(path: str, fd: int, found: Readback) -> int:

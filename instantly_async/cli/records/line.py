@@ -5,11 +5,17 @@ from typing import Any, Self
 
 import msgspec
 
+from instantly_async.settings import MOST_MAX_LEAD_BYTES
+
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
 
-MAX_LINE_BYTES = 4 * 1024 * 1024
-"""Longest line that is read (*choice*): a lead has at most 1 MiB."""
+MAX_LINE_BYTES = 2 * MOST_MAX_LEAD_BYTES + 1024 * 1024
+"""Longest line that is read, so that a file without line ends does not fill the memory.
+
+No run writes a longer one, whatever its ``--max-lead-bytes``: with ``--fields``, a payload and its
+keys can be in a line twice. So readers need no such option.
+"""
 
 
 class LineId(str):

@@ -273,11 +273,17 @@ def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None
             "Line 3 of leads.jsonl (from byte 22) has no line end, so the run that writes",
         ),
         (b'{"id":"c"}', "has no line end"),
-        (b" " * (4 * 1024 * 1024) + b"\n", "is longer than 4 MiB"),
+        (
+            b" " * 9_999_999 + b"\n",
+            "is longer than 9 MiB, which no lead is; name a file with leads.",
+        ),
     ],
 )
-def test_a_bad_line_leaves_nothing(convert: Convert, form: str, end: bytes, message: str) -> None:
+def test_a_bad_line_leaves_nothing(
+    convert: Convert, form: str, end: bytes, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even a temporary file is left, and an existing output is not changed."""
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 9 << 20)  # instead of a line of 129 MiB
     lines = b'{"id":"a"}\n{"id":"b"}\n' + end
     code, err = convert(lines, f"out.{form}")
     assert (code, err.count("\n")) == (2, 1)

@@ -90,7 +90,7 @@ def test_a_line_that_is_not_utf8_is_reported(form: InputFormat) -> None:
 
 
 def test_a_file_without_line_ends_is_not_read_into_memory() -> None:
-    with pytest.raises(InputError, match="Line 1 of in is longer than 4 MiB"):
+    with pytest.raises(InputError, match="Line 1 of in is longer than 129 MiB"):
         read(b"x" * (MAX_LINE_BYTES + 1), size=1 << 20)
 
 

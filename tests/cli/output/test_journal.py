@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict, number_of
-from instantly_async.cli.output import Resume, journal, open_journal
+from instantly_async.cli.output import Resume, journal, open_journal, recovery
 from instantly_async.cli.output.journal import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
-from instantly_async.cli.records import MAX_LINE_BYTES
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target
 from instantly_async.errors import DecodeError, ServerError
@@ -152,12 +151,23 @@ def test_a_file_that_is_not_a_journal_is_not_changed(
     assert output.read_bytes() == content
 
 
-BAD = [b"\0\0\0\n", b'{"id": "x"}\n', b"{\n", b"[1]\n", b"x" * (MAX_LINE_BYTES + 9) + b"\n"]
+BAD = [b"\0\0\0\n", b'{"id": "x"}\n', b"{\n", b"[1]\n", b"x" * 5009 + b"\n"]
 
 
+@pytest.fixture
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a line be as long as 5 kB, instead of 129 MiB."""
+    monkeypatch.setattr(recovery, "MAX_LINE_BYTES", 5000)
+
+
+@pytest.mark.usefixtures("short_lines")
 @pytest.mark.parametrize("bad", BAD, ids=[f"{line[:9]!r}" for line in BAD])
 def test_a_bad_line_is_reported_by_offset_and_dropped_with_repair(
-    command: Command, ids_file: Path, output: Path, bad: bytes, fake_instantly: FakeInstantly
+    command: Command,
+    ids_file: Path,
+    output: Path,
+    bad: bytes,
+    fake_instantly: FakeInstantly,
 ) -> None:
     content = LINES[0] + bad + b"\n" + LINES[1] + bad + LINES[2][:7]
     output.write_bytes(content)
