@@ -50,7 +50,7 @@ class InstantlyClient(Generic[L]):
             ``rate_limit``.
         lead_type: the ``msgspec.Struct`` to decode into; other fields are skipped.
         max_lead_bytes: cap on one lead's JSON, 1 KiB to 64 MiB; a larger lead is a
-            ``DecodeError``. The cap on a page is 16 times that, but at least 16 MiB.
+            ``DecodeError``. Above 1 MiB, decoding one can block the loop for more than 20 ms.
         proxy: URL of an HTTP proxy, with user and password if it requires them; on this machine
             if ``base_url`` is http. ``None``: no proxy; the environment is ignored.
         ssl_context: ``None``: the system's certificates.

@@ -19,8 +19,9 @@ from instantly_async.settings import (
     check_type,
 )
 
-from .decoding import LeadDecoder, LeadItem, PageDecoder, PageItems
+from .decoding import Decoded, LeadDecoder, LeadItem
 from .ids import wire_id
+from .pages import PageDecoder, PageItems
 from .steps import Steps
 
 Q = TypeVar("Q")
@@ -114,9 +115,12 @@ class Endpoints(Generic[L]):
 def _get_endpoint(
     decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy, max_lead_bytes: int
 ) -> Endpoint[str, LeadItem[L]]:
-    def read(lead_id: str, body: bytes) -> LeadItem[L]:
-        lead, problems = decoder.decode(body, lead_id)
-        return LeadItem(lead, problems, body)
+    def read(lead_id: str, body: bytes) -> LeadItem[L] | Steps[LeadItem[L]]:
+        def make(decoded: Decoded[L]) -> LeadItem[L]:
+            return LeadItem(*decoded, body)
+
+        decoded = decoder.decode(body, lead_id)
+        return decoded.then(make) if isinstance(decoded, Steps) else make(decoded)
 
     return Endpoint(
         method="GET",

@@ -1,95 +1,96 @@
-"""Where the parts of a JSON text begin and end, and whether the text was cut off.
+"""Where the parts of a page, of a lead, and of a line begin and end.
 
-Uses the standard library's scanner, which accepts more than msgspec. A text is read as Latin-1,
-so that each byte is one character: the syntax of JSON is ASCII, and the bytes need not be UTF-8.
+A page is read as Latin-1, so that each byte is one character: the syntax of JSON is ASCII, and the
+bytes need not be UTF-8.
 """
 
-import json
-import re
 from collections.abc import Generator, Iterator
-from typing import Literal
 
-# What the scanner stops at if the text ends within a string, an escape, a number or a word.
-_CUT_TOKEN = re.compile(
-    r'[ \t\n\r]*(?:"(?:[^"\\]|\\.)*+\\?|\\?u[0-9a-fA-F]{0,4}|-|\.|[eE][+-]?|tr?u?|fa?l?s?|nu?l?)?',
-    re.DOTALL,
-)
-_SPACE = re.compile(r"[ \t\n\r]*")
+from .pieces import PIECE, STEP, Failure, Found, PieceReader
+from .steps import Steps
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-# Not strict, so a control character in a string spoils only its element. Values are not kept, and
-# CPython refuses to parse long integers (CVE-2020-10735).
-_scan_value = json.JSONDecoder(parse_int=float, strict=False).raw_decode
 
 
 class PageScan:
-    """Finds the elements of the array ``items``, one at each step.
+    """Finds the elements of the array ``items``, at most one at each step.
 
-    Iterate over it, once. A step yields the bytes of an element, nothing (``b""``) after another
-    member of the page, or ``None`` where the array begins: what came before it does not count,
-    because of two equal keys the last one counts.
+    Iterate over it, once. A step yields the bytes of an element, ``None`` where the array begins,
+    or nothing (``b""``). What came before ``None`` does not count, because of two equal keys the
+    last one counts.
 
     Then ``failure`` says why the body is not an object with such an array; ``None``: it is one.
     """
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, piece: int = PIECE) -> None:
         self._body = body
-        self._text = body.decode("latin-1")
-        # A scanner that has read ``_stub`` is in the same state as one that has read the text
-        # before ``_at``. So whether the text is cut off can be seen without scanning it again.
-        self._stub = ""
-        self._at = len(_BYTE_ORDER_MARK) if body.startswith(_BYTE_ORDER_MARK) else 0
-        self._is_malformed = False  # whatever follows
-        self.failure: Literal["truncated", "malformed"] | None = None
+        self._reader = PieceReader(body.decode("latin-1"), piece=piece)
+        self.failure: Failure | None = None
 
     def __iter__(self) -> Iterator[bytes | None]:
+        start = len(_BYTE_ORDER_MARK) if self._body.startswith(_BYTE_ORDER_MARK) else 0
         try:
-            yield from self._scan_members(_expect(self._text, "{", self._at))
+            yield from self._scan_members(self._reader.begin("{", start))
         except (ValueError, IndexError, RecursionError):
-            rest = self._stub + self._text[self._at :]
-            is_truncated = not self._is_malformed and _is_cut_off(rest)
-            self.failure = "truncated" if is_truncated else "malformed"
+            self.failure = self._reader.failure
 
     def _scan_members(self, at: int) -> Iterator[bytes | None]:
         """Read an object from after its brace to the end of the text."""
-        text = self._text
+        reader, text = self._reader, self._reader.text
         is_page = False
-        self._mark("{", at)
         while text[at] != "}":
-            key, at = _scan_value(text, at)
-            self._is_malformed |= not isinstance(key, str)  # accepted by this scan only
-            at = _expect(text, ":", at)
+            key, at = yield from _quietly(reader.key(at))
             if key == "items":
                 is_page = text[at] == "["
             if key == "items" and is_page:
                 yield None
-                at = yield from self._scan_elements(_expect(text, "[", at))
-                self._mark('{"":0', at)
+                at = yield from self._scan_elements(reader.begin("[", at))
             else:
-                _, at = _scan_value(text, at)
+                _, at = yield from _quietly(reader.value(at, keep=False))
                 yield b""
-            at = self._next_part(at, "}")
-            self._mark("{", at)
-        if not is_page or _skip_space(text, at + 1) != len(text):
-            self._is_malformed = True
-            raise ValueError
+            at = reader.next_part(at, "}")
+        reader.end(at + 1)
+        if not is_page:
+            reader.refuse()
 
     def _scan_elements(self, at: int) -> Generator[bytes, None, int]:
-        while self._text[at] != "]":
-            self._mark("[", at)
-            _, end = _scan_value(self._text, at)
-            yield self._body[at:end]
-            at = self._next_part(end, "]")
+        reader, text = self._reader, self._reader.text
+        while text[at] != "]":
+            found = reader.at_once(at) or (yield from _quietly(reader.in_parts(at, keep=False)))
+            yield self._body[at : found[1]]
+            at = reader.next_part(found[1], "]")
         return at + 1
 
-    def _next_part(self, end: int, closing: str) -> int:
-        at = _next_member(self._text, end, closing)
-        # A comma at the end is accepted by this scan only.
-        self._is_malformed |= self._text[at : at + 1] == closing and "," in self._text[end:at]
-        return at
 
-    def _mark(self, stub: str, at: int) -> None:
-        self._stub, self._at = stub, at
+def _quietly(steps: Generator[None, None, Found]) -> Generator[bytes, None, Found]:
+    """Do the same, and yield ``b""`` at each step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # typeshed does not know its type
+        yield b""
+
+
+def find_members(reader: PieceReader) -> Generator[None, None, dict[str, slice]]:
+    """Return where each value of an object is. Of two equal keys the last one counts.
+
+    Raises:
+        ValueError, IndexError, RecursionError: the text is not an object.
+    """
+    members = {}
+    text = reader.text
+    at = rested = reader.begin("{")
+    while text[at] != "}":
+        if at - rested >= STEP:
+            rested = at
+            yield
+        key, at = yield from reader.key(at)
+        found = reader.at_once(at) or (yield from reader.in_parts(at, keep=False))
+        members[key] = slice(at, found[1])
+        at = reader.next_part(found[1], "}")
+    reader.end(at + 1)
+    return members
 
 
 def split_members(body: bytes) -> dict[str, bytes] | None:
@@ -98,48 +99,8 @@ def split_members(body: bytes) -> dict[str, bytes] | None:
     The bytes are unchanged, whatever their strings hold.
     """
     text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")  # for the keys
-    members = {}
     try:
-        at = _expect(text, "{", 0)
-        while text[at] != "}":
-            key, at = _scan_value(text, at)
-            at = _expect(text, ":", at)
-            _, end = _scan_value(text, at)
-            members[key] = text[at:end].encode("utf-8", "surrogateescape")
-            at = _next_member(text, end, "}")
+        members = Steps(find_members(PieceReader(text))).at_once()
     except (ValueError, IndexError, RecursionError):
         return None
-    return members if _skip_space(text, at + 1) == len(text) else None
-
-
-def is_cut_off(body: bytes) -> bool:
-    """Whether a body is the beginning of a JSON text that ends too early, or empty."""
-    return _is_cut_off(body.removeprefix(_BYTE_ORDER_MARK).decode("latin-1"))
-
-
-def _is_cut_off(text: str) -> bool:
-    try:
-        _scan_value(text, _skip_space(text, 0))
-    except json.JSONDecodeError as error:
-        return _CUT_TOKEN.fullmatch(text, error.pos) is not None
-    except RecursionError:
-        pass
-    return False
-
-
-def _next_member(text: str, at: int, closing: str) -> int:
-    at = _skip_space(text, at)
-    return at if text[at] == closing else _expect(text, ",", at)
-
-
-def _expect(text: str, character: str, at: int) -> int:
-    """Skip the character and the white space around it; return the position after that."""
-    at = _skip_space(text, at)
-    if text[at] != character:
-        raise ValueError(character)
-    return _skip_space(text, at + 1)
-
-
-def _skip_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+    return {key: text[part].encode("utf-8", "surrogateescape") for key, part in members.items()}

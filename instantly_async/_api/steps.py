@@ -25,6 +25,12 @@ class Steps(Generic[R]):
     def __iter__(self) -> Iterator[None]:
         self.result = yield from self._work
 
+    def at_once(self) -> R:
+        """Do the work, and return its result. For code without a loop."""
+        for _ in self:
+            pass
+        return self.result
+
     def then(self, make: Callable[[R], S]) -> "Steps[S]":
         """Return the same work, with ``make`` of its result."""
         return Steps(self._and_make(make))

@@ -3,17 +3,28 @@
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from places import SAMPLES
+from stepping import at_once
 
-from instantly_async._api import LeadDecoder
+from instantly_async import _api
 from instantly_async.errors import ConfigurationError, DecodeError
 from instantly_async.models import Lead, LeadStatus, StatusSummary, UploadMethod
+
+L = TypeVar("L")
+
+
+class LeadDecoder(_api.LeadDecoder[L]):
+    """Does all steps at once."""
+
+    def decode(self, body: bytes, wire_id: str) -> tuple[L, tuple[str, ...]]:
+        return at_once(super().decode(body, wire_id))
+
 
 LEAD_ID = "019e18e2-6487-73d2-a3b2-643e2207f444"
 FULL = (SAMPLES / "get-lead" / "body.json").read_bytes()

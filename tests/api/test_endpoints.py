@@ -57,7 +57,7 @@ def test_a_lead() -> None:
 def test_only_another_lead_is_misdelivered(body: bytes, misdelivered: bool) -> None:
     """It may be the answer to another request, and so may be the next one."""
     with pytest.raises(DecodeError) as caught:
-        ENDPOINTS.get.read(IDS[0], body)
+        at_once(ENDPOINTS.get.read(IDS[0], body))
     assert is_misdelivered(caught.value) == misdelivered
 
 

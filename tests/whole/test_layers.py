@@ -59,8 +59,10 @@ ROOMS: dict[str, list[str]] = {
     "_api": [
         "__init__",
         "endpoints",
+        "pages",
         "decoding  answers",
-        "copying  ids  salvage  scanning  steps  retry_after",
+        "salvage  scanning",
+        "copying  pieces  ids  steps  retry_after",
     ],
     "testing": [
         "__init__  plugin",

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from places import DOCS
+from stepping import at_once
 
 from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
@@ -243,7 +244,7 @@ def test_a_lead_keeps_all_its_values() -> None:
     """Each value in Parquet equals that of ``Lead``; objects are the JSON that the server sent."""
     decoder = LeadDecoder(Lead)
     for row in convert(map(lead_json, IDS), "parquet").table.to_pylist():
-        lead = decoder.decode(lead_json(row["id"]), row["id"])[0]
+        lead, _ = at_once(decoder.decode(lead_json(row["id"]), row["id"]))
         raw = make_lead(row["id"])
         for name, value in row.items():
             if name in {"payload", "status_summary", "status_summary_subseq"}:

@@ -1,0 +1,155 @@
+"""List pages to leads: in pieces of some leads, and item by item where one is odd."""
+
+import re
+from collections.abc import Generator, Iterator
+from itertools import repeat
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from instantly_async.errors import DecodeError
+from instantly_async.settings import max_page_bytes
+
+from .decoding import MAX_BYTES_AT_ONCE, LeadDecoder, LeadItem, utf8_problem, wire_form
+from .pieces import Failure
+from .scanning import PageScan
+from .steps import Steps
+
+L = TypeVar("L")
+
+PageItems = dict[str | None, LeadItem[L] | None]
+"""Leads by id, in lower case. Key ``None``: the item has no id. Value ``None``: the item does not
+decode."""
+
+
+_ENOUGH = 1000
+"""Items after which a page is not read on. It has ten times as many as were requested, so it is no
+answer to that request, whatever follows."""
+
+_FIRST_KEY = re.compile(rb'"items"\s*:\s*\[\s*\{\s*("[^"\\]*")')
+
+
+class _IdOnly(msgspec.Struct, gc=False):
+    id: str
+
+
+class _IdPage(msgspec.Struct, gc=False):
+    items: list[_IdOnly]
+
+
+class _RawPage(msgspec.Struct, gc=False):
+    items: list[msgspec.Raw]
+
+
+class PageDecoder(Generic[L]):
+    """Decodes list pages, ``{"items": [lead, …]}``: many leads at once, or item by item.
+
+    An item over ``max_lead_bytes`` counts as one without a usable id, so ids that the page leaves
+    out are fetched alone, which shows which of them is too large. ``max_bytes`` is the cap of a
+    page.
+    """
+
+    def __init__(self, leads: LeadDecoder[L], max_lead_bytes: int) -> None:
+        self.max_bytes = max_page_bytes(max_lead_bytes)
+        self._leads = leads
+        self._max_lead_bytes = max_lead_bytes
+        # In so few bytes, there is no item that is too large.
+        self._max_at_once = min(MAX_BYTES_AT_ONCE, max_lead_bytes)
+        page_type = msgspec.defstruct("Page", [("items", list[leads.type])], gc=False)  # type: ignore[name-defined]  # a type made at run time
+        self._fast: msgspec.json.Decoder[Any] = msgspec.json.Decoder(page_type)
+        self._ids = msgspec.json.Decoder(_IdPage)
+        self._raws = msgspec.json.Decoder(_RawPage)
+
+    def decode(self, body: bytes, *, keep_raw: bool = False) -> PageItems[L] | Steps[PageItems[L]]:
+        """Decode a page, in its order. If two items have the same id, the last one counts.
+
+        Returns steps if an item is odd or the page is large, because that takes long. The ids are
+        not checked: the caller must compare them with the requested ones.
+
+        Raises (the steps do):
+            DecodeError: the body is not an object with an array of items.
+        """
+        items = self._decode_at_once(body, keep_raw=keep_raw)
+        return Steps(self._decode_in_steps(body, keep_raw=keep_raw)) if items is None else items
+
+    def _decode_at_once(self, body: bytes, *, keep_raw: bool) -> PageItems[L] | None:
+        """Decode a page that is not large; ``None``: it is, or it is odd."""
+        # Raw JSON must be UTF-8, but msgspec checks only the fields that it keeps. The check is
+        # skipped if no raw JSON is kept, because it costs half as much as the decoding.
+        if len(body) > self._max_at_once or (keep_raw and utf8_problem(body) is not None):
+            return None
+        return self._decode_fast(body, keep_raw=keep_raw)
+
+    def _decode_in_steps(
+        self, body: bytes, *, keep_raw: bool
+    ) -> Generator[None, None, PageItems[L]]:
+        items: PageItems[L] = {}
+        for page in _cut(body, self._max_at_once // 2):
+            fast = self._decode_at_once(page, keep_raw=keep_raw)
+            yield
+            some = (yield from self._scan(page)) if fast is None else fast
+            if isinstance(some, str):  # it is malformed, or was cut where no item begins
+                break
+            items |= some
+            if len(items) > _ENOUGH:
+                items[None] = None
+                return items
+        else:
+            return items
+        whole = (yield from self._scan(body)) if page is not body else some
+        if isinstance(whole, str):
+            raise DecodeError("The answer is not a page of leads", raw=body, reason=whole)
+        return whole
+
+    def _scan(self, body: bytes) -> Generator[None, None, PageItems[L] | Failure]:
+        """Find an item, decode it, find the next one; return why the body is no page."""
+        items: PageItems[L] = {}
+        count = 0
+        scan = PageScan(body)
+        for part in scan:
+            yield
+            if part is None:
+                items.clear()
+            elif part.startswith(b"{") and len(part) <= self._max_lead_bytes:
+                found_id, item = yield from self._leads.item_in_steps(part)
+                items[found_id] = item
+            elif part:  # not an object, or too large
+                items[None] = None
+            count += bool(part)
+            if count > _ENOUGH:
+                items[None] = None
+                return items
+        return items if scan.failure is None else scan.failure
+
+    def _decode_fast(self, body: bytes, *, keep_raw: bool) -> PageItems[L] | None:
+        try:
+            leads = self._fast.decode(body).items
+            ids = self._leads.ids_of(leads) or [
+                wire_form(item.id) for item in self._ids.decode(body).items
+            ]
+            if keep_raw:
+                # Copies, because a view would keep the whole page in memory.
+                raws = [bytes(raw) for raw in self._raws.decode(body).items]
+                return dict(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return dict(zip(ids, map(LeadItem, leads), strict=True))
+
+
+def _cut(body: bytes, size: int) -> Iterator[bytes]:
+    """Cut a page into several, each of about ``size`` bytes, where items seem to begin.
+
+    An item seems to begin where an object begins with the same key as the first item, after
+    another object. If that was wrong, there is a page that is not valid. Where no item seems to
+    begin, the rest is not cut.
+    """
+    first_key = _FIRST_KEY.search(body, 0, size) if len(body) > 2 * size else None
+    if first_key is None:
+        yield body
+        return
+    boundary = re.compile(rb"\}(\s*,\s*)\{\s*" + re.escape(first_key[1]))
+    head, start = b"", 0
+    while found := boundary.search(body, start + size, start + 8 * size):
+        yield head + body[start : found.start(1)] + b"]}"
+        head, start = b'{"items":[', found.end(1)
+    yield head + body[start:]
