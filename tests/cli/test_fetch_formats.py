@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from commands import IDS, Command, ids_in
 
 from instantly_async.cli import target
 from instantly_async.cli.exits import CommandError
+from instantly_async.cli.records import Selection
 from instantly_async.testing import FakeInstantly, Fault, lead_json
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
@@ -83,6 +85,31 @@ def test_json_lines_with_fields(command: Command, ids_file: Path, tmp_path: Path
     assert (refused.code, "has other fields; name the same" in refused.err) == (2, True)
     assert command("fetch", ids_file, "-o", output, "--resume", *fields).code == 0
     assert sorted(output.read_bytes().splitlines()) == sorted(lines)
+
+
+def test_a_large_lead_is_cut_down_in_a_thread(
+    command: Command,
+    ids_file: Path,
+    fake_instantly: FakeInstantly,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It could hold up the event loop."""
+    threads: dict[bool, set[int]] = {False: set(), True: set()}
+    cut = Selection.cut
+
+    def watched(selection: Selection, line: bytes) -> bytes:
+        threads[len(line) > 10_000].add(threading.get_ident())
+        return cut(selection, line)
+
+    monkeypatch.setattr(Selection, "cut", watched)
+    large = b'{"id":"%s","email":"a@b.example","x":[%s1]}' % (IDS[0].encode(), b"1," * 50_000)
+    fake_instantly.script(IDS[0], Fault.body(large))
+    result = command("fetch", ids_file, "--fields", "email")
+    assert result.found == IDS
+    assert b'{"id":"%s","email":"a@b.example"}' % IDS[0].encode() in result.out
+    here = threading.get_ident()
+    assert threads[False] == {here}
+    assert here not in threads[True]
 
 
 def test_resume_converts_again_and_fetches_missing_leads(
