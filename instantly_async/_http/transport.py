@@ -27,6 +27,8 @@ from .head import RequestHead
 from .pool import Pool
 from .request import Pacer, Reply, Request, Response
 
+_TURN_BYTES = 1024 * 1024  # after which the event loop runs: unpacking them takes 5 ms
+
 
 class AiohttpTransport:
     """Sends the requests of one workspace. ``pacer`` ``None``: each is sent at once."""
@@ -163,11 +165,14 @@ async def _take(pool: Pool, attempt: Attempt, *, fresh: bool) -> Connection:
 
 async def _read_body(content: aiohttp.StreamReader, attempt: Attempt, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size = rested = 0
     while chunk := await content.readany():
         size += len(chunk)
         if size > max_bytes:
             raise _oversized(max_bytes)
+        if size - rested > _TURN_BYTES:  # a few bytes may unpack to many, without any wait
+            rested = size
+            await asyncio.sleep(0)
         chunks.append(chunk)
         attempt.note_progress()
     return b"".join(chunks)

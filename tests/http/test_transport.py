@@ -244,6 +244,31 @@ async def test_a_gzip_bomb_stops_at_the_cap() -> None:
         await ask([READ, answer(bomb, "200 OK", "Content-Encoding: gzip")])
 
 
+async def test_the_loop_runs_while_a_body_is_unpacked() -> None:
+    """15 kB arrive at once, and unpack to 15 MB."""
+    passes = 0
+
+    async def count() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    taken = []
+    for size in (1_000, 15_000_000):
+        squeezer = zlib.compressobj(9, zlib.DEFLATED, 31)
+        packed = squeezer.compress(bytes(size)) + squeezer.flush()
+        before = passes
+        (response,) = await ask(
+            [READ, answer(packed, "200 OK", "Content-Encoding: gzip")], max_bytes=size
+        )
+        assert len(response.body) == size
+        taken.append(passes - before)
+    counting.cancel()
+    assert taken[1] - taken[0] >= 5
+
+
 async def test_a_body_in_pieces_is_put_together() -> None:
     pieces: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", 0.01, b"abc", 0.01, b"def"]
     (response,) = await ask([READ, *pieces])
