@@ -141,7 +141,7 @@ class LeadDecoder(Generic[L]):
             raise problem
         found = yield from _find_members(body.decode())
         if isinstance(found, str):
-            raise DecodeError("The answer is not a JSON object", raw=body, reason=found)
+            raise _not_an_object(body, found)
         if wire_form(found.id) != wire_id:
             raise _other_lead(body)
         return (yield from self._salvage(found, body))
@@ -149,8 +149,10 @@ class LeadDecoder(Generic[L]):
     def _salvage(self, found: "_Members", body: bytes) -> Generator[None, None, Decoded[L]]:
         try:
             lead, problems = yield from salvage_lead(self.type, found.text, found.parts)
-        except RecursionError:
-            lead, problems = MISFIT, ["$"]
+        except RecursionError:  # half a pair at a depth that only the scanner can take
+            lead, problems = None, []
+        if lead is None:
+            raise _not_an_object(body, "malformed")
         if lead is MISFIT:
             raise DecodeError(
                 f"The lead does not match its type at {problems[-1]}", path=problems[-1], raw=body
@@ -213,6 +215,10 @@ def utf8_problem(body: bytes) -> DecodeError | None:
             "The answer is not UTF-8", raw=body, reason="truncated" if cut else "malformed"
         )
     return None
+
+
+def _not_an_object(body: bytes, reason: Failure) -> DecodeError:
+    return DecodeError("The answer is not a JSON object", raw=body, reason=reason)
 
 
 def _other_lead(body: bytes) -> DecodeError:

@@ -240,6 +240,9 @@ def test_an_integer_in_quotes_is_that_integer(number: int) -> None:
 DEEP = b'{"id":"%s","%%b":' % LEAD_ID.encode() + b'{"a":' * 50_000 + b"1" + b"}" * 50_001
 
 
+DEEP_HALF = b'{"a":' * 700 + rb'"\ud83d"' + b"}" * 700
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -274,8 +277,9 @@ DEEP = b'{"id":"%s","%%b":' % LEAD_ID.encode() + b'{"a":' * 50_000 + b"1" + b"}"
         (b'{"a":' * 100_000, "malformed"),
         (DEEP % b"payload", "malformed"),
         (DEEP % b"unknown", "malformed"),
+        (b'{"id":"%s","payload":%s}' % (LEAD_ID.encode(), DEEP_HALF), "malformed"),
     ],
-    ids=range(31),
+    ids=range(32),
 )
 def test_what_is_no_json_object_in_utf8_is_a_decode_error(body: bytes, reason: str) -> None:
     """Rows 12 and 13. A cut body has its own reason, because it is retried once more (row 4)."""
