@@ -81,8 +81,8 @@ class Endpoints(Generic[L]):
     is any lead. ``max_lead_bytes`` is the cap on the JSON of one lead.
 
     Raises:
-        ConfigurationError: leads of the API do not fit the type, the cap is out of range, or a setting
-            has another type.
+        ConfigurationError: leads of the API do not fit the type, the cap is out of range, or a
+            setting has another type.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from stepping import at_once
 
 from instantly_async import Lead
 from instantly_async._api import LeadDecoder, LeadItem, deep_copy
@@ -127,7 +128,7 @@ def require_independent(value: Any) -> Any:
 
 def test_any_type_that_a_lead_may_have_is_copied_to_its_end() -> None:
     """Also what ``__post_init__`` has added; it is not called again, as it could not take that."""
-    lead, _ = LeadDecoder(Deep).decode(TEXT, ID)
+    lead, _ = at_once(LeadDecoder(Deep).decode(TEXT, ID))
     lead.itself = None
     copy = require_independent(lead)
     assert copy.tags == ["one", "two"]
@@ -136,7 +137,7 @@ def test_any_type_that_a_lead_may_have_is_copied_to_its_end() -> None:
 
 
 def test_a_lead_that_holds_itself_is_copied_once() -> None:
-    lead, _ = LeadDecoder(Deep).decode(TEXT, ID)
+    lead, _ = at_once(LeadDecoder(Deep).decode(TEXT, ID))
     copy = deep_copy(lead)
     assert copy.itself is copy is not lead
 
@@ -151,7 +152,7 @@ def test_an_attrs_class_is_copied() -> None:
 
 def test_the_payload_is_all_of_a_lead_that_can_be_changed() -> None:
     """A copy can be encoded, compared and changed like the first one."""
-    lead, _ = LeadDecoder(Lead).decode(lead_json(ID), ID)
+    lead, _ = at_once(LeadDecoder(Lead).decode(lead_json(ID), ID))
     item = LeadItem(lead, ("$.x",), b"{}")
     copy = require_independent(item).lead
     assert msgspec.json.encode(copy) == msgspec.json.encode(lead)
@@ -166,7 +167,7 @@ def test_a_payload_may_be_as_deep_as_it_can_be_decoded() -> None:
     for depth in (100, 400, 800):
         nested = b'{"k":' * depth + b"1" + b"}" * depth
         body = b'{"id":"%s","payload":%s}' % (ID.encode(), nested)
-        lead, _ = LeadDecoder(Lead).decode(body, ID)
+        lead, _ = at_once(LeadDecoder(Lead).decode(body, ID))
         original: Any = lead.payload
         copy: Any = deep_copy(lead).payload
         levels = 0

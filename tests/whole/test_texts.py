@@ -16,11 +16,12 @@ from functools import partial
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from stepping import at_once
 
 from instantly_async import Lead, errors
 from instantly_async._api import LeadDecoder, error_for, split_members, wire_id
 from instantly_async._api.retry_after import parse_retry_after
-from instantly_async._api.scanning import is_cut_off
+from instantly_async._api.pieces import is_cut_off
 from instantly_async._http import ApiKey, read_api_key, read_base_url, read_proxy, workspace_headers
 from instantly_async.cli.app import run_command_line
 from instantly_async.cli.convert.columns import parse_fields
@@ -81,15 +82,15 @@ def headers(text: str) -> None:
 def body_of_a_lead(text: str) -> None:
     fields = ("email", "email_open_count", "timestamp_created")
     lead = {"id": ID, **dict.fromkeys(fields, text), "payload": {text: text}}
-    LeadDecoder(Lead).decode(json.dumps(lead).encode(), ID)
+    at_once(LeadDecoder(Lead).decode(json.dumps(lead).encode(), ID))
 
 
 @door
 def body_of_something_else(text: str) -> None:
     with contextlib.suppress(errors.DecodeError):
-        LeadDecoder(Lead).decode(as_bytes(text), ID)
+        at_once(LeadDecoder(Lead).decode(as_bytes(text), ID))
     for prefix in ("", '"', "{"):
-        is_cut_off(as_bytes(prefix + text))
+        is_cut_off(prefix + text)
         split_members(as_bytes(prefix + text))
 
 
