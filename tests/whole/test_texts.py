@@ -20,8 +20,8 @@ from stepping import at_once
 
 from instantly_async import Lead, errors
 from instantly_async._api import LeadDecoder, error_for, split_members, wire_id
-from instantly_async._api.retry_after import parse_retry_after
 from instantly_async._api.pieces import is_cut_off
+from instantly_async._api.retry_after import parse_retry_after
 from instantly_async._http import ApiKey, read_api_key, read_base_url, read_proxy, workspace_headers
 from instantly_async.cli.app import run_command_line
 from instantly_async.cli.convert.columns import parse_fields
