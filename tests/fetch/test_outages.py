@@ -19,6 +19,8 @@ from instantly_async import (
 from instantly_async._http import Response
 from instantly_async.testing import lead_ids
 
+pytestmark = pytest.mark.soak
+
 
 def failing_for(bad: set[str]) -> World:
     return lambda wire, _: failing(500) if wire in bad else found(wire)

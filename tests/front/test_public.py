@@ -82,7 +82,7 @@ def test_the_signatures_of_the_design() -> None:
     client = inspect.signature(instantly_async.InstantlyClient.__init__).parameters
     assert list(client) == [
         "self", "api_key", "base_url", "workspace", "rate_limit", "retry", "timeouts",
-        "concurrency", "limiter", "lead_type", "proxy", "ssl_context",
+        "concurrency", "limiter", "lead_type", "max_lead_bytes", "proxy", "ssl_context",
     ]  # fmt: skip
     assert client["base_url"].default == "https://api.instantly.ai"
     assert client["concurrency"].default == 100

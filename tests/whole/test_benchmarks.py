@@ -25,6 +25,8 @@ from benchmarks import (
 from instantly_async import Strategy
 from instantly_async.testing import lead_ids, make_lead
 
+pytestmark = pytest.mark.soak
+
 
 def test_convert() -> None:
     """Every format is written, with every lead."""

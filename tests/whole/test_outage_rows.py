@@ -18,6 +18,8 @@ from instantly_async import (
 )
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
 
+pytestmark = pytest.mark.soak
+
 IDS = list(lead_ids(200))
 QUICK = RetryPolicy(backoff_base_s=0.001, budget_refill_per_s=1000, breaker_patience_s=1.5)
 

@@ -14,7 +14,7 @@ INPUTS = {"get": list(lead_ids(150)), "list": list(lead_ids(1200))}
 UNKNOWN = set(INPUTS["list"][::100])
 KILLS = 210
 
-pytestmark = pytest.mark.fake_instantly(rate_limit=None)
+pytestmark = [pytest.mark.soak, pytest.mark.fake_instantly(rate_limit=None)]
 
 
 def test_row_31_kill_9_at_any_time_and_torn_lines(
