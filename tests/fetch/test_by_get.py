@@ -36,6 +36,7 @@ def test_every_id_is_found_with_one_request_each() -> None:
     assert 1200 / run.ended_at > 94
 
 
+@pytest.mark.soak
 def test_soak_with_random_transient_faults() -> None:
     """5 % faults: every id found, wire attempts <= 1.2·N + 100."""
     rng = random.Random(7)

@@ -329,6 +329,7 @@ def test_one_id_that_the_list_refuses_does_not_shorten_the_run() -> None:
     assert len(run.transport.listed) <= 50 + 20
 
 
+@pytest.mark.soak
 def test_a_list_that_begins_to_refuse_everything_is_left() -> None:
     """Pages of that length were accepted before, but that does not count forever."""
 
@@ -406,6 +407,7 @@ def test_a_stray_cancellation_loses_no_id_in_silence(ordered: bool) -> None:
         run.over(ids)
 
 
+@pytest.mark.soak
 def test_a_list_endpoint_that_is_down_does_not_end_the_run() -> None:
     """The breaker opens, a single id goes first as a probe, and shows that GET works."""
     for concurrency in (None, 1, 40):
@@ -418,6 +420,7 @@ def test_a_list_endpoint_that_is_down_does_not_end_the_run() -> None:
             assert run.ended_at < 2000 / 95 + 15
 
 
+@pytest.mark.soak
 def test_an_outage_in_the_middle_fails_no_lead() -> None:
     def world(wire: str, now: float) -> Answer:
         return failing(503) if 1 <= now < 21 else found(wire)

@@ -518,6 +518,7 @@ class Market:
         await asyncio.gather(*others, *(self.worker() for _ in range(100)))
 
 
+@pytest.mark.soak
 def test_alone_it_is_never_throttled() -> None:
     """12,000 requests, latencies that bunch what was well paced: no 429."""
     market = Market(make_limiter(), until=127.0, rng=Random(1))
@@ -526,6 +527,7 @@ def test_alone_it_is_never_throttled() -> None:
     assert len(market.accepted) >= 12_000
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("count_rejected", [True, False])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_beside_a_competitor_it_takes_what_is_left_and_comes_back(
@@ -548,6 +550,7 @@ def test_beside_a_competitor_it_takes_what_is_left_and_comes_back(
     assert market.limiter.rate == 95.0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("delay_s", [0.0, 20.0])
 def test_two_of_us_share_what_there_is(delay_s: float) -> None:
     """No split is worse than 35 to 65, at most 3 % are 429s, and nearly all is used."""

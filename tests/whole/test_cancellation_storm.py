@@ -456,6 +456,7 @@ def connect(
     return client, limiter
 
 
+@pytest.mark.soak
 @CASES
 def test_nothing_is_left_after_a_storm(loop_name: str, *, is_tls: bool) -> None:
     """No task, slot, token, waiter or socket is lost, and every request takes one token."""
@@ -504,6 +505,7 @@ def test_nothing_is_left_after_a_storm(loop_name: str, *, is_tls: bool) -> None:
         run_in(loop_name, main)
 
 
+@pytest.mark.soak
 @CASES
 def test_closing_the_client_ends_a_storm(loop_name: str, *, is_tls: bool) -> None:
     """At seeded instants: whatever is in flight ends, and no task or socket is left."""
@@ -633,6 +635,7 @@ class VirtualStorm:
         assert self.run.transport.in_flight == 0
 
 
+@pytest.mark.soak
 def test_full_rate_after_a_storm_on_a_virtual_clock() -> None:
     """No token is lost: as many ids as always in the same time."""
     took_s, sent = run_virtual(VirtualStorm(seed=0).main())

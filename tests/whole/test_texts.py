@@ -6,11 +6,12 @@ that takes quadratic time fails soon.
 """
 
 import contextlib
+import gc
 import io
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -172,6 +173,14 @@ def messages(text: str) -> None:
     terminal = Terminal()
     terminal.console.file = io.StringIO()
     terminal.say(text.replace("\n", " "))  # a line takes about 10 µs
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_collection() -> Iterator[None]:
+    """In a process that has run many tests, one takes longer than any door."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def require_linear(name: str, make: Callable[[int], str]) -> None:
