@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 from rich.console import Console
+from rich.segment import Segment, Segments
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -57,7 +58,9 @@ class Terminal:
         """
         if len(text) > MAX_CHARS:
             text = f"{text[:MAX_CHARS]}…"
-        self.console.print("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+        shown = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+        # As a segment: some versions of Rich take quadratic time to fit a text with many blanks.
+        self.console.print(Segments([Segment(shown), Segment.line()]))
 
     @property
     def block(self) -> str:
