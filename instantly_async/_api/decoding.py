@@ -79,7 +79,7 @@ class LeadDecoder(Generic[L]):
             DecodeError: see the module's docstring.
         """
         if len(body) <= MAX_BYTES_AT_ONCE:
-            decoded = self._decode_fast(body)
+            decoded = self._decode_fast(body, wire_id)
             if decoded is not None:
                 found_id, lead = decoded
                 if found_id != wire_id:
@@ -125,12 +125,14 @@ class LeadDecoder(Generic[L]):
             return wire_form(self._id_only.decode(body).id)
         return wire_form(getattr(lead, self._id_name))
 
-    def _decode_fast(self, body: bytes) -> tuple[str | None, L] | None:
+    def _decode_fast(self, body: bytes, expected: str = "") -> tuple[str | None, L] | None:
         """Return id and lead; ``None``: the lead is odd, or no lead."""
-        if utf8_problem(body) is not None:
+        if not body.isascii() and utf8_problem(body) is not None:
             return None
         try:
             lead = self._fast.decode(body)
+            if self._id_name is not None and self._get_id(lead) == expected:
+                return expected, lead  # the usual case
             return self._id_of(lead, body), lead
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None

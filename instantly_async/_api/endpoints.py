@@ -19,7 +19,7 @@ from instantly_async.settings import (
     check_type,
 )
 
-from .decoding import Decoded, LeadDecoder, LeadItem
+from .decoding import LeadDecoder, LeadItem
 from .ids import wire_id
 from .pages import PageDecoder, PageItems
 from .steps import Steps
@@ -116,11 +116,11 @@ def _get_endpoint(
     decoder: LeadDecoder[L], timeouts: Timeouts, retry: RetryPolicy, max_lead_bytes: int
 ) -> Endpoint[str, LeadItem[L]]:
     def read(lead_id: str, body: bytes) -> LeadItem[L] | Steps[LeadItem[L]]:
-        def make(decoded: Decoded[L]) -> LeadItem[L]:
-            return LeadItem(*decoded, body)
-
         decoded = decoder.decode(body, lead_id)
-        return decoded.then(make) if isinstance(decoded, Steps) else make(decoded)
+        if isinstance(decoded, Steps):
+            return decoded.then(lambda done: LeadItem(*done, body))
+        lead, problems = decoded
+        return LeadItem(lead, problems, body)
 
     return Endpoint(
         method="GET",
