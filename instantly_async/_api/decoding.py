@@ -125,7 +125,7 @@ class LeadDecoder(Generic[L]):
             return wire_form(self._id_only.decode(body).id)
         return wire_form(getattr(lead, self._id_name))
 
-    def _decode_fast(self, body: bytes, expected: str = "") -> tuple[str | None, L] | None:
+    def _decode_fast(self, body: bytes, expected: str | None = None) -> tuple[str | None, L] | None:
         """Return id and lead; ``None``: the lead is odd, or no lead."""
         if not body.isascii() and utf8_problem(body) is not None:
             return None
