@@ -8,6 +8,7 @@ generator.
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Generic, TypeVar
 
@@ -68,11 +69,12 @@ class Feeder(Generic[T]):
             if not self._is_stopping:
                 await self._fill()
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if _is_cancelled():
                 raise
             self._error = error  # the input has raised it by itself
-        except Exception as error:  # noqa: BLE001 - whatever a caller's input raises
+        except (GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a caller's input raises
             if self._is_stopping:  # it was cancelled, and raised this on its way out
                 self.closing_error = error
             self._error = error
@@ -84,34 +86,57 @@ class Feeder(Generic[T]):
 
     async def _fill(self) -> None:
         loop = asyncio.get_running_loop()
+        given: deque[T] = deque()  # by the input when it was interrupted at a yield
         while True:
             try:
-                item = await anext(self._input)
+                item = given.popleft() if given else await anext(self._input)
+                self._require_not_cancelled()
+                if self._is_stopping:  # the input has ignored its cancellation
+                    return
+                self._batch.append(item)
+                if len(self._batch) == 1:
+                    self._first_at = loop.time()
+                    self._begun.set()
+                if len(self._batch) >= self._size:
+                    self._complete.set()
+                    self._emptied.clear()
+                    await self._until_emptied(given)
             except StopAsyncIteration:
-                return
-            if self._is_stopping:  # the input has ignored its cancellation
-                return
-            self._batch.append(item)
-            if len(self._batch) == 1:
-                self._first_at = loop.time()
-                self._begun.set()
-            if len(self._batch) >= self._size:
-                self._complete.set()
-                self._emptied.clear()
-                await self._until_emptied()
+                break
+        self._require_not_cancelled()
 
-    async def _until_emptied(self) -> None:
-        try:
-            await self._emptied.wait()
-        except asyncio.CancelledError as cancellation:
-            if not self._is_stopping and isinstance(self._input, AsyncGenerator):
+    async def _until_emptied(self, given: deque[T]) -> None:
+        while not self._emptied.is_set():
+            try:
+                await self._emptied.wait()
+            except asyncio.CancelledError as cancellation:
+                if self._is_stopping or not isinstance(self._input, AsyncGenerator):
+                    raise
                 # Perhaps that of a timeout around its ``yield``, which makes a TimeoutError of it.
-                await self._input.athrow(cancellation)
-            raise
+                given.append(await self._input.athrow(cancellation))
+                self._require_not_cancelled()
+
+    def _require_not_cancelled(self) -> None:
+        """Raise ``CancelledError`` if an input has swallowed one that came from outside."""
+        if not self._is_stopping and _is_cancelled():
+            raise asyncio.CancelledError
 
     async def _close(self) -> None:
         if isinstance(self._input, AsyncGenerator):
             try:
                 await self._input.aclose()
-            except Exception as error:  # noqa: BLE001 - whatever a caller's generator raises
-                self.closing_error = error
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a caller's generator raises
+                self.closing_error = _without_exit(error)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled this task, and not taken that back, as a timeout does."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _without_exit(error: BaseException) -> BaseException | None:
+    """Take out the ``GeneratorExit`` of closing, which a task group puts into its own error."""
+    return error.split(GeneratorExit)[1] if isinstance(error, BaseExceptionGroup) else error

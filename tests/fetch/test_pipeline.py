@@ -1,9 +1,12 @@
 """The laws of the pipeline, on an ordinary loop: nothing here knows HTTP or time."""
 
 import asyncio
+import contextlib
 import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -513,3 +516,110 @@ async def test_memory_does_not_grow_with_the_input() -> None:
 def test_what_is_not_iterable_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         Pipeline(Intake(5), Spy().work, concurrency=1)  # type: ignore[arg-type]
+
+
+# --- inputs that handle cancellations ------------------------------------------------------
+
+
+async def ending_when_cancelled() -> AsyncIterator[int]:
+    try:
+        for item in range(1000):
+            await asyncio.sleep(1)
+            yield item
+    except asyncio.CancelledError:
+        return
+
+
+async def reconnecting() -> AsyncIterator[int]:
+    """Yield in windows of limited time; each begins where the last one was interrupted."""
+    item = 0
+    while item < 30:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while item < 30:
+                    item += 1
+                    yield item - 1
+
+
+async def for_a_while() -> AsyncIterator[int]:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            for item in range(1000):
+                yield item
+
+
+INTAKES = pytest.mark.parametrize("intake", [Intake, partial(ChunkIntake, unit_size=7)])
+
+
+async def slowly(index: int, unit: Any, deliver: Deliver[int]) -> None:
+    await asyncio.sleep(1)
+    for offset, item in enumerate(unit if isinstance(unit, list) else [unit]):
+        deliver(index + offset, item)
+
+
+@INTAKES
+def test_a_cancellation_that_the_input_takes_for_its_end_is_none(intake: Any) -> None:
+    async def main() -> None:
+        pipeline = Pipeline(intake(ending_when_cancelled()), slowly, concurrency=2)
+        consumer = asyncio.create_task(consume(pipeline, Spy()))
+        await asyncio.sleep(10.5)
+        (feeder,) = [task for task in pipeline._tasks if "feed" in repr(task.get_coro())]
+        feeder.cancel()
+        await asyncio.wait([consumer])
+        assert consumer.cancelled()
+
+    run_virtual(main())
+
+
+@INTAKES
+def test_an_input_may_handle_its_own_timeout_at_a_yield(intake: Any) -> None:
+    """It ends, or goes on, as if the timeout had come while it was pulled; nothing is lost."""
+
+    async def main() -> None:
+        pipeline = Pipeline(intake(reconnecting()), slowly, concurrency=1)
+        assert await consume(pipeline, Spy()) == list(range(30))
+        pipeline = Pipeline(intake(for_a_while()), slowly, concurrency=1)
+        given = await consume(pipeline, Spy())
+        assert given == list(range(len(given)))
+        assert 5 <= len(given) < 1000
+
+    run_virtual(main())
+
+
+async def test_what_a_task_group_of_the_input_raises_when_it_is_closed() -> None:
+    """Without the ``GeneratorExit`` that is in its group; what is no ``Exception`` is told, too."""
+
+    async def careless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("could not save")
+
+    async def with_tasks(*, careful: bool) -> AsyncIterator[int]:
+        async with asyncio.TaskGroup() as group:
+            if not careful:
+                group.create_task(careless())
+            for item in range(1000):
+                await asyncio.sleep(0)
+                yield item
+
+    class Base(BaseException):
+        pass
+
+    async def exotic() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            raise Base
+
+    for source, kind in (
+        (with_tasks(careful=True), None),
+        (with_tasks(careful=False), ExceptionGroup),
+        (exotic(), Base),
+    ):
+        pipeline = Pipeline(Intake(source), Spy([1]).work, concurrency=1)
+        await anext(pipeline)
+        with pytest.raises(kind) if kind else contextlib.nullcontext():
+            await pipeline.aclose(ClosedError("closed"))
+    assert no_tasks_but_this()
