@@ -16,8 +16,7 @@ class LoopClock:
     """Ticks while it runs: a tick that is late shows for how long the loop was blocked.
 
     ``long_blocks`` counts those of more than ``LONG_BLOCK_S``. A block shorter than ``interval_s``
-    may go unnoticed. ``on_tick(loop_time)`` is called
-    after each tick.
+    may go unnoticed. ``on_tick(loop_time)`` is called after each tick.
     """
 
     def __init__(

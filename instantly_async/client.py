@@ -172,12 +172,13 @@ class InstantlyClient(Generic[L]):
             Exception: what the input of a stream raised when it was closed.
             ClosedError: the client belongs to another loop, which is still open.
         """
-        self._activity.stop()
+        family = [self] if self._parent else [self, *self._family]
+        for client in family:
+            client._activity.stop()  # noqa: SLF001 - a sibling is this same class
         async with AsyncExitStack() as ends:  # one that fails does not keep the others open
             if self._parent is None:
                 ends.push_async_callback(self._connections.aclose)
-            for client in [self] if self._parent else [self, *self._family]:
-                client._activity.stop()  # noqa: SLF001 - a sibling is this same class
+            for client in family:
                 ends.push_async_callback(client._activity.aclose)  # noqa: SLF001 - as above
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":

@@ -147,7 +147,7 @@ class Pipeline(Generic[U, R]):
         self._is_stopping = True
         self._error = RuntimeError(repr(error)) if isinstance(error, StopAsyncIteration) else error
         if not self._has_begun:
-            self._intake.stop()
+            self._intake.stop()  # before it begins, so it is only closed
             self._begin()
             self._cancel_after(CLOSING_S)
         elif self._tasks:
@@ -161,11 +161,6 @@ class Pipeline(Generic[U, R]):
         self._is_abandoned = True
         self.stop(error)
         self._report()
-
-    @property
-    def running(self) -> bool:
-        """Whether work is, or may still be, in flight."""
-        return self._has_begun and not self._ended.is_set()
 
     def _begin(self) -> None:
         self._has_begun = True

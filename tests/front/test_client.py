@@ -322,7 +322,7 @@ async def test_the_parent_closes_former_siblings_too(client: InstantlyClient[Lea
     former._activity.closed = True  # as if its aclose() had been cancelled
     assert client.for_workspace("ws-1") is not former
     await client.aclose()
-    assert not stream._pipeline.running
+    assert stream._pipeline._ended.is_set()
     with pytest.raises(ClosedError):
         await waiting
 

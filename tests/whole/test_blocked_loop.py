@@ -87,6 +87,17 @@ def client_of(url: str, **options: Any) -> InstantlyClient[Any]:
     return InstantlyClient(DEFAULT_API_KEY, base_url=url, rate_limit=None, **options)
 
 
+async def attempts_around_a_block(client: InstantlyClient[Any], wire: Wire, seconds: float) -> int:
+    """Block the loop while an id is requested; it is found, after so many attempts."""
+    batch = asyncio.create_task(client.get_leads(IDS[:1]))
+    while not wire.requests:
+        await asyncio.sleep(0)
+    block(seconds)
+    (outcome,) = (await batch).outcomes
+    assert isinstance(outcome, Found)
+    return outcome.attempts
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_slow_callback_times_nothing_out(loop: str) -> None:
     """The answers come while the loop is blocked for longer than a request may take."""
@@ -177,13 +188,7 @@ def test_a_connection_that_ended_in_a_block_costs_no_attempt(begun: list[bytes])
 
     async def main() -> None:
         async with client_of(wire.url) as client:
-            batch = asyncio.create_task(client.get_leads(IDS[:1]))
-            while not wire.requests:
-                await asyncio.sleep(0)
-            block(200)
-            (outcome,) = (await batch).outcomes
-            assert isinstance(outcome, Found)
-            assert outcome.attempts == 1
+            assert await attempts_around_a_block(client, wire, 200) == 1
             assert client.stats.retries == 0
             assert len(wire.requests) == 2
 
@@ -210,13 +215,7 @@ def test_silence_after_a_block_costs_one_attempt_and_not_the_id() -> None:
 
     async def main() -> None:
         async with client_of(wire.url, timeouts=SHORT) as client:
-            batch = asyncio.create_task(client.get_leads(IDS[:1]))
-            while not wire.requests:
-                await asyncio.sleep(0)
-            block(500)
-            (outcome,) = (await batch).outcomes
-            assert isinstance(outcome, Found)
-            assert outcome.attempts == 2
+            assert await attempts_around_a_block(client, wire, 500) == 2
             assert client.stats.requests == len(wire.requests) == 2
 
     with in_thread([READ, HANG], [READ, GOOD, HANG]) as wire:
