@@ -6,7 +6,7 @@
       LeadError                        concerns one id; the run continues
         InvalidLeadIdError             no request was made
         NotFoundError                  404
-        DecodeError                    the answer is not this lead
+        DecodeError                    the answer is not this lead, or no lead at all
         RequestRejectedError           400, 422, other 4xx
         TransientError                 retries are used up; try again later
           ConnectionFailedError  RequestTimeoutError  ServerError
@@ -31,9 +31,10 @@ from uuid import UUID
 MAX_RAW_BYTES = 64 * 1024
 """How much of an undecodable body ``DecodeError.raw`` keeps."""
 
-DecodeFailure = Literal["malformed", "truncated", "oversized", "other lead"]
-"""Why a body is not the lead: it is not a lead's JSON (*malformed*), ended early (*truncated*), is
-larger than the cap (*oversized*), or has another id (*other lead*)."""
+DecodeFailure = Literal["foreign", "malformed", "truncated", "oversized", "other lead"]
+"""Why a body is not the lead: it is not an answer of this API (*foreign*), is that lead but not
+valid (*malformed*), ended early (*truncated*), is larger than the cap (*oversized*), or has another
+id (*other lead*)."""
 
 
 class InstantlyError(Exception):
@@ -77,7 +78,8 @@ class NotFoundError(LeadError):
 class DecodeError(LeadError):
     """The answer is not a JSON object or not UTF-8, is too large, or is not the requested lead.
 
-    Also raised if a required field of the caller's own ``lead_type`` does not fit. ``path`` says
+    Also raised if a required field of the caller's own ``lead_type`` does not fit. If ``reason``
+    is ``"foreign"``, the error says nothing about the lead: try again later. ``path`` says
     where decoding failed (``"$"``: the whole body) and ``reason`` why. ``raw`` is the first
     64 KiB of the body; ``str``, ``repr``, ``args`` and pickles leave it out, because it is
     personal data.

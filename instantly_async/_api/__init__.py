@@ -4,7 +4,7 @@ Decides what a request looks like and what an answer means. Must not know how re
 when they may be sent, or how often they are repeated.
 """
 
-from .answers import TOO_MANY_IDS, error_for
+from .answers import TOO_MANY_IDS, ErrorContext, error_for, error_in
 from .copying import deep_copy
 from .decoding import LeadDecoder, LeadItem
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
@@ -17,12 +17,14 @@ __all__ = [
     "TOO_MANY_IDS",
     "Endpoint",
     "Endpoints",
+    "ErrorContext",
     "LeadDecoder",
     "LeadItem",
     "Page",
     "Steps",
     "deep_copy",
     "error_for",
+    "error_in",
     "is_misdelivered",
     "split_members",
     "wire_id",

@@ -6,7 +6,7 @@ comment says otherwise. Whether to try again is decided in ``_pace``.
 
 import re
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -36,6 +36,18 @@ class Key(Protocol):
         """Return a text from outside without the key."""
 
 
+class ErrorContext(TypedDict):
+    """What an error's text and pause depend on, apart from the answer.
+
+    ``now`` is the wall clock in Unix seconds and ``cap_s`` the longest pause that is obeyed,
+    both for a ``Retry-After`` that is a date.
+    """
+
+    key: Key
+    now: float
+    cap_s: float
+
+
 class ApiErrorBody(msgspec.Struct, gc=False):
     """The body of every error of the API."""
 
@@ -57,17 +69,38 @@ def parse_api_error(body: bytes) -> ApiErrorBody | None:
         return None
 
 
-def error_for(
-    status: int, headers: Mapping[str, str], body: bytes, *, key: Key, now: float, cap_s: float
-) -> errors.LeadError | errors.RunError:
-    """Return the error for an answer other than 200.
+class _Named(msgspec.Struct, gc=False):
+    statusCode: int  # noqa: N815 - the API's own name
 
-    ``now`` is the wall clock in Unix seconds and ``cap_s`` the longest pause that is obeyed,
-    both for a ``Retry-After`` that is a date.
+
+_named_decoder = msgspec.json.Decoder(_Named, strict=False)
+
+
+def error_in(
+    headers: Mapping[str, str], body: bytes, **context: Unpack[ErrorContext]
+) -> errors.LeadError | errors.RunError | None:
+    """Return the error that the body of a 200 names; ``None``: it names none.
+
+    A few endpoints of the API answer like that (documented).
     """
-    error = _error_by_status(status, body, key)
+    if len(body) > MAX_ERROR_BYTES:
+        return None
+    try:
+        status = _named_decoder.decode(body).statusCode
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not 400 <= status < 600:
+        return None
+    return error_for(status, headers, body, **context)
+
+
+def error_for(
+    status: int, headers: Mapping[str, str], body: bytes, **context: Unpack[ErrorContext]
+) -> errors.LeadError | errors.RunError:
+    """Return the error for an answer other than 200."""
+    error = _error_by_status(status, body, context["key"])
     if isinstance(error, errors.TransientError) and status in (429, 503):
-        error.retry_after_s = parse_retry_after(headers, now=now, cap_s=cap_s)
+        error.retry_after_s = parse_retry_after(headers, now=context["now"], cap_s=context["cap_s"])
     return error
 
 
@@ -92,15 +125,21 @@ def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | e
         case 408:
             return errors.ServerError("HTTP 408", status=status)
         case _ if 400 <= status < 500:
-            return errors.RequestRejectedError(
-                f"The API rejected the request (HTTP {status}{_reason(body, key)})", status=status
-            )
+            return _rejected(status, body, key)
         case _ if 500 <= status < 600:
             return errors.ServerError(f"HTTP {status}", status=status)
         case _:
             return errors.ProtocolError(
                 f"HTTP {status}, a status that the API never sends", status=status
             )
+
+
+def _rejected(status: int, body: bytes, key: Key) -> errors.LeadError:
+    if status not in TOO_MANY_IDS and parse_api_error(body) is None:
+        return errors.ProtocolError(f"HTTP {status} without the API's error body", status=status)
+    return errors.RequestRejectedError(
+        f"The API rejected the request (HTTP {status}{_reason(body, key)})", status=status
+    )
 
 
 def _forbidden(body: bytes, key: Key) -> errors.RunError:

@@ -8,6 +8,7 @@ salvaged by itself, and ``problems`` names the fields that were converted or lef
 import contextlib
 import json
 import operator
+import re
 from collections.abc import Generator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -15,6 +16,8 @@ import msgspec
 
 from instantly_async.errors import ConfigurationError, DecodeError
 
+from .foreign import foreign
+from .ids import wire_id as to_wire_id
 from .pieces import Failure, PieceReader
 from .salvage import MISFIT, Cleaner, salvage_lead
 from .scanning import find_members
@@ -83,7 +86,7 @@ class LeadDecoder(Generic[L]):
             if decoded is not None:
                 found_id, lead = decoded
                 if found_id != wire_id:
-                    raise _other_lead(body)
+                    raise _not_the_lead(body, found_id)
                 return lead, ()
         return Steps(self._decode_in_steps(body, wire_id))
 
@@ -139,14 +142,14 @@ class LeadDecoder(Generic[L]):
 
     def _decode_in_steps(self, body: bytes, wire_id: str) -> Generator[None, None, Decoded[L]]:
         problem = utf8_problem(body)
-        if problem is not None:
-            raise problem
-        found = yield from _find_members(body.decode())
-        if isinstance(found, str):
-            raise _not_an_object(body, found)
-        if wire_form(found.id) != wire_id:
-            raise _other_lead(body)
-        return (yield from self._salvage(found, body))
+        found = problem or (yield from _find_members(body.decode()))
+        if isinstance(found, _Members):
+            if wire_form(found.id) == wire_id:
+                return (yield from self._salvage(found, body))
+            raise _not_the_lead(body, found.id)
+        if not _names(body, wire_id):
+            raise foreign(body, "the lead")
+        raise _not_an_object(body, found) if isinstance(found, str) else found
 
     def _salvage(self, found: "_Members", body: bytes) -> Generator[None, None, Decoded[L]]:
         try:
@@ -179,6 +182,12 @@ def _find_members(text: str) -> Generator[None, None, _Members | Failure]:
     except (ValueError, IndexError, RecursionError):
         return reader.failure
     return _Members(text, parts, _read_id(text[parts["id"]]) if "id" in parts else None)
+
+
+def _names(body: bytes, wire_id: str) -> bool:
+    """Whether a body that cannot be read has the id of this lead: then it was meant to be it."""
+    named = rb'"id"\s*:\s*"' + re.escape(wire_id.encode()) + b'"'
+    return re.search(named, body, re.IGNORECASE) is not None
 
 
 def _read_id(text: str) -> str | None:
@@ -223,7 +232,9 @@ def _not_an_object(body: bytes, reason: Failure) -> DecodeError:
     return DecodeError("The answer is not a JSON object", raw=body, reason=reason)
 
 
-def _other_lead(body: bytes) -> DecodeError:
+def _not_the_lead(body: bytes, found_id: str | None) -> DecodeError:
+    if to_wire_id(found_id) is None:  # none, or that of something else, such as a request
+        return foreign(body, "the lead")
     return DecodeError(
         "The answer is a different lead than the requested one",
         path="$.id",

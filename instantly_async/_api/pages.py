@@ -11,6 +11,7 @@ from instantly_async.errors import DecodeError
 from instantly_async.settings import max_page_bytes
 
 from .decoding import MAX_BYTES_AT_ONCE, LeadDecoder, LeadItem, utf8_problem, wire_form
+from .foreign import foreign
 from .pieces import Failure
 from .scanning import PageScan
 from .steps import Steps
@@ -25,6 +26,8 @@ decode."""
 _ENOUGH = 1000
 """Items after which a page is not read on. It has ten times as many as were requested, so it is no
 answer to that request, whatever follows."""
+
+_BEGINNING = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"items"\s*:')
 
 _FIRST_KEY = re.compile(rb'"items"\s*:\s*\[\s*\{\s*("[^"\\]*")')
 
@@ -98,6 +101,8 @@ class PageDecoder(Generic[L]):
             return items
         whole = (yield from self._scan(body)) if page is not body else some
         if isinstance(whole, str):
+            if _BEGINNING.match(body) is None:
+                raise foreign(body, "a page of leads")
             raise DecodeError("The answer is not a page of leads", raw=body, reason=whole)
         return whole
 

@@ -71,6 +71,7 @@ class ListLookup(Generic[L]):
         self._budget = workspace.budget
         self._absence = absence
         self._confirm_missing = confirm_missing
+        self._most_failures = workspace.retry.attempts
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         canary = Canary(endpoints, workspace, recorder)
         # A page does not wait for List leads to come back, because its ids can go one by one. It
@@ -155,7 +156,7 @@ class ListLookup(Generic[L]):
 
     async def _request_page(self, piece: list[str], chunk: Chunk[L]) -> Page[L] | LeadError | None:
         """Request a page; ``None``: pages are not used any more, or *List leads* is down."""
-        tries = Tries(max_failures=2 if self._is_failing else None)
+        tries = Tries(max_failures=2 if self._is_failing else self._most_failures)
         async with self._turns.inside():
             if not self._uses_pages:  # another page has changed that meanwhile
                 self._is_failing = False

@@ -3,25 +3,27 @@
 Three rules limit the cost of failures: each id has few attempts and little time, with jittered
 exponential backoff (here); all retries share a budget, and a circuit breaker stops all requests
 while the service is down (both in ``_pace``). A 429 does not mean that the service fails, so budget
-and breaker do not apply to its retries. GET and list are reads, so repeating them is always safe.
+and breaker do not apply to its retries. An answer that is not from this API says nothing about the
+id, so its repeats are many, soon and free of the budget. GET and list are reads, so repeating them
+is always safe.
 """
 
 from typing import NamedTuple
 
-from instantly_async.errors import (
-    DecodeError,
-    LeadError,
-    ProtocolError,
-    RateLimitedError,
-    TransientError,
-)
+from instantly_async._pace import is_foreign
+from instantly_async.errors import DecodeError, LeadError, RateLimitedError, TransientError
 from instantly_async.settings import RetryPolicy
 
 DECODE_REPEATS = {"truncated": 2, "malformed": 1, "other lead": 1, "oversized": 0}
 """Repeats after an answer that does not decode, by ``DecodeError.reason`` (*choice*)."""
 
-PROTOCOL_REPEATS = 1
-"""Repeats after a status that the API never sends (*choice*)."""
+FOREIGN_FACTOR = 5
+"""So many times more repeats than after other failures follow if something else answers instead of
+the API (*choice*). So if it does so four times in ten, one id in 100 million fails."""
+
+FOREIGN_CAP_S = 1.0
+"""The longest wait before such a repeat, in seconds (*choice*). If all answers are like that, the
+circuit breaker opens."""
 
 
 class Retry(NamedTuple):
@@ -40,7 +42,8 @@ class Tries:
     # Defaults on the class: nearly every id succeeds at once and changes few of them.
     attempts = 0  # all of them, for the outcome
     failures = 0  # those that count towards max_failures
-    oddities = 0  # those of them that were answers which this API never sends
+    oddities = 0  # those of them that were answers which do not decode
+    foreigners = 0  # answers of something else
     throttles = 0  # 429s
     restarts = 0  # because of outages
     spent_s = 0.0  # in attempts and backoff
@@ -54,14 +57,17 @@ class Tries:
         if isinstance(error, RateLimitedError):
             self.throttles += 1
             return
+        if is_foreign(error):
+            self.foreigners += 1
+            return
         self.failures += 1
-        if isinstance(error, DecodeError) or _is_odd(error):
+        if isinstance(error, DecodeError):
             self.oddities += 1
 
     def start_over(self) -> None:
         """Forget the failures: an outage was not this id's fault."""
         self.restarts += 1
-        self.failures = 0
+        self.failures = self.foreigners = 0
         self.spent_s = 0.0
 
 
@@ -78,23 +84,24 @@ def next_step(
             return None
         delay_s = min(policy.backoff_cap_s, _doubled(1.0, tries.throttles - 1))
         return Retry(delay_s / 2 + draw * delay_s / 2, is_free=True)
-    if tries.failures >= (tries.max_failures or policy.attempts) or not _may_repeat(error, tries):
+    if is_foreign(error):
+        most, cap_s = FOREIGN_FACTOR * (policy.attempts - 1) + 1, FOREIGN_CAP_S
+        count = tries.foreigners
+    else:
+        most, cap_s, count = policy.attempts, policy.backoff_cap_s, tries.failures
+    if count >= (tries.max_failures or most) or not _may_repeat(error, tries):
         return None
-    ceiling_s = _doubled(policy.backoff_base_s, tries.failures - 1)
-    wait_s = draw * min(policy.backoff_cap_s, ceiling_s)
-    return None if tries.spent_s + wait_s >= max_elapsed_s else Retry(wait_s, is_free=False)
+    ceiling_s = _doubled(policy.backoff_base_s, count - 1)
+    wait_s = draw * min(cap_s, policy.backoff_cap_s, ceiling_s)
+    if tries.spent_s + wait_s >= max_elapsed_s:
+        return None
+    return Retry(wait_s, is_free=isinstance(error, DecodeError) or is_foreign(error))
 
 
 def _may_repeat(error: LeadError, tries: Tries) -> bool:
-    if isinstance(error, DecodeError):
+    if isinstance(error, DecodeError) and not is_foreign(error):
         return tries.oddities <= DECODE_REPEATS[error.reason]
-    if _is_odd(error):
-        return tries.oddities <= PROTOCOL_REPEATS
-    return isinstance(error, TransientError)
-
-
-def _is_odd(error: LeadError) -> bool:
-    return isinstance(error, ProtocolError) and error.status is not None
+    return is_foreign(error) or isinstance(error, TransientError)
 
 
 def _doubled(seconds: float, times: int) -> float:

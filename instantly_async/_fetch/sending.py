@@ -1,15 +1,24 @@
 """``Sender``: one attempt. Sends a request as its endpoint says, and reads the answer."""
 
 import asyncio
+import logging
 from typing import Generic, TypeVar
 
-from instantly_async._api import Endpoint, Steps, error_for, is_misdelivered
-from instantly_async._http import Request, Response
+from instantly_async._api import (
+    Endpoint,
+    ErrorContext,
+    Steps,
+    error_for,
+    error_in,
+    is_misdelivered,
+)
+from instantly_async._http import Reply, Request, Response
 from instantly_async._pace import Pace
 from instantly_async.errors import (
     DecodeError,
     InstantlyError,
     LeadError,
+    NotFoundError,
     RateLimitedError,
     RateLimitPauseError,
     RunError,
@@ -24,6 +33,12 @@ from .workspace import Workspace
 Q = TypeVar("Q")
 R = TypeVar("R")
 
+ASK_AFTER_S = 0.5
+"""Seconds after which the API is asked again if it refuses a key that it has accepted before
+(*choice*). A server that cannot look up a key now may be able to then."""
+
+_log = logging.getLogger(__name__)
+
 _LEAST_ATTEMPT_S = 1.0  # a shorter attempt would say nothing about the server
 
 
@@ -37,20 +52,50 @@ class Sender(Generic[Q, R]):
         self._workspace = workspace
         self._recorder = recorder
         self._pace = pace
+        self._trust = workspace.trust
         self._send = workspace.transport.send
 
     async def attempt(self, query: Q, tries: Tries) -> R | LeadError:
         """Send the request once. Errors that concern this query are returned, without tracebacks.
 
+        An error that ends the run, though the key was accepted before, is confirmed first: the
+        request is sent once more, while everything else waits.
+
         Raises:
             RunError: the whole run has to stop.
         """
+        trust = self._trust
+        result = await self._attempt(query, tries)
+        while isinstance(result, RunError) and trust.is_proven:
+            self._recorder.retries += 1
+            if trust.is_asking:
+                await trust.settled()
+                result = await self._attempt(query, tries)
+            else:
+                result = await self._ask_again(query, tries, result)
+                trust.is_proven = not isinstance(result, RunError)
+        if isinstance(result, InstantlyError):
+            return self._judge(result)
+        trust.is_proven = True
+        return result
+
+    async def _ask_again(
+        self, query: Q, tries: Tries, doubtful: RunError
+    ) -> R | LeadError | RunError:
+        _log.info("%s The API has accepted the key before, so it is asked again.", doubtful)
+        with self._trust.asking():
+            self._pace.limiter.pause(asyncio.get_running_loop().time(), ASK_AFTER_S)
+            return await self._attempt(query, tries, asks=True)
+
+    async def _attempt(
+        self, query: Q, tries: Tries, *, asks: bool = False
+    ) -> R | LeadError | RunError:
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         while True:
             request = self._request(query, tries)
-            async with self._pace.attempt() as permit:
+            async with self._pace.attempt(asks=asks) as permit:
                 try:
-                    reply = await send(request, on_sent=permit.note_sent)
+                    reply = await send(request, on_sent=permit.note_sent, fresh=asks)
                     tries.spent_s += reply.spent_s
                     if reply.is_stale:  # the connection had ended, and nobody is to blame
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
@@ -60,7 +105,7 @@ class Sender(Generic[Q, R]):
                 if reply.result is None:
                     continue  # a pause had begun, so nothing was sent
                 read = self._read(query, reply.result)
-                result = await self._finish(read) if isinstance(read, Steps) else read
+                result = await self._finish(read, reply) if isinstance(read, Steps) else read
                 if is_misdelivered(result):
                     reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
@@ -71,7 +116,7 @@ class Sender(Generic[Q, R]):
                 tries.tried_at = permit.sent_at
                 recorder.latency.record(now - permit.sent_at)
                 recorder.meter.count(now, permit.sends)
-            return result if not isinstance(result, InstantlyError) else self._judge(result)
+            return result
 
     def _judge(self, error: InstantlyError) -> LeadError:
         """Return an error that concerns one query; raise the others."""
@@ -114,15 +159,27 @@ class Sender(Generic[Q, R]):
             try:
                 return self.endpoint.read(query, result.body)
             except DecodeError as error:
-                return error.with_traceback(None)
-        return error_for(
-            result.status,
-            result.headers,
-            result.body,
-            key=self._workspace.key,
-            now=self._workspace.wall_clock(),
-            cap_s=self._workspace.retry.max_retry_after_s,
-        )
+                return self._reread(error.with_traceback(None), result)
+        failure = error_for(result.status, result.headers, result.body, **self._context())
+        self._trust.is_proven |= isinstance(failure, NotFoundError)
+        return failure
 
-    async def _finish(self, steps: Steps[R]) -> R | LeadError:
-        return await finish(steps, self._workspace.reading)
+    async def _finish(self, steps: Steps[R], reply: Reply) -> R | LeadError | RunError:
+        result = await finish(steps, self._workspace.reading)
+        return self._reread(result, reply.result) if isinstance(result, DecodeError) else result
+
+    def _reread(
+        self, error: DecodeError, answer: Response | LeadError | RunError | None
+    ) -> LeadError | RunError:
+        """Return the error that a body with status 200 names, if it is one of the API's."""
+        if error.reason != "foreign" or not isinstance(answer, Response):
+            return error
+        return error_in(answer.headers, answer.body, **self._context()) or error
+
+    def _context(self) -> ErrorContext:
+        workspace = self._workspace
+        return {
+            "key": workspace.key,
+            "now": workspace.wall_clock(),
+            "cap_s": workspace.retry.max_retry_after_s,
+        }

@@ -16,7 +16,7 @@ from instantly_async._http import (
     Transport,
     workspace_headers,
 )
-from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget
+from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget, Trust
 from instantly_async.settings import RetryPolicy
 
 _KEPT = 8  # enough that *Get lead* can return one of them
@@ -58,6 +58,7 @@ class Workspace:
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
     known: KnownLeads = field(default_factory=KnownLeads)
+    trust: Trust = field(default_factory=Trust)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def pace(
@@ -78,6 +79,7 @@ class Workspace:
             self.budget if pays else None,
             self.breakers[endpoint.method],
             max_pause_s=self.retry.max_retry_after_s,
+            trust=self.trust,
             probe=probe,
             patient=patient,
         )

@@ -6,8 +6,9 @@ Decides when an attempt may be sent. Must not know what is requested, or how it 
 from .breaker import CircuitBreaker
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
-from .pace import QUIET_S, Pace, Permit, may_be_outage, shows_life
+from .pace import QUIET_S, Pace, Permit, is_foreign, may_be_outage, shows_life
 from .places import Places
+from .trust import Trust
 
 __all__ = [
     "QUIET_S",
@@ -17,6 +18,8 @@ __all__ = [
     "Permit",
     "Places",
     "RetryBudget",
+    "Trust",
+    "is_foreign",
     "may_be_outage",
     "shows_life",
 ]

@@ -1,9 +1,10 @@
 """``Pace``: says when an attempt may be sent, and learns from its result.
 
-Theory of operation. An attempt waits, in this order, until the circuit breaker is closed, no pause
-is in effect, its turn at the limiter is near, and a slot is free. Then breaker and pause are looked
-at once more. A retry takes a token of the retry budget before. What waits, waits for an event or
-for a token, so no rule is needed for the case that all of them wait.
+Theory of operation. An attempt waits, in this order, until the circuit breaker is closed, nobody
+asks whether the key is still accepted, no pause is in effect, its turn at the limiter is near, and
+a slot is free. Then all but the last two are looked at once more. A retry takes a token of the
+retry budget before. What waits, waits for an event or for a token, so no rule is needed for the
+case that all of them wait.
 """
 
 import asyncio
@@ -23,23 +24,33 @@ from .breaker import CircuitBreaker, Probe
 from .budget import RetryBudget
 from .limiter import AdaptiveLimiter
 from .places import Places
+from .trust import Trust
 
 QUIET_S = 10.0
 """Seconds without an answer after which a retry without a token asks for the reason (*choice*)."""
 
 
+def is_foreign(error: LeadError) -> bool:
+    """Whether something else has answered instead of the API: a maintenance page, a login."""
+    if isinstance(error, DecodeError):
+        return error.reason == "foreign"
+    return isinstance(error, ProtocolError) and error.status is not None
+
+
 def may_be_outage(error: LeadError) -> bool:
     """Whether the reason of an error may be an outage, and not this one id."""
-    if isinstance(error, ProtocolError):
-        return error.status is None
+    if isinstance(error, DecodeError):
+        return error.reason in {"foreign", "truncated"}
     return isinstance(error, TransientError) and not isinstance(error, RateLimitedError)
 
 
 def shows_life(result: object) -> bool:
     """Whether a result shows that the service is alive: an answer, a 404, a 429."""
+    if isinstance(result, DecodeError):
+        return result.reason == "malformed"  # it was the lead, so the API has sent it
     if isinstance(result, TransientError):
         return isinstance(result, RateLimitedError)
-    return not isinstance(result, DecodeError | RunError)
+    return not isinstance(result, RunError)
 
 
 class Pace:
@@ -59,6 +70,7 @@ class Pace:
         breaker: CircuitBreaker,
         *,
         max_pause_s: float,
+        trust: Trust,
         probe: Probe | None = None,
         patient: bool = False,
     ) -> None:
@@ -66,12 +78,14 @@ class Pace:
         self.slots = slots
         self.breaker = breaker
         self.max_pause_s = max_pause_s
+        self._trust = trust
         self._budget = budget
         self._probe = probe
         self._patient = patient
 
-    def attempt(self) -> "Permit":
-        return Permit(self)
+    def attempt(self, *, asks: bool = False) -> "Permit":
+        """Return the right to one attempt. ``asks``: others wait for it, so it must not wait."""
+        return Permit(self, asks=asks)
 
     async def pay(self) -> bool:
         """Take a token for a retry; ``False``: there is none.
@@ -92,7 +106,7 @@ class Pace:
         assert self._probe is not None
         return await self.breaker.is_alive(since, self._probe)
 
-    async def enter(self) -> Places | None:
+    async def enter(self, *, asks: bool = False) -> Places | None:
         """Wait until a request may be sent, and take its place; return where it is near, if at all.
 
         Raises:
@@ -101,8 +115,10 @@ class Pace:
         """
         self.limiter.join()
         while True:
-            if self._is_blocked():
-                await self.until_up(patient=self._patient)
+            if self._is_blocked(asks=asks):
+                if not asks and self._probe is not None:
+                    await self.until_up(patient=self._patient)
+                    await self._trust.settled()
                 await self.limiter.wait_out_pause()
             near = self.limiter.near if self.limiter.limit else None
             if near is not None:
@@ -114,7 +130,7 @@ class Pace:
                     if near is not None:
                         near.leave()
                     raise
-            if not self._is_blocked():
+            if not self._is_blocked(asks=asks):
                 return near
             self.leave(near)
 
@@ -127,8 +143,9 @@ class Pace:
         if self.breaker.is_open and self._probe is not None:
             await self.breaker.until_closed(self._probe, patient=patient)
 
-    def _is_blocked(self) -> bool:
-        if self.breaker.is_open and self._probe is not None:
+    def _is_blocked(self, *, asks: bool) -> bool:
+        is_open = self.breaker.is_open or self._trust.is_asking
+        if is_open and not asks and self._probe is not None:  # otherwise others wait for it
             return True
         return self.limiter.is_paused(asyncio.get_running_loop().time())
 
@@ -145,16 +162,17 @@ class Permit:
     whose connection had died is repeated.
     """
 
-    __slots__ = ("_near", "_pace", "sends", "sent_at")
+    __slots__ = ("_asks", "_near", "_pace", "sends", "sent_at")
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, asks: bool) -> None:
         self._pace = pace
+        self._asks = asks
         self._near: Places | None = None
         self.sent_at: float | None = None
         self.sends = 0
 
     async def __aenter__(self) -> Self:
-        self._near = await self._pace.enter()
+        self._near = await self._pace.enter(asks=self._asks)
         return self
 
     async def __aexit__(
@@ -177,17 +195,19 @@ class Permit:
         """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
         limiter, breaker = self._pace.limiter, self._pace.breaker
         sent_at = now if self.sent_at is None else self.sent_at
-        if isinstance(result, TransientError):
-            pause_s = result.retry_after_s
-            if pause_s is not None:
-                pause_s = min(pause_s, self._pace.max_pause_s)
-            if not isinstance(result, RateLimitedError):
-                if pause_s is not None:
-                    limiter.pause(now, pause_s)
-                breaker.on_failure(result.last, is_down=pause_s is not None)
-                return
-            limiter.on_throttled(now, sent_at=sent_at, retry_after_s=pause_s)
+        if isinstance(result, RateLimitedError):
+            limiter.on_throttled(now, sent_at=sent_at, retry_after_s=self._pause_of(result))
             breaker.on_success(sent_at)  # it is alive, only busy
+        elif isinstance(result, LeadError) and may_be_outage(result):
+            pause_s = self._pause_of(result)
+            if pause_s is not None:
+                limiter.pause(now, pause_s)
+            breaker.on_failure(str(result.args[0]), is_down=pause_s is not None)
         elif shows_life(result):
             limiter.on_success(now)
             breaker.on_success(sent_at)
+
+    def _pause_of(self, error: LeadError) -> float | None:
+        if not isinstance(error, TransientError) or error.retry_after_s is None:
+            return None
+        return min(error.retry_after_s, self._pace.max_pause_s)

@@ -57,6 +57,9 @@ def test_a_recorded_answer_is_the_error_it_stands_for(case: str) -> None:
 
 
 BY_STATUS = {
+    400: errors.RequestRejectedError,
+    413: errors.RequestRejectedError,
+    422: errors.RequestRejectedError,
     401: errors.AuthenticationError,
     402: errors.PaymentRequiredError,
     403: errors.EdgeBlockedError,
@@ -69,9 +72,8 @@ BY_STATUS = {
 
 def test_every_status_is_one_error() -> None:
     """Without a body of the API; rows 10, 11, 16, 23, 24."""
-    kinds = {4: errors.RequestRejectedError, 5: errors.ServerError}
     for status in range(100, 600):
-        kind = kinds.get(status // 100, errors.ProtocolError)
+        kind = errors.ServerError if status >= 500 else errors.ProtocolError
         error = answer_to(status)
         assert type(error) is BY_STATUS.get(status, kind)
         assert str(error)

@@ -246,35 +246,35 @@ DEEP_HALF = b'{"a":' * 700 + rb'"\ud83d"' + b"}" * 700
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "truncated"),
-        (b"  \n", "truncated"),
+        (b"", "foreign"),
+        (b"  \n", "foreign"),
         (FULL[:-3], "truncated"),
         (FULL[: len(FULL) // 2], "truncated"),
         (f'{{"id":"{LEAD_ID}","status":"2","first_name":"B'.encode(), "truncated"),
         (f'{{"id":"{LEAD_ID}","first_name":"Bj\u00f6'.encode()[:-1], "truncated"),
-        (b'{"id"', "truncated"),
-        (b'"cut', "truncated"),
-        (b'\xef\xbb\xbf{"id":', "truncated"),
-        (b"nul", "truncated"),
-        (b'{"id": undefined', "malformed"),
-        (b"{'id': 1", "malformed"),
-        (b'{"id":"x","a":[1,2}', "malformed"),
-        (b'{"id":01', "malformed"),
-        (b'{"id":"\\x', "malformed"),
-        (b"null", "malformed"),
-        (b"[]", "malformed"),
-        (b"true", "malformed"),
-        (b'"x"', "malformed"),
-        (b"5", "malformed"),
-        (b"<!doctype html><p>hello</p>", "malformed"),
+        (b'{"id"', "foreign"),
+        (b'"cut', "foreign"),
+        (b'\xef\xbb\xbf{"id":', "foreign"),
+        (b"nul", "foreign"),
+        (b'{"id": undefined', "foreign"),
+        (b"{'id': 1", "foreign"),
+        (b'{"id":"x","a":[1,2}', "foreign"),
+        (b'{"id":01', "foreign"),
+        (b'{"id":"\\x', "foreign"),
+        (b"null", "foreign"),
+        (b"[]", "foreign"),
+        (b"true", "foreign"),
+        (b'"x"', "foreign"),
+        (b"5", "foreign"),
+        (b"<!doctype html><p>hello</p>", "foreign"),
         (FULL + b"}", "malformed"),
         (FULL + FULL, "malformed"),
         (FULL.replace(b'"Ada"', b"'Ada'", 1), "malformed"),
         (FULL.replace(b'"Ada"', b'"\xff"', 1), "malformed"),
         (f'{{"id":"{LEAD_ID}","unknown":"\u00e9"}}'.encode("latin-1"), "malformed"),
-        (FULL.decode().encode("utf-16"), "malformed"),
-        (b"[" * 100_000, "malformed"),
-        (b'{"a":' * 100_000, "malformed"),
+        (FULL.decode().encode("utf-16"), "foreign"),
+        (b"[" * 100_000, "foreign"),
+        (b'{"a":' * 100_000, "foreign"),
         (DEEP % b"payload", "malformed"),
         (DEEP % b"unknown", "malformed"),
         (b'{"id":"%s","payload":%s}' % (LEAD_ID.encode(), DEEP_HALF), "malformed"),
@@ -290,20 +290,16 @@ def test_what_is_no_json_object_in_utf8_is_a_decode_error(body: bytes, reason: s
 
 def test_a_body_cut_anywhere_is_truncated() -> None:
     """Even in the middle of a word, a number, an escape or a character."""
+    named = FULL.index(b'"', FULL.index(LEAD_ID.encode())) + 1
     for cut in range(len(FULL.rstrip())):
-        assert refused(DECODER, FULL[:cut]).reason == "truncated"
+        assert refused(DECODER, FULL[:cut]).reason == ("foreign" if cut < named else "truncated")
 
 
 @pytest.mark.parametrize(
     "sent",
     [
         "00000000-0000-0000-0000-000000000000",
-        "",
-        None,
-        5,
-        [LEAD_ID],
-        {"id": LEAD_ID},
-        f" {LEAD_ID}",
+        " 00000000-0000-0000-0000-00000000000A",
     ],
 )
 @pytest.mark.parametrize("status", [2, "2"])
@@ -313,10 +309,32 @@ def test_another_lead_is_never_taken_for_the_one_asked_for(sent: Any, status: An
     assert (error.reason, error.path) == ("other lead", "$.id")
 
 
-def test_a_body_without_id_is_another_lead() -> None:
+@pytest.mark.parametrize("sent", ["", None, 5, "req-1", [LEAD_ID], {"id": LEAD_ID}])
+@pytest.mark.parametrize("status", [2, "2"])
+def test_what_has_no_id_of_a_lead_is_no_lead(sent: Any, status: Any) -> None:
     """Such as an error that came with status 200."""
-    body = b'{"statusCode":500,"error":"Internal Server Error","message":"sorry"}'
-    assert refused(DECODER, body).reason == "other lead"
+    error = refused(DECODER, body_with(id=sent, status=status))
+    assert (error.reason, error.path) == ("foreign", "$")
+    assert refused(DECODER, b'{"status":"maintenance"}').reason == "foreign"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b" " * 2000, "blank"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "an HTML page"),
+        (b"<!-- x --><HTML>", "an HTML page"),
+        (b"<?xml version='1.0'?>", "markup"),
+        (b'{"a":1}', "JSON of another kind"),
+        (b"[]", "JSON of another kind"),
+        (b"OK", "text of another kind"),
+        (b"<html>Wartungsarbeiten l\xe4uft", "an HTML page"),
+    ],
+)
+def test_the_message_says_what_was_answered(body: bytes, kind: str) -> None:
+    assert str(refused(DECODER, body)) == f"The answer is {kind}, not the lead"
 
 
 def test_the_message_does_not_quote_the_lead() -> None:
@@ -464,8 +482,9 @@ def test_a_type_without_id_is_still_checked() -> None:
         NoId(FIELDS["email"], -1),
         ("status",),
     )
+    assert refused(decoder, body_with(id=str(uuid.UUID(int=5)))).reason == "other lead"
     for body in (body_with(id="x"), body_with(id=5), b'{"email":"a@example.com","status":1}'):
-        assert refused(decoder, body).reason == "other lead"
+        assert refused(decoder, body).reason == "foreign"
 
 
 def test_the_id_may_have_another_name_and_type() -> None:

@@ -237,13 +237,13 @@ def test_an_odd_field_is_salvaged_on_a_page_too() -> None:
 @pytest.mark.parametrize(
     ("answer", "requests"),
     [
-        (Response(200, {}, b"<html>"), 2),
+        (Response(200, {}, b"<html>"), 5),
         (Response(200, {}, b'{"items": ['), 3),
-        (Response(200, {}, b'{"statusCode": 500, "error": "x", "message": "y"}'), 2),
+        (Response(200, {}, b'{"statusCode": 500, "error": "x", "message": "y"}'), 5),
         (Response(200, {}, b'{"items": {}}'), 2),
-        (Response(204, {}, b""), 2),
+        (Response(204, {}, b""), 5),
         (failing(404), 1),
-        (Response(404, {}, b"<html>"), 2),
+        (Response(404, {}, b"<html>"), 5),
         (failing(405), 1),
         (errors.DecodeError("too large", reason="oversized"), 1),
         (failing(500), 5),

@@ -37,7 +37,9 @@ def waits(
     tries = Tries()
     result: list[float] = []
     while (step := fail(tries, error, policy, draw, max_elapsed_s)) is not None:
-        assert step.is_free == isinstance(error, errors.RateLimitedError)
+        assert step.is_free == isinstance(error, errors.RateLimitedError | DecodeError) or (
+            isinstance(error, ProtocolError) and error.status is not None
+        )
         result.append(step.wait_s)
         assert len(result) < 20_000
     return result
@@ -101,8 +103,6 @@ def test_no_wait_leaves_its_bounds(
         (DecodeError("x", reason="malformed"), 1),
         (DecodeError("x", reason="other lead"), 1),
         (DecodeError("x", reason="oversized"), 0),
-        (ProtocolError("x", status=302), 1),
-        (ProtocolError("x", status=404), 1),
         (errors.NotFoundError("x"), 0),
         (errors.RequestRejectedError("x"), 0),
         (errors.InvalidLeadIdError("x"), 0),
@@ -113,9 +113,36 @@ def test_what_will_not_get_better_is_hardly_repeated(error: LeadError, repeats: 
     assert len(waits(error)) == repeats
 
 
-@pytest.mark.parametrize(
-    "error", [*TRANSIENT, DecodeError("x"), ProtocolError("x", status=302)], ids=repr
-)
+FOREIGN = [
+    DecodeError("x", reason="foreign"),
+    ProtocolError("x", status=302),
+    ProtocolError("x", status=404),
+]
+
+
+@pytest.mark.parametrize("error", FOREIGN, ids=repr)
+def test_what_is_no_answer_of_the_api_is_repeated_soon_and_often(error: LeadError) -> None:
+    assert waits(error) == [0.25, 0.5, *[1.0] * 18]
+    assert waits(error, RetryPolicy(attempts=2)) == [0.25, 0.5, 1.0, 1.0, 1.0]
+    assert set(waits(error, RetryPolicy(backoff_cap_s=0.125))) == {0.125}
+    tries = Tries()
+    tries.spent_s = 120.0
+    assert fail(tries, error, max_elapsed_s=120.0) is None
+
+
+@pytest.mark.parametrize("error", FOREIGN, ids=repr)
+def test_it_is_not_counted_against_the_id(error: LeadError) -> None:
+    tries = Tries()
+    for _ in range(15):
+        assert fail(tries, error) is not None
+    assert (tries.failures, tries.spent_s) == (0, 0.0)
+    assert fail(tries, errors.ServerError("x")) == Retry(0.25, is_free=False)
+    tries.start_over()
+    assert fail(tries, error) == Retry(0.25, is_free=True)
+    assert fail(Tries(max_failures=1), error) is None  # a page: there is another way
+
+
+@pytest.mark.parametrize("error", [*TRANSIENT, *FOREIGN, DecodeError("x")], ids=repr)
 def test_one_attempt_means_one(error: LeadError) -> None:
     """``RetryPolicy(attempts=1)`` repeats nothing."""
     assert waits(error, RetryPolicy(attempts=1)) == []
@@ -123,9 +150,7 @@ def test_one_attempt_means_one(error: LeadError) -> None:
 
 @given(
     st.lists(
-        st.sampled_from(
-            [*TRANSIENT, DecodeError("x", reason="truncated"), ProtocolError("x", status=302)]
-        ),
+        st.sampled_from([*TRANSIENT, DecodeError("x", reason="truncated")]),
         max_size=30,
     ),
     st.integers(1, 8),
@@ -152,7 +177,7 @@ def test_throttles_do_not_use_up_attempts_or_time() -> None:
 def test_repeats_of_a_body_are_counted_over_both_kinds() -> None:
     tries, policy = Tries(), RetryPolicy(attempts=9)
     assert fail(tries, DecodeError("x"), policy) is not None
-    assert fail(tries, ProtocolError("x", status=204), policy) is None
+    assert fail(tries, DecodeError("x", reason="other lead"), policy) is None
 
 
 def test_an_id_has_only_so_much_time() -> None:

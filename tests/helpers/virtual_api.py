@@ -74,8 +74,8 @@ class VirtualTransport:
         self, request: Request, *, on_sent: Callable[[float], None], fresh: bool = False
     ) -> Reply:
         loop = asyncio.get_running_loop()
-        if self.limiter is not None:
-            await self.limiter.acquire()
+        if self.limiter is not None and not await self.limiter.acquire(lambda: True):
+            return Reply(None, 0.0)
         sent_at = loop.time()
         on_sent(sent_at)
         wire = request.path.rpartition("/")[2]

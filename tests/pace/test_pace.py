@@ -14,6 +14,7 @@ from instantly_async._pace import (
     Pace,
     Places,
     RetryBudget,
+    Trust,
     may_be_outage,
     shows_life,
 )
@@ -46,6 +47,7 @@ class Parts:
         self.slots = Places(slots)
         self.budget = RetryBudget(policy)
         self.breaker = CircuitBreaker(policy, lambda: 0.0)
+        self.trust = Trust()
 
     def pace(self, probe: Probe | None = alive, *, patient: bool = True) -> Pace:
         return Pace(
@@ -54,6 +56,7 @@ class Parts:
             self.budget,
             self.breaker,
             max_pause_s=120.0,
+            trust=self.trust,
             probe=probe,
             patient=patient,
         )
@@ -220,7 +223,11 @@ def test_leaving_while_it_waits_leaves_nothing(where: str) -> None:
         (errors.NotFoundError("x"), True, False),
         (errors.RequestRejectedError("x"), True, False),
         (errors.RateLimitedError("x"), True, False),
-        (errors.DecodeError("x"), False, False),
+        (errors.DecodeError("the lead, but not valid"), True, False),
+        (errors.DecodeError("x", reason="other lead"), False, False),
+        (errors.DecodeError("x", reason="oversized"), False, False),
+        (errors.DecodeError("x", reason="truncated"), False, True),
+        (errors.DecodeError("x", reason="foreign"), False, True),
         (errors.AuthenticationError("x"), False, False),
         (errors.ServerError("x"), False, True),
         (errors.ProtocolError("x", status=302), False, True),
@@ -258,12 +265,15 @@ def test_a_pause_that_the_server_asks_for_is_capped(kind: type[errors.TransientE
 
 
 def test_which_errors_may_be_an_outage() -> None:
-    """Not a 429, not a lead that does not decode, not a status that the API never sends."""
+    """Not a 429, not a lead that does not decode: what says nothing about the lead."""
     assert may_be_outage(errors.ServerError("x"))
     assert may_be_outage(errors.ProtocolError("broken HTTP"))
-    assert not may_be_outage(errors.ProtocolError("x", status=302))
+    assert may_be_outage(errors.ProtocolError("x", status=302))
+    assert may_be_outage(errors.DecodeError("x", reason="foreign"))
+    assert may_be_outage(errors.DecodeError("x", reason="truncated"))
     assert not may_be_outage(errors.RateLimitedError("x"))
-    assert not may_be_outage(errors.DecodeError("x"))
+    for reason in ("malformed", "oversized", "other lead"):
+        assert not may_be_outage(errors.DecodeError("x", reason=reason))
 
 
 @virtual
@@ -297,5 +307,5 @@ async def test_the_impatient_do_not_wait_for_a_token() -> None:
     assert not await pace.pay()
     parts.budget.deposit(5)  # first attempts fill it
     assert await pace.pay()
-    free = Pace(parts.limiter, parts.slots, None, parts.breaker, max_pause_s=1.0)
+    free = Pace(parts.limiter, parts.slots, None, parts.breaker, max_pause_s=1.0, trust=parts.trust)
     assert await free.pay()

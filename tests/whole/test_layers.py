@@ -45,7 +45,7 @@ ROOMS: dict[str, list[str]] = {
         "workspace  retries  intake  page_size  absence  first_of  reading",
         "feeder",
     ],
-    "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places"],
+    "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places  trust"],
     "_http": [
         "__init__",
         "transport",
@@ -62,7 +62,7 @@ ROOMS: dict[str, list[str]] = {
         "pages",
         "decoding  answers",
         "salvage  scanning",
-        "copying  pieces  ids  steps  retry_after",
+        "copying  pieces  ids  steps  retry_after  foreign",
     ],
     "testing": [
         "__init__  plugin",

@@ -26,7 +26,7 @@ from instantly_async.cli.system import (
     remove,
     sync_folder,
 )
-from instantly_async.errors import TransientError
+from instantly_async.errors import DecodeError, LeadError, TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
 from .lines import LineWriter, Output
@@ -51,7 +51,7 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
     """Return the line that records a final failure; ``None``: the failure may be temporary."""
     if isinstance(outcome, NotFound):
         error, message = "NotFoundError", "not found"
-    elif isinstance(outcome.error, TransientError):
+    elif _may_pass(outcome.error):
         return None
     else:
         error, message = type(outcome.error).__name__, str(outcome.error.args[0])
@@ -64,6 +64,13 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
         line=lead_id.line if isinstance(lead_id, LineId) else None,
     )
     return msgspec.json.encode(line) + b"\n"
+
+
+def _may_pass(error: LeadError) -> bool:
+    """Whether a failure says nothing about the lead, so that a later run has to try again."""
+    if isinstance(error, DecodeError):
+        return error.reason in {"foreign", "truncated"}
+    return isinstance(error, TransientError)
 
 
 class Journal(Output):

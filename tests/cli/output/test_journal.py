@@ -206,8 +206,8 @@ def test_final_failures_are_recorded_as_valid_input(
     """Transient failures are not recorded: a resumed run requests those ids again."""
     fake_instantly.unknown = {IDS[0]}
     fake_instantly.script(IDS[1], Fault.status(400))
-    fake_instantly.script(IDS[2], *[Fault.body(b"{")] * 9)
-    fake_instantly.script(IDS[3], *[Fault.status(404, b"no route")] * 9)
+    fake_instantly.script(IDS[2], *[Fault.body(b'{"id":"%s",nope}' % IDS[2].encode())] * 9)
+    fake_instantly.script(IDS[3], *[Fault.status(500)] * 5)
     ids = tmp_path / "my ids.txt"
     ids.write_text("\n".join([*IDS, "no id"]))
     result = command("fetch", ids, "-o", output)
