@@ -37,7 +37,7 @@ async def request_check(
     """
     canary = Canary(endpoints, workspace, recorder)
     requester = Requester(endpoints.check, workspace, recorder, canary.check, patient=False)
-    tries = Tries()
+    tries = Tries(workspace.retry.attempts)  # who checks wants to know now
     result = await requester.request(None, tries)
     if isinstance(result, LeadError):
         raise result

@@ -145,7 +145,7 @@ def test_the_key_works(
         ({"scopes": ()}, 4, "scopes leads:read, leads:all, all:read, all:all"),
         ({"down": Fault.status(403, b"error code: 1010")}, 4, "The CDN in front of the API"),
         ({"down": True}, 5, "did not answer like the API: HTTP 503; try again later"),
-        ({"down": Fault.body(NO_PAGES[0])}, 5, "The answer is not a page of leads"),
+        ({"down": Fault.body(NO_PAGES[0])}, 5, "The answer is an HTML page, not a page of leads"),
         ({"down": Fault.throttle(1000)}, 5, "The API asks to wait 1000 s"),
     ],
 )

@@ -177,7 +177,7 @@ def test_a_run_that_gave_up_creates_no_file(
     command: Command, ids_file: Path, output: Path, journal: Path, fake_instantly: FakeInstantly
 ) -> None:
     """The fetched leads are in the journal; the next run creates the file."""
-    fake_instantly.script(IDS[3], Fault.status(401))
+    fake_instantly.script(IDS[3], *[Fault.status(401)] * 2)
     result = command("fetch", ids_file, "-o", output, "--concurrency", "1")
     assert result.code == 4
     assert not output.exists()

@@ -98,7 +98,7 @@ def test_the_job_is_completed_by_several_runs(home: Path, fake_instantly: FakeIn
     """Only temporary failures are requested again. Each failure is reported once."""
     fake_instantly.unknown = {IDS[0]}
     fake_instantly.list_omits = {IDS[1]}
-    fake_instantly.script(IDS[1], *[Fault.status(404, b"no route")] * 9)
+    fake_instantly.script(IDS[1], *[Fault.status(500)] * 5)
     first = cron(home)
     assert first.returncode == 3, first.stderr
     assert set(re.findall(r"^(not found|failed): (\S{36})", first.stderr, re.MULTILINE)) == {
@@ -108,7 +108,7 @@ def test_the_job_is_completed_by_several_runs(home: Path, fake_instantly: FakeIn
     assert ids_in((home / "leads.jsonl").read_bytes()) == IDS[2:]
     stats = json.loads(next(home.glob("stats-*.json")).read_bytes())
     assert (stats["exit_code"], stats["found"], stats["not_found"]) == (3, 4, 1)
-    assert stats["failed"] == {"ProtocolError": 1}
+    assert stats["failed"] == {"ServerError": 1}
     made = [*home.glob("leads-*"), *home.glob("stats-*")]
     assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
 
