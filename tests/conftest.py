@@ -29,6 +29,24 @@ PROCESSES_PER_CORE = 2
 """A third of the time tests wait: for a timeout, a pause, a process."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--eager-tasks", action="store_true", help="run all tests with asyncio.eager_task_factory"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make each event loop start its tasks at once, as some applications do (Python 3.12)."""
+    if config.option.eager_tasks:
+        make = asyncio.BaseEventLoop.__init__
+
+        def make_eager(loop: asyncio.BaseEventLoop) -> None:
+            make(loop)
+            loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]  # Python 3.12
+
+        asyncio.BaseEventLoop.__init__ = make_eager  # type: ignore[method-assign,assignment]  # for all loops
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Use two processes for each core; but run one file, ``-k`` and ``-s`` in this process.
 

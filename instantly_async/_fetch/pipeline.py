@@ -112,6 +112,7 @@ class Pipeline(Generic[U, R]):
             if not self._has_begun:
                 self._begin()
                 self._grow()
+                continue  # an eager task may have results already
             if self._ended.is_set():
                 raise self._error or StopAsyncIteration
             self._arrival.clear()
@@ -224,7 +225,7 @@ class Pipeline(Generic[U, R]):
             report_closing_error(error)
 
     def _grow(self) -> None:
-        if self._needs_worker and not self._is_stopping:
+        if self._needs_worker and not (self._is_stopping or self._ended.is_set()):
             self._workers += 1
             self._start(self._serve())
 
@@ -250,9 +251,9 @@ class Pipeline(Generic[U, R]):
                 pulled = intake.pull()
             if pulled is None:
                 return
-            if first:
+            if first:  # later, because an eager task would begin within this one
                 first = False
-                self._grow()
+                asyncio.get_running_loop().call_soon(self._grow)
             if not places.try_enter():
                 await places.enter()
             try:

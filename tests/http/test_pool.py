@@ -311,8 +311,8 @@ async def test_one_that_ends_while_it_is_handed_over_is_not_used() -> None:
     """Be it new, or given back by another."""
     world = World(limit=1)
     await world.use(1)
-    waiting = asyncio.create_task(world.use(1))
     held = await world.pool.take()
+    waiting = asyncio.create_task(world.use(1))
     await asyncio.sleep(0.5)
     world.pool.release(held)
     world.lines[0].is_alive = False
