@@ -25,7 +25,7 @@ ROOMS: dict[str, list[str]] = {
         "__init__",
         "client",
         "streams  loader",
-        "activity",
+        "activity  decoding",
         "_fetch",
         "_pace  _http",
         "_api  testing",
