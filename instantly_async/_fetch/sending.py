@@ -52,48 +52,24 @@ class Sender(Generic[Q, R]):
         self._workspace = workspace
         self._recorder = recorder
         self._pace = pace
+        self._asking = workspace.pace(endpoint)
         self._trust = workspace.trust
         self._send = workspace.transport.send
 
-    async def attempt(self, query: Q, tries: Tries) -> R | LeadError:
+    async def attempt(self, query: Q, tries: Tries, *, asks: bool = False) -> R | LeadError:
         """Send the request once. Errors that concern this query are returned, without tracebacks.
 
         An error that ends the run, though the key was accepted before, is confirmed first: the
-        request is sent once more, while everything else waits.
+        request is sent once more, while everything else waits. ``asks``: this is that request.
 
         Raises:
             RunError: the whole run has to stop.
         """
-        trust = self._trust
-        result = await self._attempt(query, tries)
-        while isinstance(result, RunError) and trust.is_proven:
-            self._recorder.retries += 1
-            if trust.is_asking:
-                await trust.settled()
-                result = await self._attempt(query, tries)
-            else:
-                result = await self._ask_again(query, tries, result)
-                trust.is_proven = not isinstance(result, RunError)
-        if isinstance(result, InstantlyError):
-            return self._judge(result)
-        trust.is_proven = True
-        return result
-
-    async def _ask_again(
-        self, query: Q, tries: Tries, doubtful: RunError
-    ) -> R | LeadError | RunError:
-        _log.info("%s The API has accepted the key before, so it is asked again.", doubtful)
-        with self._trust.asking():
-            self._pace.limiter.pause(asyncio.get_running_loop().time(), ASK_AFTER_S)
-            return await self._attempt(query, tries, asks=True)
-
-    async def _attempt(
-        self, query: Q, tries: Tries, *, asks: bool = False
-    ) -> R | LeadError | RunError:
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
+        pace = self._asking if asks else self._pace
         while True:
             request = self._request(query, tries)
-            async with self._pace.attempt(asks=asks) as permit:
+            async with pace.attempt() as permit:
                 try:
                     reply = await send(request, on_sent=permit.note_sent, fresh=asks)
                     tries.spent_s += reply.spent_s
@@ -116,7 +92,25 @@ class Sender(Generic[Q, R]):
                 tries.tried_at = permit.sent_at
                 recorder.latency.record(now - permit.sent_at)
                 recorder.meter.count(now, permit.sends)
-            return result
+            if not isinstance(result, InstantlyError):
+                self._trust.is_proven = True
+                return result
+            if isinstance(result, RunError) and self._trust.is_proven:
+                if not asks:
+                    return await self._ask_again(query, tries, result)
+                self._trust.is_proven = False
+            return self._judge(result)
+
+    async def _ask_again(self, query: Q, tries: Tries, doubtful: RunError) -> R | LeadError:
+        trust = self._trust
+        self._recorder.retries += 1
+        if trust.is_asking:
+            await trust.settled()
+            return await self.attempt(query, tries)
+        _log.info("%s The API has accepted the key before, so it is asked again.", doubtful)
+        with trust.asking():
+            self._pace.limiter.pause(asyncio.get_running_loop().time(), ASK_AFTER_S)
+            return await self.attempt(query, tries, asks=True)
 
     def _judge(self, error: InstantlyError) -> LeadError:
         """Return an error that concerns one query; raise the others."""

@@ -69,7 +69,7 @@ class Workspace:
         patient: bool = False,
         pays: bool = True,
     ) -> Pace:
-        """Return the pace of requests to this endpoint; ``probe`` ``None``: of its probes.
+        """Return the pace of requests to this endpoint; ``probe`` ``None``: of those that others wait for.
 
         ``pays``: retries take tokens of the budget.
         """

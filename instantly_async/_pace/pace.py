@@ -57,9 +57,9 @@ class Pace:
     """The pace of some requests to one endpoint of a workspace.
 
     ``slots`` bounds the requests in flight. ``probe`` asks whether the endpoint is alive; ``None``:
-    these are the probes, which pass an open breaker. ``budget`` ``None``: retries take no tokens.
-    ``patient``: wait for an outage to end, and for a token of the budget; otherwise fail. A longer
-    ``Retry-After`` than ``max_pause_s`` is cut.
+    others wait for these requests, so they wait neither for the breaker nor for trust. ``budget``
+    ``None``: retries take no tokens. ``patient``: wait for an outage to end, and for a token of the
+    budget; otherwise fail. A longer ``Retry-After`` than ``max_pause_s`` is cut.
     """
 
     def __init__(
@@ -83,9 +83,8 @@ class Pace:
         self._probe = probe
         self._patient = patient
 
-    def attempt(self, *, asks: bool = False) -> "Permit":
-        """Return the right to one attempt. ``asks``: others wait for it, so it must not wait."""
-        return Permit(self, asks=asks)
+    def attempt(self) -> "Permit":
+        return Permit(self)
 
     async def pay(self) -> bool:
         """Take a token for a retry; ``False``: there is none.
@@ -106,7 +105,7 @@ class Pace:
         assert self._probe is not None
         return await self.breaker.is_alive(since, self._probe)
 
-    async def enter(self, *, asks: bool = False) -> Places | None:
+    async def enter(self) -> Places | None:
         """Wait until a request may be sent, and take its place; return where it is near, if at all.
 
         Raises:
@@ -115,8 +114,8 @@ class Pace:
         """
         self.limiter.join()
         while True:
-            if self._is_blocked(asks=asks):
-                if not asks and self._probe is not None:
+            if self._is_blocked():
+                if self._probe is not None:
                     await self.until_up(patient=self._patient)
                     await self._trust.settled()
                 await self.limiter.wait_out_pause()
@@ -130,7 +129,7 @@ class Pace:
                     if near is not None:
                         near.leave()
                     raise
-            if not self._is_blocked(asks=asks):
+            if not self._is_blocked():
                 return near
             self.leave(near)
 
@@ -143,9 +142,8 @@ class Pace:
         if self.breaker.is_open and self._probe is not None:
             await self.breaker.until_closed(self._probe, patient=patient)
 
-    def _is_blocked(self, *, asks: bool) -> bool:
-        is_open = self.breaker.is_open or self._trust.is_asking
-        if is_open and not asks and self._probe is not None:  # otherwise others wait for it
+    def _is_blocked(self) -> bool:
+        if (self.breaker.is_open or self._trust.is_asking) and self._probe is not None:
             return True
         return self.limiter.is_paused(asyncio.get_running_loop().time())
 
@@ -162,17 +160,16 @@ class Permit:
     whose connection had died is repeated.
     """
 
-    __slots__ = ("_asks", "_near", "_pace", "sends", "sent_at")
+    __slots__ = ("_near", "_pace", "sends", "sent_at")
 
-    def __init__(self, pace: Pace, *, asks: bool) -> None:
+    def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._asks = asks
         self._near: Places | None = None
         self.sent_at: float | None = None
         self.sends = 0
 
     async def __aenter__(self) -> Self:
-        self._near = await self._pace.enter(asks=self._asks)
+        self._near = await self._pace.enter()
         return self
 
     async def __aexit__(
@@ -195,10 +192,14 @@ class Permit:
         """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
         limiter, breaker = self._pace.limiter, self._pace.breaker
         sent_at = now if self.sent_at is None else self.sent_at
-        if isinstance(result, RateLimitedError):
+        if not isinstance(result, LeadError):
+            if not isinstance(result, RunError):
+                limiter.on_success(now)
+                breaker.on_success(sent_at)
+        elif isinstance(result, RateLimitedError):
             limiter.on_throttled(now, sent_at=sent_at, retry_after_s=self._pause_of(result))
             breaker.on_success(sent_at)  # it is alive, only busy
-        elif isinstance(result, LeadError) and may_be_outage(result):
+        elif may_be_outage(result):
             pause_s = self._pause_of(result)
             if pause_s is not None:
                 limiter.pause(now, pause_s)

@@ -19,22 +19,21 @@ class Trust:
 
     def __init__(self) -> None:
         self.is_proven = False
+        self.is_asking = False
         self._settled = asyncio.Event()
-        self._settled.set()
-
-    @property
-    def is_asking(self) -> bool:
-        return not self._settled.is_set()
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
         """Let all others wait while this caller asks."""
+        self.is_asking = True
         self._settled.clear()
         try:
             yield
         finally:
+            self.is_asking = False
             self._settled.set()
 
     async def settled(self) -> None:
         """Wait while somebody asks."""
-        await self._settled.wait()
+        if self.is_asking:
+            await self._settled.wait()
