@@ -22,7 +22,7 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from . import exits, process
 from .check import check_key
 from .exits import CommandError
-from .fetch import FetchJob, end, run_fetch, survey
+from .fetch import FetchJob, end, plan_only, run_fetch, survey
 from .input import GivenIds, InputFormat, open_source
 from .known import KnownIds
 from .options import (
@@ -36,7 +36,6 @@ from .options import (
 )
 from .output import Resume, Stdout
 from .serve import fake_process, serve_fake
-from .show import plan
 from .system import STDIO
 from .target import Target, convert_visibly, target_of, writer_of
 from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
@@ -167,7 +166,7 @@ def fetch(
         target.require_other_than_stats(stats_json and _path(stats_json), source)
         if client is None:
             target.read(known, resuming.how())
-            text = plan(survey(source, terminal), connection.rate_limit())
+            text = plan_only(source, terminal, connection.rate_limit())
             _require_stdout().write(text + "\n")
             return exits.ALL_FOUND
         with target.open(known, resuming.how()) as out:

@@ -11,7 +11,7 @@ from instantly_async.client import InstantlyClient
 from instantly_async.errors import TransientError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, Outcome
-from instantly_async.settings import Strategy
+from instantly_async.settings import RateLimit, Strategy
 from instantly_async.streams import LeadStream
 
 from . import exits, process
@@ -19,7 +19,7 @@ from .exits import CommandError
 from .input import FileOfIds, IdSource, Survey
 from .output import Output
 from .records import to_line
-from .show import Display, Report, Tally, charts, invalid, summary, trouble, write_stats
+from .show import Display, Report, Tally, charts, invalid, plan, summary, trouble, write_stats
 from .target import Target
 from .terminal import Terminal
 
@@ -125,6 +125,8 @@ class FetchJob:
     def _sum_up(self, report: Report, *, ended: bool) -> None:
         if self.quiet:
             return
+        if self.source.remark is not None:
+            self.terminal.say(self.source.remark)
         self.terminal.say(summary(report))
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
@@ -159,6 +161,18 @@ def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int
         job.terminal.say(str(error))
         return code or exits.GAVE_UP
     return code
+
+
+def plan_only(source: FileOfIds, terminal: Terminal, limit: RateLimit) -> str:
+    """Read the whole input and report on it; return the plan of a run.
+
+    Raises:
+        InputError: as ``survey``.
+    """
+    found = survey(source, terminal)
+    if source.remark is not None:
+        terminal.say(source.remark)
+    return plan(found, limit)
 
 
 def survey(source: FileOfIds, terminal: Terminal) -> Survey:

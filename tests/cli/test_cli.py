@@ -133,7 +133,12 @@ def test_failures_are_counted_by_kind(command: Command) -> None:
     ("data", "suffix", "message"),
     [
         (b"name\nx\n", ".csv", 'has no column "id" or "lead_id"; its columns are "name"'),
-        (b"\xff\xfea\x00", ".txt", "Line 1 of"),
+        (b"\xff\xfea\x00", ".txt", "is text in UTF-16; save it as UTF-8"),
+        (b"\xff\xfe", ".txt", "is text in UTF-16"),
+        (b"\xffa\n", ".txt", "Line 1 of"),
+        (b"ada@example.com\n" * 2, ".txt", "holds emails and no lead ids"),
+        (b"import os\n" * 50, ".txt", "None of the first 50 entries"),
+        (b"\0" * 9, ".txt", "NUL bytes"),
         (b"{", ".jsonl", "is not a JSON object"),
     ],
 )

@@ -1,33 +1,46 @@
 """``IdReader``: from chunks of bytes to the ids that have to be fetched. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.records import BOM, MAX_LINE_BYTES, LineId
+from instantly_async.cli.records import BOM, LineId
 
-from .formats import CsvParser, InputFormat, JsonLinesParser, LineParser, TextParser
+from .csv_ids import CsvParser
+from .formats import InputFormat, JsonLinesParser, LineParser, TextParser
+from .lines import LineSplitter
+
+MOST_HELD_BACK = 50
+"""Entries at the beginning of which one at least is a valid id, or it is another file (*choice*)."""
 
 
 class IdReader:
     """Splits chunks into lines, and lines into ids; skips duplicates and counts them.
 
-    Lines end with LF or CRLF; a byte order mark is skipped. Ids are compared as UUIDs, ignoring
-    case. ``known`` says which ids are done; several readers can share it, and each of them starts
-    at the beginning of the input. Memory: that of ``known``, and one line.
+    Lines end with LF, CRLF or CR; a byte order mark is skipped. Ids are compared as UUIDs,
+    ignoring case. ``known`` says which ids are done; several readers can share it, and each of
+    them starts at the beginning of the input. Invalid ids are held back until there is a valid
+    one. ``is_empty``: the input was read to its end, and had no ids, not even invalid ones.
+    Memory: that of ``known``, and one line.
 
     Raises, from both methods:
-        InputError: a line is not UTF-8, too long, or not of the format.
+        InputError: a line is not UTF-8, too long, or not of the format; or the input is something
+            else than a list of ids.
     """
 
     def __init__(
         self, form: InputFormat, name: str, column: str | None = None, known: KnownIds | None = None
     ) -> None:
         self._name = name
+        self._form = form
         self._parser = _make_parser(form, name, column)
-        self._rest = bytearray()
+        self._splitter = LineSplitter(name, has_objects=form == "jsonl")
+        self._held_back: list[LineId] | None = []
+        self._has_valid = False  # among those that are skipped
         self._known = known or KnownIds()
         self._known.begin()
+        self.is_empty = False
         self.lines = 0
         self.yielded = 0
         self.duplicates = 0
@@ -35,27 +48,48 @@ class IdReader:
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids of the lines that this chunk completes."""
-        *lines, rest = chunk.split(b"\n")
-        if lines:
-            lines[0] = bytes(self._rest) + lines[0]
-            self._rest.clear()
-        self._rest += rest
-        if len(self._rest) > MAX_LINE_BYTES:
-            raise InputError(
-                f"Line {self.lines + len(lines) + 1} of {self._name} is longer than "
-                f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
-            )
-        for line in lines:
+        for line in self._splitter.feed(chunk):
             if (lead_id := self._take(line)) is not None:
-                yield lead_id
+                if self._held_back is None:
+                    yield lead_id
+                else:
+                    yield from self._hold_back(lead_id, self._held_back)
 
     def finish(self) -> Iterator[LineId]:
-        """Yield the id of a last line without line end."""
-        rest = bytes(self._rest)
-        self._rest.clear()
-        if rest and (lead_id := self._take(rest)) is not None:
-            yield lead_id
+        """Yield the ids of what is left: the last line need not have an end."""
+        for line in self._splitter.finish():
+            if (lead_id := self._take(line)) is not None:
+                if self._held_back is None:
+                    yield lead_id
+                else:
+                    yield from self._hold_back(lead_id, self._held_back)
         self._parser.finish()
+        held_back = self._held_back or ()
+        if held_back and not self._has_valid and all("@" in each for each in held_back):
+            raise InputError(
+                f"{self._name} holds emails and no lead ids; name a file with the leads' ids, "
+                "which are UUIDs."
+            )
+        self.is_empty = not (self.yielded or self.duplicates or self.done)
+        yield from held_back
+
+    def _hold_back(self, lead_id: LineId, held_back: list[LineId]) -> Iterable[LineId]:
+        """Return the ids to yield now: none as long as no valid id has occurred.
+
+        Raises:
+            InputError: there are too many of them.
+        """
+        held_back.append(lead_id)
+        if self._has_valid or wire_id(lead_id) is not None:
+            self._held_back = None
+            return held_back
+        if len(held_back) >= MOST_HELD_BACK:
+            raise InputError(
+                f"None of the first {MOST_HELD_BACK} entries of {self._name} is a lead id, which "
+                f"is a UUID; check the file, and that its format is {self._form} "
+                "(--input-format, --column)."
+            )
+        return ()
 
     def _take(self, line: bytes) -> LineId | None:
         self.lines += 1
@@ -70,13 +104,20 @@ class IdReader:
             self.duplicates += 1
         else:
             self.done += 1
+        if self._held_back is not None and wire_id(lead_id) is not None:
+            self._has_valid = True
         return None
 
     def _decode(self, line: bytes) -> str:
         if self.lines == 1:
             line = line.removeprefix(BOM)
+        if b"\0" in line:
+            raise InputError(
+                f"Line {self.lines} of {self._name} has NUL bytes, so it is not text in UTF-8; "
+                "save the file as UTF-8 text, or name another one."
+            )
         try:
-            return line.removesuffix(b"\r").decode()
+            return line.decode()
         except UnicodeDecodeError:
             raise InputError(
                 f"Line {self.lines} of {self._name} is not UTF-8; save the file as UTF-8."

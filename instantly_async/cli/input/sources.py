@@ -45,6 +45,10 @@ class IdSource(Protocol):
         """Whether this is an invalid id that the user has already been told about."""
 
     @property
+    def remark(self) -> str | None:
+        """A sentence about the input once it has been read; ``None``: there is nothing to say."""
+
+    @property
     def duplicates(self) -> int:
         """Ids skipped because they occurred before."""
 
@@ -57,6 +61,7 @@ class GivenIds:
     """A collection of ids; those that are ``known`` to be done are skipped."""
 
     error: InputError | None = None
+    remark: str | None = None
     duplicates = 0
 
     def __init__(self, ids: Collection[str], known: KnownIds | None = None) -> None:
@@ -167,6 +172,13 @@ class FileOfIds:
         if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
             return False
         return wire_id(lead_id) is None
+
+    @property
+    def remark(self) -> str | None:
+        """That the input is empty, because another file may have been meant."""
+        if self.error is not None or not self._reader.is_empty:
+            return None
+        return f"There are no ids in {self._name}."
 
     @property
     def duplicates(self) -> int:

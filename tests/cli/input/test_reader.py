@@ -8,33 +8,17 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from reading import ids_of, read
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.input import InputFormat
-from instantly_async.cli.input.formats import MAX_RECORD_CHARS, format_of
+from instantly_async.cli.input.csv_records import MAX_RECORD_CHARS
+from instantly_async.cli.input.formats import format_of
 from instantly_async.cli.input.reader import IdReader
 from instantly_async.cli.records import MAX_LINE_BYTES, LineId
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)
-
-
-def read(
-    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
-) -> list[tuple[str, int]]:
-    """Read everything in chunks of ``size``; return the ids with their line numbers."""
-    return [(str(each), each.line) for each in ids_of(data, form, column, size)]
-
-
-def ids_of(
-    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
-) -> list[LineId]:
-    data = data.encode() if isinstance(data, str) else data
-    reader = IdReader(form, "in", column)
-    ids: list[LineId] = []
-    for start in range(0, len(data), size):
-        ids += reader.feed(data[start : start + size])
-    return ids + list(reader.finish())
 
 
 @pytest.mark.parametrize(
@@ -69,6 +53,22 @@ def test_a_line_id_is_a_string_with_a_line() -> None:
 def test_an_empty_input_has_no_ids() -> None:
     assert read(b"") == []
     assert read(b"", "jsonl") == []
+
+
+def test_every_kind_of_line_end_counts() -> None:
+    """LF, CRLF, CR, and what a wrong conversion makes of them; also where a chunk ends."""
+    for size in (1, 7, 1000):
+        assert read(f"{A}\r{B}\r", size=size) == [(A, 1), (B, 2)]
+        assert read(f"{A}\r\n{B}\r{C}", size=size) == [(A, 1), (B, 2), (C, 3)]
+        assert read(f"{A}\r\r\n{B}\n\r{C}\r\r", size=size) == [(A, 1), (B, 3), (C, 5)]
+        assert read(f"id,note\r{A},x\r{B},y", "csv", size=size) == [(A, 2), (B, 3)]
+
+
+@pytest.mark.parametrize("between", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_other_characters_end_no_line(between: str) -> None:
+    """``str.splitlines`` would take them for line ends, and all numbers would be wrong."""
+    assert read(f"{A}{between}{B}\n{C}\n") == [(f"{A}{between}{B}", 1), (C, 2)]
+    assert read(f"note,id\nx{between}y,{A}\n", "csv") == [(A, 2)]
 
 
 def test_a_bom_counts_at_the_start_only() -> None:
@@ -171,8 +171,9 @@ def test_csv_records_end_where_python_says(lines: list[str]) -> None:
 
 
 def test_csv_that_python_cannot_read_is_refused() -> None:
+    """Python limits a cell to 128 KiB."""
     with pytest.raises(InputError, match="Line 2 of in is not CSV"):
-        read(f"note,id\na\rb,{A}\n", "csv")
+        read(f"note,id\n{'a' * 140_000},{A}\n", "csv", size=1 << 16)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_a_column_needs_csv() -> None:
 
 uuids = st.uuids().map(str)
 cells = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00"), max_size=20
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20
 ).filter(lambda text: not text.startswith("#"))
 
 

@@ -1,0 +1,128 @@
+"""CSV that loses lines in silence: quotes that swallow rows, comments, joined files."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import read
+
+from instantly_async.cli.exits import InputError
+from instantly_async.testing import lead_ids
+
+A, B, C, D = lead_ids(4)
+
+SWALLOWED = {
+    "an inch mark": f'id,note\n{A},"5 inch\n{B},plain\n{C},6" pipe\n',
+    "an inch mark, next row": f'id,note\n{A},"5 inch\n{B},6" pipe\n',
+    "id last": f'note,id\n"5 inch,{A}\nx,{B}\n6" pipe,{C}\n',
+    "id last, next row": f'note,id\n"5 inch,{A}\n6" pipe,{B}\n',
+    "id in the middle": f'n,id,note\nx,{A},"5 inch\nz,{C},6" pipe\n',
+    "note before the id": f'note,id,n\n"5 inch,{A},x\n6" pipe,{C},y\n',
+    "Spark": f'id,note\n{A},"5\\""\n{B},plain\n{C},"6\\""\n',
+    "Spark, next row": f'id,note\n{A},"5\\""\n{C},"6\\""\n',
+    "MySQL, with a comma": f'id,note\n{A},"5\\""\n{C},"6\\" pipe, long\\""\n',
+    "MySQL, with many commas": f'id,note\n{A},"5\\""\n{C},"6, 7\\", or, 8\\""\n',
+    "a quote and commas": f'id,note\n{A},"""\n{C},"","\n',
+    "all cells quoted": f'"id","note"\n"{A}","5""\n"{B}","plain"\n',
+    "one column": f'id\n"{A}\n{B}"\n',
+    "semicolons": f'id;note\n{A};"5 inch\n{B};6" pipe\n',
+    "in the header": f'id,"size\n{A},x\n{B},y"\n',
+    "upper case": f'id,note\n{A},"5 inch\n{B.upper()},6" pipe\n',
+    "CR": f'id,note\r{A},"5 inch\r{B},6" pipe\r',
+}
+
+
+@pytest.mark.parametrize("text", SWALLOWED.values(), ids=SWALLOWED)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_quote_that_swallows_rows_is_named(text: str, size: int) -> None:
+    first = 1 if "size" in text else 2
+    with pytest.raises(InputError) as caught:
+        read(text, "csv", size=size)
+    assert f'A quote (") that begins in line {first} of in swallows other rows' in str(caught.value)
+
+
+def test_it_names_the_row_and_what_comes_before_is_read() -> None:
+    """A pipe has been read up to there."""
+    text = f'id,note\n{D},x\n\n{A},"5 inch\n\nx\n{B},y\n{C},6" pipe\n'
+    with pytest.raises(InputError, match=r"begins in line 4 of in .* in line 7; close it in its"):
+        read(text, "csv")
+
+
+FINE = {
+    "an address": (f'id,address\n{A},"1 Main St\nSpringfield, IL\nUSA"\n{B},x\n', [A, B]),
+    "id last": (f'note,id\n"one\ntwo",{A}\n"three\nfour",{B}\n', [A, B]),
+    "id in the middle": (f'a,id,b\n"one\ntwo",{A},"three\nfour"\nx,{B},y\n', [A, B]),
+    "an id within a text": (f'id,note\n{A},"see\nlead {B}, please\n{C}\nend"\n', [A]),
+    "a list of ids in a note": (f'n,id,note\nx,{A},"{B}\n{C}\n{D}"\n', [A]),
+    "the same id again": (f'id,note\n{A},"see\n{A},x"\n{B},y\n', [A, B]),
+    "escaped quotes": (f'id,note\n{A},"5"" pipe\n6"" pipe"\n{B},y\n', [A, B]),
+    "text after a quote": (f'id,note\n{A},"5"x\n{B},5"\n', [A, B]),
+    "backslashes in one line": (f'id,note\n{A},"say \\"hi\\" now"\n{B},"C:\\"\n', [A, B]),
+    "lines in the header": (f'"lead\nno.",id\n1,{A}\n2,{B}\n', [A, B]),
+}
+
+
+@pytest.mark.parametrize(("text", "ids"), FINE.values(), ids=FINE)
+def test_lines_in_quoted_cells_are_fine(text: str, ids: list[str]) -> None:
+    assert [each for each, _ in read(text, "csv")] == ids
+
+
+@given(st.lists(st.tuples(st.text('"\\,\n a', max_size=9), st.uuids()), max_size=6))
+def test_no_id_is_lost_in_silence(rows: list[tuple[str, object]]) -> None:
+    """Law: whatever a cell holds, and however badly it is quoted, each id is read or it is said."""
+    ids = [str(lead_id) for _, lead_id in rows]
+    text = "".join(f'{lead_id},"{note}"\n' for note, lead_id in rows)
+    try:
+        found = [each for each, _ in read(f"id,note\n{text}", "csv", size=50)]
+    except InputError:
+        return
+    assert set(ids) <= set(found)
+
+
+@given(st.lists(st.tuples(st.text('"\\,\n a', max_size=9), st.uuids()), max_size=6))
+def test_what_is_quoted_well_is_not_refused(rows: list[tuple[str, object]]) -> None:
+    file = io.StringIO()
+    csv.writer(file).writerows([("note", "id"), *rows])
+    expected = list(dict.fromkeys(str(lead_id) for _, lead_id in rows))
+    assert [each for each, _ in read(file.getvalue(), "csv", size=50)] == expected
+
+
+def test_a_row_that_lacks_its_id_is_no_comment() -> None:
+    """The name of a company may begin with #."""
+    text = f'name,id\n#1 Realty,typo\n"#2, Ltd",typo\n#3,{A}\n# a note, and more, of it\n#4\n'
+    assert read(text, "csv") == [("typo", 2), ("typo", 3), (A, 4)]
+    assert read(f"id,name\n#{B},Ada\n{A},x\n", "csv") == [(A, 3)]
+
+
+def test_a_column_may_be_named_with_a_hash() -> None:
+    assert read(f"# export\n#,id\n1,{A}\n", "csv") == [(A, 3)]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_header_of_a_joined_file_is_skipped(mark: str) -> None:
+    text = f"id,name\n{A},x\n{mark}ID, name\n{B},y\n"
+    assert read(text, "csv") == [(A, 2), (B, 4)]
+
+
+def test_another_header_of_a_joined_file_is_refused() -> None:
+    """Its ids are in another column; a row that only says *id* is a bad row."""
+    with pytest.raises(InputError, match="Line 3 of in names the same columns in another order"):
+        read(f"id,campaign\n{A},{C}\ncampaign,id\n{C},{B}\n", "csv")
+    assert read(f"id,state\n{A},MT\nid,ID\n", "csv") == [(A, 2), ("id", 3)]
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
+def test_the_separator_that_excel_names(first: str) -> None:
+    assert read(f"{first}\r\nname, first;id\r\nx;{A}\r\n", "csv") == [(A, 3)]
+
+
+def test_what_excel_names_is_not_a_row() -> None:
+    assert read(f"sep=\t\nname\tid\nx\t{A}\n", "csv") == [(A, 3)]
+    with pytest.raises(InputError, match='its columns are "sep="'):
+        read("\nsep=;\n", "csv")
+
+
+def test_short_rows_and_trailing_commas() -> None:
+    assert read(f"name,id\nx\n,\nz,{A},,,\n", "csv") == [("", 2), ("", 3), (A, 4)]

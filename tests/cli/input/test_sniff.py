@@ -1,0 +1,235 @@
+"""What is no list of ids is said in one sentence, by the first bytes."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import pickle
+import sqlite3
+import zipfile
+from pathlib import Path
+
+import pytest
+from commands import Command
+from hypothesis import given
+from hypothesis import strategies as st
+from reading import read
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.input import InputFormat
+from instantly_async.cli.input.reader import MOST_HELD_BACK, IdReader
+from instantly_async.cli.input.sniff import LEAST_BYTES, SNIFFED_BYTES
+from instantly_async.cli.known import KnownIds, number_of
+from instantly_async.testing import FakeInstantly, lead_ids
+
+A, B, C = lead_ids(3)
+IDS = f"{A}\r\n{B}\r\n"
+
+
+def zipped() -> bytes:
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", f"<c><v>{A}</v></c>")
+    return book.getvalue()
+
+
+def database() -> bytes:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE leads (id TEXT)")
+    return connection.serialize()
+
+
+FILES = {
+    "zip": (zipped(), "a ZIP archive, as workbooks (.xlsx, .ods) are; save the sheet as CSV"),
+    "an old zip": (b"PK\x03\x04\n\0" + b"x" * 30, "a ZIP archive"),
+    "empty zip": (b"PK\x05\x06" + bytes(18), "an empty ZIP archive"),
+    "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(9), "an Office file"),
+    "gzip": (gzip.compress(IDS.encode()), "compressed with gzip; unpack it first (gzip -dc)"),
+    "bzip2": (bz2.compress(IDS.encode()), "compressed with bzip2"),
+    "empty bzip2": (bz2.compress(b""), "compressed with bzip2"),
+    "xz": (lzma.compress(IDS.encode()), "compressed with xz"),
+    "zstd": (b"\x28\xb5\x2f\xfd\x24\x4a", "compressed with zstd"),
+    "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "a PDF document"),
+    "png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
+    "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a JPEG image"),
+    "gif": (b"GIF89a\x01\0\x01\0", "a GIF image"),
+    "webp": (b"RIFF\n\0\0\0WEBPVP8 ", "a WebP image"),
+    "parquet": (b"PAR1\x15\x04\x15", "a Parquet file; export its ids"),
+    "sqlite": (database(), "an SQLite database"),
+    "avro": (b"Obj\x01\x04\x16avro.codec", "an Avro file"),
+    "pickles": (pickle.dumps([A, B]), "a Python pickle"),
+    "an old pickle": (pickle.dumps([A, B], 2), "a Python pickle"),
+    "rtf": (b"{\\rtf1\\ansi " + A.encode() + b"}", "an RTF document"),
+    "program": (b"\x7fELF\x02\x01\x01", "a program"),
+    "html": (b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", "an HTML page"),
+    "part of html": (b"\n <table class='x'>\n<tr>", "an HTML page"),
+    "xml": (b'\xef\xbb\xbf<?xml version="1.0"?>\n<leads/>', "XML"),
+    "xml without declaration": (b"<leads>\n<lead id='1'/></leads>", "XML"),
+    "array": (json.dumps([A, B]).encode(), "a JSON array; write its ids one per line"),
+    "array of objects": (json.dumps([{"id": A}], indent=1).encode(), "jq -r '.[].id'"),
+    "array over lines": (json.dumps([A, B], indent=2).encode(), "jq -r '.[]'"),
+    "empty array": (b"[]\n", "a JSON array"),
+    "utf-16-le": (IDS.encode("utf-16-le"), "text in UTF-16; save it as UTF-8 (iconv -f UTF-16LE"),
+    "utf-16-be": (IDS.encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8"),
+    "utf-16": (IDS.encode("utf-16"), "text in UTF-16; save it as UTF-8 (iconv -f UTF-16 -t"),
+    "utf-16-be, marked": (b"\xfe\xff" + IDS.encode("utf-16-be"), "text in UTF-16"),
+    "utf-32": (IDS.encode("utf-32"), "text in UTF-32; save it as UTF-8 (iconv -f UTF-32 -t"),
+    "utf-32-be, marked": (b"\0\0\xfe\xff" + IDS.encode("utf-32-be"), "text in UTF-32"),
+    "utf-32-le": (IDS.encode("utf-32-le"), "iconv -f UTF-32LE"),
+    "utf-32-be": (IDS.encode("utf-32-be"), "iconv -f UTF-32BE"),
+    "zeros": (bytes(10 * SNIFFED_BYTES), "not text: it has NUL bytes"),
+    "anything with a NUL": (b"ab\x01\x02\0\xff\n", "not text: it has NUL bytes"),
+}
+OBJECTS: list[tuple[bytes, InputFormat, str]] = [
+    (b'{"id": "%b"}\n' % A.encode(), "text", "JSON; add --input-format jsonl if each line"),
+    (b'{\n "id": "x"\n}\n', "text", "is JSON; "),
+    (b"{}", "text", "is JSON; "),
+    (b'{"items": [{"id": "x"}]}', "text", "jq -r '.items[].id'"),
+    (b'{\n  "id": "x"\n}\n', "jsonl", "JSON whose objects go over several lines; put each"),
+    (b'{\r\n  "id": "x"\r\n}\r\n', "jsonl", "JSON whose objects go over several lines"),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), FILES.values(), ids=FILES)
+@pytest.mark.parametrize("form", ["text", "csv", "jsonl"])
+@pytest.mark.parametrize("size", [1, 1 << 16])
+def test_each_kind_of_file_is_named(
+    data: bytes, sentence: str, form: InputFormat, size: int
+) -> None:
+    """Whatever the format, and wherever a chunk of a pipe ends."""
+    with pytest.raises(InputError) as caught:
+        read(data[: 2 * SNIFFED_BYTES], form, size=size)
+    assert str(caught.value).startswith("in is ")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(("data", "form", "sentence"), OBJECTS)
+def test_json_that_the_format_does_not_read(data: bytes, form: InputFormat, sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(data, form)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{{A}}}",
+        f"[{A}]",
+        f"<{A}>",
+        f"<b{A[1:]}>",
+        f"%{A}",
+        f"{A[:8]}",
+        "PK",
+        "BZh",
+        "GIF",
+        "{",
+        "<",
+        "<<",
+    ],
+)
+def test_a_line_that_only_resembles_a_kind_is_an_id(text: str) -> None:
+    """It is invalid, and named with its line."""
+    if text != "{":
+        assert read(f"{text}\n{B}\n") == [(text, 1), (B, 2)]
+    assert read(f"{B}\n{text}\n") == [(B, 1), (text, 2)]
+
+
+@given(st.binary(max_size=3 * LEAST_BYTES), st.integers(1, 20))
+def test_any_bytes_are_read_or_refused_alike(data: bytes, size: int) -> None:
+    """Law: it does not matter how a pipe divides them."""
+
+    def result(size: int) -> object:
+        try:
+            return read(data, size=size)
+        except InputError as error:
+            return str(error)
+
+    assert result(size) == result(1000)
+
+
+def test_a_first_line_is_not_held_up() -> None:
+    """Whoever writes it into a pipe sees its lead before writing the next one."""
+    reader = IdReader("text", "in")
+    assert list(reader.feed(f"{A}\n".encode())) == [A]
+    assert list(reader.feed(B.encode())) == []
+    assert list(reader.feed(b"\n")) == [B]
+
+
+def test_nul_bytes_in_a_later_line() -> None:
+    """Such as those at the end of a file that was not written completely."""
+    with pytest.raises(InputError, match="Line 2 of in has NUL bytes, so it is not text in UTF-8"):
+        read(f"{A}\n".encode() + bytes(100))
+
+
+# --- nothing but invalid ids -----------------------------------------------------------------
+
+
+def test_emails_are_no_ids() -> None:
+    text = "ada@example.com\nGrace <grace@example.com>\n"
+    cases: list[tuple[str, InputFormat, str | None]] = [
+        (text, "text", None),
+        (f"email\n{text}", "csv", "email"),
+        ("ada@example.com", "text", None),
+    ]
+    for data, form, column in cases:
+        with pytest.raises(InputError, match="in holds emails and no lead ids; name a file with"):
+            read(data, form, column)
+    assert len(read(f"{text}{A}\n")) == 3
+    assert len(read(f"{text}x\n")) == 3
+
+
+def test_many_lines_without_an_id_are_another_file() -> None:
+    """Each is named if there is a valid one among the first, or if they are few."""
+    wrong = [f"line {number}" for number in range(MOST_HELD_BACK)]
+    with pytest.raises(InputError) as caught:
+        read("\n".join(wrong))
+    assert str(caught.value).startswith("None of the first 50 entries of in is a lead id, which is")
+    assert [each for each, _ in read("\n".join(wrong[1:]))] == wrong[1:]
+    assert [each for each, _ in read("\n".join([*wrong[1:], A, *wrong]))] == [*wrong[1:], A, *wrong]
+
+
+def test_ids_that_are_skipped_count_as_valid() -> None:
+    """A run that is resumed, to which lines were added that are no ids."""
+    known = KnownIds()
+    number = number_of(A)
+    assert number is not None
+    known.add_done(number)
+    for last in ("ada@example.com", "x\n" * MOST_HELD_BACK):
+        reader = IdReader("text", "in", None, known)
+        ids = [*reader.feed(f"x@y\n{A}\n{last}".encode()), *reader.finish()]
+        assert len(ids) == 1 + (last.count("x\n") or 1)
+        assert reader.done == 1
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zip", "utf-16-le", "array", "html"])
+def test_the_command_says_it_before_any_request(
+    command: Command, tmp_path: Path, fake_instantly: FakeInstantly, kind: str
+) -> None:
+    """From a file and from a pipe, with --dry-run and without: one sentence, exit 2."""
+    data, sentence = FILES[kind]
+    path = tmp_path / "ids.csv"
+    path.write_bytes(data)
+    for options in ([], ["--dry-run"]):
+        result = command("fetch", path, "--quiet", *options)
+        assert (result.code, result.out) == (2, b"")
+        assert result.err.startswith(f"{path} is ")
+        assert sentence in result.err
+        assert result.err.count("\n") == 1
+        piped = command("fetch", "--quiet", *options, stdin=data)
+        assert piped == (2, b"", result.err.replace(str(path), "stdin"))
+    assert not fake_instantly.requests
+
+
+def test_an_empty_input_is_named(command: Command, tmp_path: Path) -> None:
+    """A job without new leads is fine, so the exit code is 0; but another file may be meant."""
+    path = tmp_path / "ids"
+    path.write_text("\n# none\n")
+    for result in (command("fetch", path), command("fetch", path, "--dry-run")):
+        assert result.code == 0
+        assert result.err.count(f"There are no ids in {path}.\n") == 1
+    assert "There are no ids in stdin." in command("fetch", stdin=b"").err
+    assert command("fetch", path, "--quiet").err == ""
