@@ -12,7 +12,7 @@ from .formats import InputFormat, JsonLinesParser, LineParser, TextParser
 from .lines import LineSplitter
 
 MOST_HELD_BACK = 50
-"""Entries at the beginning of which one at least is a valid id, or it is another file (*choice*)."""
+"""Invalid ids at the beginning after which this is another file (*choice*)."""
 
 
 class IdReader:
