@@ -11,6 +11,8 @@ from typing import Any, Never, SupportsIndex, TypeVar
 from instantly_async.errors import ConfigurationError
 from instantly_async.settings import API_KEY_VARIABLE
 
+from .key_mistakes import mistake_in
+
 V = TypeVar("V")
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
@@ -100,9 +102,8 @@ def key_problem(value: str | None) -> str | None:
     """Return a sentence, without the key, that says why it is not valid; ``None``: it is."""
     if value is None or not value.strip():
         return "There is no API key: pass api_key=… or set INSTANTLY_API_KEY."
-    if not _VISIBLE_ASCII.fullmatch(value.strip()):
-        return "The API key contains characters that are not allowed; copy it from Instantly again."
-    return None
+    mistake = mistake_in(value.strip())
+    return None if mistake is None else f"The API key {mistake}."
 
 
 def workspace_headers(workspace: object) -> Mapping[str, str]:

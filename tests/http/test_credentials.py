@@ -5,7 +5,7 @@ import logging
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from instantly_async import errors
@@ -46,7 +46,123 @@ def test_a_key_that_passes_can_stand_in_a_header(text: str) -> None:
         assert is_header_token(text.strip())
     if is_header_token(text):
         assert all("\x21" <= character <= "\x7e" for character in text)
-        assert key_problem(text) is None
+
+
+@given(st.text("abcWYZ019+/-_", min_size=1, max_size=90), st.sampled_from(["", "=", "=="]))
+@example("abc=", "=")
+def test_whatever_looks_like_base64_is_a_key(text: str, padding: str) -> None:
+    """The form of v2 keys; the vendor documents none."""
+    assume(text[0] not in "/-")  # no letter of text is encoded so
+    assert key_problem(text + padding) is None
+
+
+MISTAKES = {
+    "has quotes around it": [
+        f'"{SECRET}"',
+        f"'{SECRET}'",
+        f"`{SECRET}`",
+        f"\u201c{SECRET}\u201d",
+        f"\u2018{SECRET}\u2019",
+        f"\u00ab{SECRET}\u00bb",
+        f'"{SECRET}',
+        f"{SECRET}'",
+        '"',
+    ],
+    "has a name and = in front of it": [
+        f"INSTANTLY_API_KEY={SECRET}",
+        f"export INSTANTLY_API_KEY='{SECRET}",
+        f"export X={SECRET}",
+        f"set X={SECRET}",
+        f"setx X {SECRET}",
+        f"$env:X = {SECRET}",
+        f"X={SECRET}",
+        f"api_key = {SECRET}",
+        f"--api-key={SECRET}",
+        f"-e KEY={SECRET}",
+    ],
+    "is a whole header": [
+        f"Bearer {SECRET}",
+        f"bearer\t{SECRET}",
+        f"Bearer:{SECRET}",
+        f"Bearer%20{SECRET}",
+        "Bearer",
+        f"Authorization: Bearer {SECRET}",
+        f"authorization:{SECRET}",
+        f"X-API-Key: {SECRET}",
+        f"Basic {SECRET}",
+    ],
+    "is JSON": [f'{{"api_key": "{SECRET}"}}', f'["{SECRET}"]', f"{{'key': '{SECRET}'}}"],
+    "is a placeholder": [
+        "<your key>",
+        "<API_KEY>",
+        "${INSTANTLY_API_KEY}",
+        "$INSTANTLY_API_KEY",
+        "%INSTANTLY_API_KEY%",
+        "{{ secrets.INSTANTLY }}",
+        "${{ secrets.INSTANTLY_API_KEY }}",
+        "{key}",
+        "[key]",
+        "YOUR_API_KEY",
+        "your-api-key-here",
+        "Your API key",
+        "my_secret_key",
+        "INSERT_KEY_HERE",
+        "REPLACE_ME",
+        "INSTANTLY_API_KEY",
+        "None",
+        "null",
+        "undefined",
+        "changeme",
+        "xxxxxxxx",
+        "\u2026",
+    ],
+    "is a command": ["$(pass show instantly)", "$(cat"],
+    "is the address of a secret": [
+        "op://vault/instantly/key",
+        "https://app.instantly.ai/app/settings",
+        "arn:aws:secretsmanager:eu:1:secret:x",
+    ],
+    "is the name of a file": [
+        "/run/secrets/instantly",
+        "~/.instantly",
+        "./key",
+        "..\\key",
+        "C:\\keys\\instantly",
+        "key.txt",
+        "@secrets/instantly.key",
+        ".env",
+    ],
+    "has a name and a colon": [f"INSTANTLY_API_KEY: {SECRET}", f"api-key:{SECRET}"],
+    "is shortened or masked": ["c2Vj...xlQ==", "c2Vj***", "***", "c2Vj\u2026Q==", "\u2022" * 12],
+    "has several lines": [f"{SECRET}\n{SECRET}", f"KEY\r{SECRET}", f"# key\u2028{SECRET}"],
+    "(white space in the middle)": [f"{SECRET[:5]} {SECRET[5:]}", f"{SECRET[:5]}\t{SECRET[5:]}"],
+    "(a byte order mark)": [f"\ufeff{SECRET}", f"{SECRET}\ufeff"],
+    "(an invisible one, U+200B)": [f"\u200b{SECRET}", f"{SECRET}\u200b\n"],
+    "(an invisible one, U+00A0)": [f"{SECRET[:5]}\u00a0{SECRET[5:]}"],
+    "(a letter or sign that is not ASCII)": [f"{SECRET}\u00e9", f"\u0410{SECRET}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("problem", "key"), [(problem, key) for problem, keys in MISTAKES.items() for key in keys]
+)
+def test_what_is_set_in_place_of_a_key_is_named(problem: str, key: str) -> None:
+    """One sentence with a remedy, without the key; whatever white space is around it."""
+    for text in (key, f" {key}\r\n"):
+        said = key_problem(text)
+        assert said is not None
+        assert said.startswith("The API key ")
+        assert problem in said
+        assert said.endswith(".")
+        assert SECRET not in said
+        assert SECRET[5:] not in said
+
+
+@pytest.mark.parametrize(
+    "key", ["abc=def", "a:b", "a.b.c", "/x/y", "+/+/==", "key", "secret-1", "basic-key", "a" * 500]
+)
+def test_what_could_be_a_key_is_one(key: str) -> None:
+    assert key_problem(key) is None
 
 
 @pytest.mark.parametrize(
