@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -147,6 +147,21 @@ class Activity:
             next_probe_s=None if breaker is None else breaker.next_probe_s(now),
             gives_up_s=None if breaker is None else breaker.gives_up_s(now),
         )
+
+
+async def end_all(activities: Sequence[Activity], connections: Connections | None) -> None:
+    """Ask all to end, and wait for each; then close the ``connections`` (``None``: keep them).
+
+    Raises:
+        ClosedError, Exception: as ``Activity.aclose``.
+    """
+    for activity in activities:
+        activity.stop()
+    async with AsyncExitStack() as ends:  # one that fails does not keep the others open
+        if connections is not None:
+            ends.push_async_callback(connections.aclose)
+        for activity in activities:
+            ends.push_async_callback(activity.aclose)
 
 
 def _closed() -> ClosedError:

@@ -4,7 +4,6 @@ import copy
 import os
 import ssl
 from collections.abc import AsyncIterable, Iterable
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 from weakref import WeakSet
@@ -14,7 +13,7 @@ from ._fetch import GetLookup, KeyCheck, StreamOptions, Workspace, request_check
 from ._http import Connections, read_api_key, read_base_url, read_proxy, valid, workspace_headers
 from ._pace import AdaptiveLimiter, Places
 from ._reprs import safe_repr
-from .activity import Activity
+from .activity import Activity, end_all
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .models import Lead
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
@@ -53,7 +52,8 @@ class InstantlyClient(Generic[L]):
             ``DecodeError``. Above 1 MiB, decoding one can block the loop for more than 20 ms.
         proxy: URL of an HTTP proxy, with user and password if it requires them; on this machine
             if ``base_url`` is http. ``None``: no proxy; the environment is ignored.
-        ssl_context: ``None``: the system's certificates.
+        ssl_context: ``None``: the system's certificates, or those in ``SSL_CERT_FILE``.
+        user_agent: the whole header ``User-Agent``; ``None``: this package and its version.
 
     Raises:
         ConfigurationError: a value is invalid. The message never quotes the key.
@@ -77,6 +77,7 @@ class InstantlyClient(Generic[L]):
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
     ) -> None: ...
 
     @overload
@@ -95,6 +96,7 @@ class InstantlyClient(Generic[L]):
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
     ) -> None: ...
 
     def __init__(
@@ -112,6 +114,7 @@ class InstantlyClient(Generic[L]):
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
     ) -> None:
         # Tracebacks show locals: neither the key nor a password in a URL may stay in one.
         key, api_key = read_api_key(api_key, os.environ), None
@@ -124,7 +127,11 @@ class InstantlyClient(Generic[L]):
         self._slots = Places(concurrency)
         self._endpoints: Endpoints[L] = Endpoints(lead_type, timeouts, retry, max_lead_bytes)
         self._connections = Connections(
-            server, timeouts=timeouts, proxy=valid(relay), ssl_context=ssl_context
+            server,
+            timeouts=timeouts,
+            proxy=valid(relay),
+            ssl_context=ssl_context,
+            user_agent=user_agent,
         )
         self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
@@ -173,13 +180,8 @@ class InstantlyClient(Generic[L]):
             ClosedError: the client belongs to another loop, which is still open.
         """
         family = [self] if self._parent else [self, *self._family]
-        for client in family:
-            client._activity.stop()  # noqa: SLF001 - a sibling is this same class
-        async with AsyncExitStack() as ends:  # one that fails does not keep the others open
-            if self._parent is None:
-                ends.push_async_callback(self._connections.aclose)
-            for client in family:
-                ends.push_async_callback(client._activity.aclose)  # noqa: SLF001 - as above
+        activities = [client._activity for client in family]  # noqa: SLF001 - of this same class
+        await end_all(activities, None if self._parent else self._connections)
 
     def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
         """Return the client of another workspace: same connections, its own limits.

@@ -147,7 +147,7 @@ def _forbidden(body: bytes, key: Key) -> errors.RunError:
         # The CDN answers with HTML or "error code: 1010" (reported by users).
         return errors.EdgeBlockedError(
             "The CDN in front of the API blocks this client (403 without the API's JSON); "
-            "try another IP address, or ask Instantly."
+            "try another IP address or another user_agent, or ask Instantly."
         )
     return errors.PermissionDeniedError(
         f"The key from {key.origin} may not read leads (403); it needs one of the scopes "

@@ -12,6 +12,7 @@ from instantly_async.settings import Timeouts, check_type
 from .addresses import Proxy
 from .attempt import InFlight
 from .connection import Connection, Connector
+from .head import read_user_agent
 from .pool import Pool
 
 
@@ -19,10 +20,12 @@ class Connections:
     """The connections to one server, and the requests on their way.
 
     ``ssl_context`` ``None``: the system's certificates, always verified. ``proxy`` ``None``: no
-    proxy; the environment is ignored. The caller bounds the requests in flight.
+    proxy; the environment is ignored. ``user_agent`` ``None``: the package's own. The caller
+    bounds the requests in flight.
 
     Raises:
-        ConfigurationError: ``ssl_context`` is something else, or is for servers.
+        ConfigurationError: ``ssl_context`` is something else, or is for servers; a header cannot
+            have that ``user_agent``.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class Connections:
         timeouts: Timeouts,
         proxy: Proxy | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        user_agent: str | None = None,
     ) -> None:
         check_type("ssl_context", ssl_context, ssl.SSLContext, optional=True)
         if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ConfigurationError("ssl_context is one for servers; make one for clients.")
         self.base_url = base_url
         self.proxy = proxy
+        self.user_agent = read_user_agent(user_agent)
         self._connect_s = timeouts.connect_s
         self._ssl_context = ssl_context
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -5,12 +5,14 @@ sent as ``SecretBytes``.
 """
 
 import platform
+import re
 from collections.abc import Mapping
 
 import aiohttp
 from yarl import URL
 
 from instantly_async._version import __version__
+from instantly_async.errors import ConfigurationError
 
 from .addresses import Proxy
 from .credentials import ApiKey, SecretBytes
@@ -21,6 +23,25 @@ USER_AGENT = (
     f"(aiohttp/{aiohttp.__version__}; Python/{platform.python_version()})"
 )
 """The CDN blocks clients that do not identify themselves (documented)."""
+
+_USER_AGENT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,498}[\x21-\x7e])?")
+"""Printable ASCII (RFC 9110, 5.5); at most 500 characters (*choice*: servers limit headers)."""
+
+
+def read_user_agent(user_agent: object) -> str:
+    """Return the value of the header ``User-Agent``; ``None``: this package's own.
+
+    Raises:
+        ConfigurationError: a header cannot have that value.
+    """
+    if user_agent is None:
+        return USER_AGENT
+    if not (isinstance(user_agent, str) and _USER_AGENT.fullmatch(user_agent)):
+        raise ConfigurationError(
+            "user_agent must be a text such as acme-sync/1.2: at most 500 characters of printable "
+            "ASCII, without white space around it."
+        )
+    return user_agent
 
 
 class RequestHead:
@@ -33,13 +54,18 @@ class RequestHead:
     __slots__ = ("_fields", "_origin")
 
     def __init__(
-        self, base_url: str, key: ApiKey, headers: Mapping[str, str], proxy: Proxy | None
+        self,
+        base_url: str,
+        key: ApiKey,
+        headers: Mapping[str, str],
+        proxy: Proxy | None,
+        user_agent: str = USER_AGENT,
     ) -> None:
         url = URL(base_url)
         relayed = proxy if url.scheme == "http" else None
         fields = {
             "Host": url.host_port_subcomponent,
-            "User-Agent": USER_AGENT,
+            "User-Agent": user_agent,
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "Authorization": key.header(),

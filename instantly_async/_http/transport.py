@@ -42,7 +42,9 @@ class AiohttpTransport:
         pacer: Pacer | None,
     ) -> None:
         self._connections = connections
-        self._head = RequestHead(connections.base_url, key, headers, connections.proxy)
+        self._head = RequestHead(
+            connections.base_url, key, headers, connections.proxy, connections.user_agent
+        )
         self._pacer = pacer
 
     async def send(

@@ -83,6 +83,7 @@ def test_the_signatures_of_the_design() -> None:
     assert list(client) == [
         "self", "api_key", "base_url", "workspace", "rate_limit", "retry", "timeouts",
         "concurrency", "limiter", "lead_type", "max_lead_bytes", "proxy", "ssl_context",
+        "user_agent",
     ]  # fmt: skip
     assert client["base_url"].default == "https://api.instantly.ai"
     assert client["concurrency"].default == 100

@@ -75,6 +75,7 @@ def test_a_half_built_object_says_so() -> None:
         {"lead_type": int},
         {"base_url": "https://a..b"},
         {"proxy": "http://a..b"},
+        {"user_agent": ""},
     ],
     ids=lambda each: next(iter(each)),
 )

@@ -49,12 +49,13 @@ ROOMS: dict[str, list[str]] = {
     "_http": [
         "__init__",
         "transport",
-        "connections  head",
-        "attempt  pool",
+        "connections",
+        "attempt  pool  head",
         "failures",
         "connection  request",
         "addresses",
         "credentials",
+        "key_mistakes",
     ],
     "_api": [
         "__init__",
