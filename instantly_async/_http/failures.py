@@ -36,7 +36,7 @@ def map_error(  # noqa: C901 - one case a line
             return errors.TLSError(
                 "The TLS certificate of the server (or of a proxy with https) is not trusted, or "
                 "the TLS handshake failed; check base_url and, for a private certificate "
-                "authority, ssl_context."
+                "authority, SSL_CERT_FILE or ssl_context."
             )
         case aiohttp.ClientConnectorDNSError():
             return errors.ConnectionFailedError("the server's name does not resolve")

@@ -1,18 +1,10 @@
 """The command line: each command builds its parts and runs them."""
 
-import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, TextIO
 
-from cyclopts import (
-    App,
-    CycloptsError,
-    Parameter,
-    UnknownOptionError,
-    UnusedCliTokensError,
-    validators,
-)
+from cyclopts import App, CycloptsError, Parameter, validators
 
 from instantly_async import __version__
 from instantly_async._api import wire_id
@@ -27,8 +19,10 @@ from .input import GivenIds, InputFormat, open_source
 from .known import KnownIds
 from .options import (
     BASE_URL_VARIABLE,
+    DEFAULT_NETWORK,
     Connection,
     Flag,
+    Network,
     OutputOptions,
     ResumeOptions,
     ShownLogLevel,
@@ -39,6 +33,7 @@ from .serve import fake_process, serve_fake
 from .system import STDIO
 from .target import Target, convert_visibly, target_of, writer_of
 from .terminal import LogLevel, QuietConsole, Terminal, discard, log_to
+from .usage import path_of, sentence_of
 
 app = App(
     name="instantly-async",
@@ -80,6 +75,7 @@ def get(
     workspace: str | None = None,
     patience: float = 10.0,
     max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
+    network: Network = DEFAULT_NETWORK,
     log_level: ShownLogLevel = "warning",
 ) -> int:
     """Print one lead as JSON.
@@ -89,19 +85,20 @@ def get(
         workspace: Id of the sub-workspace that an admin key acts on.
         patience: Seconds to wait for an outage to end.
         max_lead_bytes: Cap on the lead's JSON.
+        network: Shared options.
         log_level: Log debug, info, warning or error.
     """
     terminal = _start(log_level)
     if wire_id(lead_id) is None:
         raise CommandError("A lead id is a UUID, such as 019a3f62-5400-7abc-8def-0123456789ab.")
     options = Connection(workspace=workspace, patience=patience, max_lead_bytes=max_lead_bytes)
-    client = options.client()
     job = FetchJob(
-        client=client,
+        client=options.client(network),
         source=GivenIds([lead_id]),
         output=Stdout(),
         terminal=terminal,
         quiet=True,
+        hint=network.hint,
     )
     return run_fetch(job)
 
@@ -111,6 +108,7 @@ def check(
     *,
     workspace: str | None = None,
     patience: float = 10.0,
+    network: Network = DEFAULT_NETWORK,
     log_level: ShownLogLevel = "warning",
 ) -> int:
     """Check whether the API key works, by one request.
@@ -118,11 +116,12 @@ def check(
     Args:
         workspace: Id of the sub-workspace that an admin key acts on.
         patience: Seconds to keep trying.
+        network: Shared options.
         log_level: Log debug, info, warning or error.
     """
     terminal, stdout = _start(log_level), _require_stdout()
-    client = Connection(workspace=workspace, patience=patience).client()
-    return process.run(check_key(client, base_url(), stdout), terminal)
+    client = Connection(workspace=workspace, patience=patience).client(network)
+    return process.run(check_key(client, base_url(), stdout, network.hint), terminal)
 
 
 @app.command
@@ -140,6 +139,7 @@ def fetch(
     stats_json: _OptionalFile = None,
     quiet: Flag = False,
     connection: Connection = _DEFAULT_CONNECTION,
+    network: Network = DEFAULT_NETWORK,
     arguments: _Arguments = (),
 ) -> int:
     """Fetch many leads: JSON Lines as they complete, CSV or Parquet at the end.
@@ -156,14 +156,15 @@ def fetch(
         stats_json: File for the summary as JSON; replaced if it exists.
         quiet: Hide progress and summary.
         connection: Shared options.
+        network: Shared options.
         arguments: The command line.
     """
     terminal = _start(connection.log_level)
-    file, target, known = _path(file), target_of(_path(output), options), KnownIds()
-    client = None if dry_run else connection.client()
+    file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
+    client = None if dry_run else connection.client(network)
     with open_source(file, input_format, column, known) as source:
         target.require_other_than(source)
-        target.require_other_than_stats(stats_json and _path(stats_json), source)
+        target.require_other_than_stats(stats_json and path_of(stats_json), source)
         if client is None:
             target.read(known, resuming.how())
             text = plan_only(source, terminal, connection.rate_limit())
@@ -181,6 +182,7 @@ def fetch(
                 strategy=strategy,
                 quiet=quiet,
                 resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
+                hint=network.hint,
             )
             code = run_fetch(job)
     return end(job, target, code, stats_json)
@@ -206,7 +208,7 @@ def convert(
         quiet: Hide progress.
     """
     terminal = _start("warning")
-    leads, output = _path(leads), _path(output)
+    leads, output = path_of(leads), path_of(output)
     writer = writer_of(output, options)
     convert_visibly(leads, output, writer, terminal, quiet=quiet, force=force)
     return exits.ALL_FOUND
@@ -241,8 +243,8 @@ def demo(
         arguments: The command line.
     """
     terminal = _start(log_level)
-    target, known = Target(None if output is None else _path(output)), KnownIds()
-    target.require_other_than_stats(stats_json and _path(stats_json))
+    target, known = Target(None if output is None else path_of(output)), KnownIds()
+    target.require_other_than_stats(stats_json and path_of(stats_json))
     with (
         target.open(known, Resume() if resume else None) as out,
         fake_process(latency_ms / 1000) as url,
@@ -308,29 +310,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (CommandError, CycloptsError) as error:
-        Terminal().say(_usage(error) if isinstance(error, CycloptsError) else str(error))
+        Terminal().say(sentence_of(error) if isinstance(error, CycloptsError) else str(error))
         return error.code if isinstance(error, CommandError) else exits.USAGE
     except BrokenPipeError:  # ``ids | head -1``
         discard(1)
         return exits.ALL_FOUND
     return code or exits.ALL_FOUND
-
-
-def _usage(error: CycloptsError) -> str:
-    # A key that was passed as an argument must not be shown: neither after "=" nor alone.
-    text = " ".join(str(error).split())
-    if isinstance(error, UnusedCliTokensError):
-        text = "There are too many arguments."
-    elif isinstance(error, UnknownOptionError):
-        text = re.sub(r"=\S+", "", text)
-    return f'{text} See "instantly-async --help".'
-
-
-def _path(argument: str) -> str:
-    if argument.startswith("-") and argument != STDIO:
-        option = argument.partition("=")[0]  # as in _usage
-        raise CommandError(f'Unknown option: {option}. See "instantly-async --help".')
-    return argument
 
 
 def _start(log_level: LogLevel) -> Terminal:

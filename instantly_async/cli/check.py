@@ -10,8 +10,12 @@ from . import exits
 from .exits import CheckError
 
 
-async def check_key(client: InstantlyClient[Lead], server: str, stdout: TextIO) -> int:
+async def check_key(
+    client: InstantlyClient[Lead], server: str, stdout: TextIO, hint: str | None = None
+) -> int:
     """Request one lead and print what the answer shows, but not the lead.
+
+    ``hint`` is a sentence for the case that nothing answers.
 
     Raises:
         RunError: the key does not work, or nothing can be fetched now.
@@ -24,6 +28,7 @@ async def check_key(client: InstantlyClient[Lead], server: str, stdout: TextIO) 
             if isinstance(error, ConnectionFailedError | RequestTimeoutError):
                 raise CheckError(
                     f"Cannot reach {server}: {error}; check network and address, or try later."
+                    + (f" {hint}" if hint else "")
                 ) from None
             raise CheckError(
                 f"{server} did not answer like the API: {error}; try again later, or check the "

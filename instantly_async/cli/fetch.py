@@ -33,6 +33,7 @@ class FetchJob:
 
     ``make_line`` makes a line from the server's JSON. ``quiet`` hides progress and summary.
     ``resume_hint`` is the sentence that says how to resume; ``None``: the run cannot be resumed.
+    ``hint`` is a sentence for the case that nothing answers; ``None``: there is no such hint.
     ``report`` is set once ``fetch`` has ended, for any reason.
     """
 
@@ -44,6 +45,7 @@ class FetchJob:
     strategy: Strategy = "get"
     quiet: bool = False
     resume_hint: str | None = None
+    hint: str | None = None
     report: Report | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     transient: int = field(default=0, init=False)
@@ -138,7 +140,11 @@ class FetchJob:
 
 def run_fetch(job: FetchJob) -> int:
     """Run a job; after the first signal it finishes the requests in flight."""
-    return process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+    code = process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+    has_failed = code == exits.GAVE_UP or bool(job.transient)
+    if job.hint is not None and has_failed and job.report and not job.report.stats.bytes_received:
+        job.terminal.say(job.hint)
+    return code
 
 
 def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -26,6 +26,14 @@ from .terminal import LogLevel
 
 BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
 """Environment variable with the address of a server other than the vendor's."""
+
+PROXY_VARIABLE = "INSTANTLY_PROXY"
+"""Environment variable with the URL of a proxy; other users of the machine cannot see it."""
+
+USER_AGENT_VARIABLE = "INSTANTLY_USER_AGENT"
+"""Environment variable with the header ``User-Agent``."""
+
+_IGNORED_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 PATIENCE_S = RetryPolicy().breaker_patience_s
 """How long ``fetch`` waits for an outage to end, in seconds."""
@@ -94,6 +102,55 @@ class ResumeOptions:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Options for the way to the API. An empty value means none, also if the variable is set."""
+
+    proxy: str | None = field(default=None, repr=False)  # it may hold a password
+    """URL of an HTTP proxy; INSTANTLY_PROXY hides its password."""
+
+    user_agent: str | None = None
+    """Header User-Agent. Default: this package and its version."""
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy's URL; ``None``: no proxy."""
+        return _given_or_set(self.proxy, PROXY_VARIABLE)
+
+    @property
+    def header(self) -> str | None:
+        """The header ``User-Agent``; ``None``: the package's own."""
+        return _given_or_set(self.user_agent, USER_AGENT_VARIABLE)
+
+    @property
+    def hint(self) -> str | None:
+        """A sentence for those who cannot reach the API without the proxy they have set."""
+        ignored = next(filter(os.environ.get, _IGNORED_PROXY_VARIABLES), None)
+        if ignored is None or self.proxy_url is not None:
+            return None
+        return f"{ignored} is set, but not used; to use that proxy, set {PROXY_VARIABLE} to it."
+
+    def name_option(self, sentence: str) -> str:
+        """Replace the setting at the beginning of a sentence by its option or variable."""
+        names = _OPTION_OF_SETTING | {
+            "proxy": "--proxy" if self.proxy else PROXY_VARIABLE,
+            "user_agent": "--user-agent" if self.user_agent else USER_AGENT_VARIABLE,
+        }
+        return re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), sentence)
+
+
+DEFAULT_NETWORK = Network()
+"""As the environment says."""
+
+DIRECT = Network(proxy="", user_agent="")
+"""Without a proxy, whatever the environment says."""
+
+
+def _given_or_set(option: str | None, variable: str) -> str | None:
+    return (os.environ.get(variable) if option is None else option) or None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class Connection:
     """Options of every command that fetches from the API."""
 
@@ -124,9 +181,9 @@ class Connection:
         try:
             return RateLimit(share=self.rate_share)
         except ConfigurationError as error:
-            raise CommandError(_name_option(str(error))) from None
+            raise CommandError(DIRECT.name_option(str(error))) from None
 
-    def client(self) -> InstantlyClient[Lead]:
+    def client(self, network: Network = DEFAULT_NETWORK) -> InstantlyClient[Lead]:
         """Make the client that these options and the environment describe.
 
         Raises:
@@ -137,9 +194,11 @@ class Connection:
                 f"Set {API_KEY_VARIABLE} to the workspace's API key; the key is never read from "
                 "an argument."
             )
-        return self.client_of(None, base_url())
+        return self.client_of(None, base_url(), network)
 
-    def client_of(self, key: str | None, base_url: str) -> InstantlyClient[Lead]:
+    def client_of(
+        self, key: str | None, base_url: str, network: Network = DIRECT
+    ) -> InstantlyClient[Lead]:
         """Make a client of this server; ``key=None``: the key of the environment."""
         try:
             return InstantlyClient(
@@ -150,11 +209,8 @@ class Connection:
                 retry=RetryPolicy(breaker_patience_s=self.patience),
                 concurrency=self.concurrency,
                 max_lead_bytes=self.max_lead_bytes,
+                proxy=network.proxy_url,
+                user_agent=network.header,
             )
         except ConfigurationError as error:
-            raise CommandError(_name_option(str(error))) from None
-
-
-def _name_option(sentence: str) -> str:
-    """Replace the setting at the beginning of a sentence by its option."""
-    return re.sub(r"^\w+", lambda word: _OPTION_OF_SETTING.get(word[0], word[0]), sentence)
+            raise CommandError(network.name_option(str(error))) from None

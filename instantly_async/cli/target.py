@@ -169,9 +169,25 @@ class Target:
         key = os.environ.get(API_KEY_VARIABLE, "").strip()
         if self.journal is None or (key and any(key in each for each in arguments)):
             return None
-        command, *options = (each for each in arguments if not each.startswith("--resume"))
+        shown = _without_proxy(arguments)
+        command, *options = (each for each in shown if not each.startswith("--resume"))
         line = shlex.join(["instantly-async", command, "--resume", *options])
-        return f"Resume{', with the same ids on stdin,' if from_stdin else ''} with: {line}"
+        same = ["the same ids on stdin"] * from_stdin
+        same += ["the same --proxy"] * (len(shown) < len(arguments))
+        beside = f", with {' and '.join(same)}," if same else ""
+        return f"Resume{beside} with: {line}"
+
+
+def _without_proxy(arguments: Sequence[str]) -> list[str]:
+    """Leave out the option ``--proxy`` if a user and a password may be in it."""
+    kept: list[str] = []
+    for each in arguments:
+        is_value = bool(kept) and kept[-1] == "--proxy"
+        if "@" in each and (is_value or each.startswith("--proxy=")):
+            del kept[len(kept) - is_value :]
+        else:
+            kept.append(each)
+    return kept
 
 
 def target_of(output: str, options: OutputOptions) -> Target:

@@ -79,7 +79,7 @@ ROOMS: dict[str, list[str]] = {
         "__init__",
         "app",
         "fetch  check  serve",
-        "target",
+        "target  usage",
         "options  process",
         "show",
         "input  output  convert",
