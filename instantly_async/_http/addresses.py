@@ -16,11 +16,14 @@ from yarl import URL
 
 from instantly_async.errors import ConfigurationError
 
+from .address_mistakes import mistake_in_url
 from .credentials import Authorization
 
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<ip>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,5}))?"
 )
+_TWO_SCHEMES = re.compile(r"[A-Za-z]+://[A-Za-z]+:?//")
+
 _MAX_LOCATION = 1000
 """Characters of host and port; a host has at most 254 in ASCII, and IDNA is slow for long ones."""
 
@@ -106,12 +109,15 @@ def read_base_url(
     address = parse_address(base_url)
     if address is None:
         return ConfigurationError(
-            "base_url is not a URL; use something like https://api.instantly.ai."
+            f"base_url is not a URL: {mistake_in_url(base_url)}; use something like "
+            "https://api.instantly.ai."
         )
     if address.userinfo is not None:
         return ConfigurationError(
             "base_url must not contain a user or password; pass the key as api_key."
         )
+    if isinstance(base_url, str) and _TWO_SCHEMES.match(base_url):
+        return ConfigurationError("base_url must begin with one scheme; remove the second one.")
     if not address.is_bare:
         return ConfigurationError(
             "base_url must end after host and port, without a path; /api/v2 is added to it."
@@ -150,10 +156,20 @@ def read_proxy(proxy: object) -> Proxy | ConfigurationError | None:
     if address is None or address.scheme not in {"http", "https"} or not address.is_bare:
         return ConfigurationError(
             "proxy must be a URL like http://user:password@proxy.example:8080; write special "
-            "characters in user and password as %XX."
+            f"characters in user and password as %XX. Here, {_mistake_in_proxy(proxy, address)}."
         )
     headers = {} if address.userinfo is None else {"Proxy-Authorization": _basic(address.userinfo)}
     return Proxy(address.url, headers, address.is_local)
+
+
+def _mistake_in_proxy(proxy: object, address: Address | None) -> str:
+    if address is None:
+        return mistake_in_url(proxy)
+    if address.scheme.startswith("socks"):
+        return "it is a SOCKS proxy, which is not supported"
+    if address.scheme not in {"http", "https"}:
+        return "the scheme is neither http nor https"
+    return "something comes after host and port"
 
 
 def _basic(userinfo: str) -> Authorization:

@@ -105,6 +105,72 @@ def test_any_other_address_is_refused_with_its_reason(url: str, hint: str) -> No
     assert problem.__traceback__ is None
 
 
+MISTAKES: list[tuple[Any, str]] = [
+    (5, "it is not a string"),
+    ("", "it is empty"),
+    (" \n", "it is empty"),
+    ('"https://api.example"', "there are quotes around it"),
+    ("\u201chttps://api.example\u201d", "there are quotes around it"),
+    ("https://api.example\r", "it has white space or an invisible character"),
+    ("https://api.example ", "it has white space or an invisible character"),
+    ("https://api.\u200bexample", "it has white space or an invisible character"),
+    ("https://a b", "it has white space or an invisible character"),
+    ("${INSTANTLY_BASE_URL}", "it is a placeholder that was not replaced"),
+    ("<url>", "it is a placeholder that was not replaced"),
+    ("api.instantly.ai", "no scheme, such as https://, is in front"),
+    ("localhost:8080", "no scheme, such as https://, is in front"),
+    ("u:p@proxy.example:8080", "no scheme, such as https://, is in front"),
+    ("https:/api.example", "it does not begin with a scheme and two slashes"),
+    ("https:api.example", "it does not begin with a scheme and two slashes"),
+    ("://api.example", "it does not begin with a scheme and two slashes"),
+    ("https://", "it has no host"),
+    ("https://:443", "it has no host"),
+    ("https://u@:443", "it has no host"),
+    ("https://a:99999", "its port must be a number from 1 to 65535"),
+    ("https://a:0", "its port must be a number from 1 to 65535"),
+    ("https://a:https", "its port must be a number from 1 to 65535"),
+    ("https://::1", "it has no host"),
+    ("https://fe80::1", "an IPv6 address must be in brackets"),
+    ("https://[::g]", "is not valid|in brackets must be an IPv6 address"),
+    ("https://[::1", "its host is not valid"),
+    ("https://[::1]x", "is not valid|in brackets must be an IPv6 address"),
+    ("https://127.0.0.256", "its host must be a name or a complete IP address"),
+    ("https://10.1", "its host must be a name or a complete IP address"),
+    ("https://api..example", "a part of its host between two dots is empty"),
+    ("https://.example", "a part of its host between two dots is empty"),
+    ("https://" + "a" * 64, "more than 253 characters, or 63 between two dots"),
+    ("https://" + "a." * 127 + "a", "more than 253 characters, or 63 between two dots"),
+    ("https://" + "a" * 5000, "more than 253 characters, or 63 between two dots"),
+    ("https://a%2eb", "its host has characters that no name can have"),
+    ("https://a\\b", "its host has characters that no name can have"),
+    ("https://xn--\u00fc", "its host has characters that no name can have"),
+]
+
+
+@pytest.mark.parametrize(("url", "mistake"), MISTAKES)
+def test_the_mistake_in_an_address_is_named(url: Any, mistake: str) -> None:
+    for error in (read_base_url(url, None), read_proxy(url)):
+        assert isinstance(error, ConfigurationError)
+        assert re.search(mistake, str(error))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "mistake"),
+    [
+        ("socks5://h:1080", "it is a SOCKS proxy, which is not supported"),
+        ("ftp://h", "the scheme is neither http nor https"),
+        ("http://h/path", "something comes after host and port"),
+    ],
+)
+def test_the_mistake_in_a_proxy_is_named(proxy: str, mistake: str) -> None:
+    assert str(read_proxy(proxy)).endswith(f" Here, {mistake}.")
+
+
+def test_a_scheme_twice_is_named() -> None:
+    error = read_base_url("https://https://api.instantly.ai", None)
+    assert str(error) == "base_url must begin with one scheme; remove the second one."
+
+
 def test_an_address_is_never_quoted() -> None:
     """It could hold a password."""
     for url in ("https://u:hunter2@h", "http://hunter2", "https://h/hunter2", "https://h:hunter2"):

@@ -54,7 +54,7 @@ ROOMS: dict[str, list[str]] = {
         "failures",
         "connection  request",
         "addresses",
-        "credentials",
+        "credentials  address_mistakes",
         "key_mistakes",
     ],
     "_api": [
