@@ -78,6 +78,8 @@ class CsvRecords:
         try:
             row = next(csv.reader(lines(), delimiter=self.delimiter_of(self._pending[0])))
         except csv.Error as error:
+            if len(record) > 1:  # a cell has become too long
+                raise self._open_quote() from None
             raise InputError(
                 f"Line {self._first_line} of {self._name} is not CSV ({error}); fix it, or use "
                 "--input-format to name the file's format."
@@ -124,9 +126,7 @@ class CsvRecords:
     def _ids_in_row(self, line: str, index: int, width: int | None) -> set[str]:
         """Return the ids that this line may have if it is a row."""
         delimiter = self.delimiter_of(line)
-        rows = (
-            next(csv.reader([line], delimiter=delimiter, **reading), []) for reading in _READINGS
-        )
+        rows = (_cells_of(line, delimiter, reading) for reading in _READINGS)
         # A row with quotes of its own may have odd ones, and then more cells.
         is_loose = line.count('"') > 1
         return {
@@ -135,6 +135,13 @@ class CsvRecords:
             if width in {None, len(cells)} or (is_loose and len(cells) > (width or 0))
             if (lead_id := _id_in(cells, index)) is not None
         }
+
+
+def _cells_of(line: str, delimiter: str, reading: dict[str, Any]) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, **reading), [])
+    except csv.Error:  # a cell is too long if it is read so
+        return []
 
 
 def _id_in(cells: list[str], index: int) -> str | None:

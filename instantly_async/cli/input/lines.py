@@ -3,6 +3,7 @@
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import MAX_LINE_BYTES
 
+from .formats import InputFormat
 from .sniff import head_of, kind_of
 
 
@@ -10,15 +11,15 @@ class LineSplitter:
     """Splits an input into lines, which end with LF, CRLF or CR.
 
     It looks at the beginning first, and refuses what is not a list of ids. It waits for the first
-    line only, so a slow pipe is not held up. ``has_objects``: the format is JSON Lines.
+    line only, so a slow pipe is not held up.
 
     Raises, from both methods:
         InputError: it is another kind of file, or a line is too long.
     """
 
-    def __init__(self, name: str, *, has_objects: bool) -> None:
+    def __init__(self, name: str, form: InputFormat) -> None:
         self._name = name
-        self._has_objects = has_objects
+        self._form = form
         self._head: bytearray | None = bytearray()
         self._rest = bytearray()
         self._ended_with_cr = False
@@ -45,7 +46,7 @@ class LineSplitter:
     def _checked(self, head: bytes, read: bytearray) -> bytes:
         """Return what has been ``read`` if its head is fine."""
         self._head = None
-        kind = kind_of(head, has_objects=self._has_objects)
+        kind = kind_of(head, self._form)
         if kind is not None:
             raise InputError(f"{self._name} is {kind.is_}; {kind.remedy}.")
         return bytes(read)

@@ -35,7 +35,7 @@ class IdReader:
         self._name = name
         self._form = form
         self._parser = _make_parser(form, name, column)
-        self._splitter = LineSplitter(name, has_objects=form == "jsonl")
+        self._splitter = LineSplitter(name, form)
         self._held_back: list[LineId] | None = []
         self._has_valid = False  # among those that are skipped
         self._known = known or KnownIds()

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from instantly_async.cli.records import BOM
 
+from .formats import InputFormat
+
 SNIFFED_BYTES = 4096
 """Bytes that are looked at, at most (*choice*); a first line usually ends before."""
 
@@ -109,6 +111,18 @@ _OBJECTS = (
         f"add --input-format jsonl if each line is one object, or {_JQ.format('.id')}",
     ),
 )
+_ID_COLUMN = r"(?i)(?=[^\n]*[%s])[^\n]*(?<![^%s\n])\"?(?:lead_)?id\"?\r?(?:[%s]|\n|$)"
+
+
+def _table_of(delimiters: str, is_: str, remedy: str) -> Kind:
+    pattern = _ID_COLUMN % (delimiters, delimiters, delimiters)
+    return Kind(re.compile(pattern.encode()), is_, remedy)
+
+
+_TABLES = (
+    _table_of(r"\t", "a table with tabs", "add --input-format tsv"),
+    _table_of(",;", "a table in CSV", "add --input-format csv"),
+)
 _OBJECTS_OVER_LINES = (
     Kind(
         re.compile(rb"\{[ \t\r]*\n"),
@@ -129,12 +143,9 @@ def head_of(data: bytes | bytearray) -> bytes | None:
     return bytes(data[: end or SNIFFED_BYTES])
 
 
-def kind_of(head: bytes, *, has_objects: bool) -> Kind | None:
-    """Return what an input is that begins so; ``None``: it may be a list of ids.
-
-    ``has_objects``: it is read as JSON Lines, whose lines are objects.
-    """
+def kind_of(head: bytes, form: InputFormat) -> Kind | None:
+    """Return what an input is that begins so; ``None``: it may be a list of ids in this format."""
     text = head.removeprefix(BOM).lstrip(b" \t\r\n")
-    of_objects = _OBJECTS_OVER_LINES if has_objects else _OBJECTS
-    tables = ((head, (*_BINARY, *_MARKS, *_WITHOUT_MARK)), (text, (*_MARKUP, *of_objects)))
+    of_text = {"text": (*_OBJECTS, *_TABLES), "jsonl": _OBJECTS_OVER_LINES}.get(form, _OBJECTS)
+    tables = ((head, (*_BINARY, *_MARKS, *_WITHOUT_MARK)), (text, (*_MARKUP, *of_text)))
     return next((kind for part, kinds in tables for kind in kinds if kind.start.match(part)), None)

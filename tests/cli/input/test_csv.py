@@ -50,6 +50,19 @@ def test_it_names_the_row_and_what_comes_before_is_read() -> None:
         read(text, "csv")
 
 
+def test_a_quote_that_is_closed_very_late_is_named() -> None:
+    """Python limits a cell to 128 KiB; the cause is the quote."""
+    lines = f"{B},{'y' * 90}\n" * 2000
+    with pytest.raises(InputError, match=r"A quote .* begins in line 2 of in is never closed"):
+        read(f'id,note\n{A},"5 inch\n{lines}{C},6" pipe\n', "csv", size=1 << 16)
+
+
+def test_a_line_that_python_cannot_read_in_another_way() -> None:
+    """With its quotes the cell has more than 128 KiB, without them it has not."""
+    text = f'id,note,more\n{A},"one\ntwo","{"x" * 131_071}"\n{B},y,z\n'
+    assert [each for each, _ in read(text, "csv", size=1 << 16)] == [A, B]
+
+
 FINE = {
     "an address": (f'id,address\n{A},"1 Main St\nSpringfield, IL\nUSA"\n{B},x\n', [A, B]),
     "id last": (f'note,id\n"one\ntwo",{A}\n"three\nfour",{B}\n', [A, B]),

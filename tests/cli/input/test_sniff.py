@@ -89,6 +89,14 @@ OBJECTS: list[tuple[bytes, InputFormat, str]] = [
     (b'{\n  "id": "x"\n}\n', "jsonl", "JSON whose objects go over several lines; put each"),
     (b'{\r\n  "id": "x"\r\n}\r\n', "jsonl", "JSON whose objects go over several lines"),
 ]
+TABLES = [
+    ("id,name", "a table in CSV; add --input-format csv"),
+    ("name,ID\r", "a table in CSV; add --input-format csv"),
+    ('"name";"lead_id";"x"', "a table in CSV; add --input-format csv"),
+    ("a,b,id", "a table in CSV; add --input-format csv"),
+    ("id\tname", "a table with tabs; add --input-format tsv"),
+    ("x, y\tlead_id", "a table with tabs; add --input-format tsv"),
+]
 
 
 @pytest.mark.parametrize(("data", "sentence"), FILES.values(), ids=FILES)
@@ -111,9 +119,20 @@ def test_json_that_the_format_does_not_read(data: bytes, form: InputFormat, sent
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(("header", "sentence"), TABLES)
+def test_a_table_that_is_read_as_text(header: str, sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(f"{header}\n{A},x\n")
+    assert str(caught.value) == f"in is {sentence}."
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "id",
+        "ids, one per line",
+        "paid,x",
+        "# id,name",
         f"{{{A}}}",
         f"[{A}]",
         f"<{A}>",
@@ -130,9 +149,10 @@ def test_json_that_the_format_does_not_read(data: bytes, form: InputFormat, sent
 )
 def test_a_line_that_only_resembles_a_kind_is_an_id(text: str) -> None:
     """It is invalid, and named with its line."""
+    is_comment = text.startswith("#")
     if text != "{":
-        assert read(f"{text}\n{B}\n") == [(text, 1), (B, 2)]
-    assert read(f"{B}\n{text}\n") == [(B, 1), (text, 2)]
+        assert read(f"{text}\n{B}\n") == [*[(text, 1)][is_comment:], (B, 2)]
+    assert read(f"{B}\n{text}\n") == [(B, 1), (text, 2)][: 2 - is_comment]
 
 
 @given(st.binary(max_size=3 * LEAST_BYTES), st.integers(1, 20))
