@@ -40,7 +40,7 @@ _MISTAKES = [
         (
             (
                 r"<.*>$|\$?\{.*\}$|\$\w+$|%\w+%$|\[[^\]]*\]$|INSTANTLY_API_KEY$"
-                r"|(?:your|my|insert|enter|paste|replace|put)[-_ ].*(?:key|token|secret|here|me)$"
+                r"|(?:your|insert|enter|paste|replace|put)[-_ ].*(?:key|token|secret|here|me)$"
                 r"|(?:null|none|undefined|nil|changeme|change[-_]me|todo|x{4,64}|\u2026)$"
             ),
             _PLACEHOLDER,

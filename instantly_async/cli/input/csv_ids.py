@@ -12,7 +12,7 @@ SHOWN_COLUMNS, SHOWN_CHARS = 20, 40
 """Columns that a message lists at most, and characters of a name that it shows (*choice*)."""
 
 _DEFAULT_COLUMNS = ("id", "lead_id")
-_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=([^\w\s"\\]|\t)"?', re.IGNORECASE)
 
 
 class CsvParser:

@@ -1,8 +1,8 @@
 """The formats of the input, and the parsers of text and JSON Lines. Lines to ids, without I/O.
 
 Every id carries the number of its line, so that messages can name it. A line without a usable id
-still yields one (which is not a UUID), so that no line is lost silently; only comments and blank
-lines yield nothing.
+still yields one (which is not a UUID), so that no line is lost silently; only comments, blank
+lines and headers yield nothing.
 """
 
 from typing import Literal, Protocol

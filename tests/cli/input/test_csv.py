@@ -133,8 +133,9 @@ def test_the_separator_that_excel_names(first: str) -> None:
 
 def test_what_excel_names_is_not_a_row() -> None:
     assert read(f"sep=\t\nname\tid\nx\t{A}\n", "csv") == [(A, 3)]
-    with pytest.raises(InputError, match='its columns are "sep="'):
-        read("\nsep=;\n", "csv")
+    for text in ("\nsep=;\n", 'sep="\n', "sep=\\\n", "sep= \n", "sep=a\n", "sep=;;\n"):
+        with pytest.raises(InputError, match='its columns are "sep='):
+            read(text, "csv")
 
 
 def test_short_rows_and_trailing_commas() -> None:

@@ -8,6 +8,7 @@ import lzma
 import pickle
 import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,9 @@ def zipped() -> bytes:
 
 
 def database() -> bytes:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE leads (id TEXT)")
-    return connection.serialize()
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE leads (id TEXT)")
+        return connection.serialize()
 
 
 FILES = {
