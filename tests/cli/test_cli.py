@@ -139,6 +139,7 @@ def test_failures_are_counted_by_kind(command: Command) -> None:
         (b"ada@example.com\n" * 2, ".txt", "holds emails and no lead ids"),
         (b"import os\n" * 50, ".txt", "None of the first 50 entries"),
         (b"\0" * 9, ".txt", "NUL bytes"),
+        (b'id,n\n%b,"5"\n%b,"5 in\n%b,6"\n' % tuple(map(str.encode, IDS[:3])), ".csv", "in line 3"),
         (b"{", ".jsonl", "is not a JSON object"),
     ],
 )
@@ -160,6 +161,14 @@ def test_a_bad_line_does_not_lose_the_ids_before_it(command: Command) -> None:
     result = command("fetch", stdin=f"{IDS[0]}\n{IDS[1]}\n\xff\n".encode("latin-1"))
     assert (result.code, result.found) == (2, IDS[:2])
     assert result.err.endswith("Line 3 of stdin is not UTF-8; save the file as UTF-8.\n")
+
+
+def test_a_swallowed_row_does_not_lose_the_ids_before_it(command: Command) -> None:
+    """From a pipe, as with any bad line."""
+    text = f'id,size\n{IDS[0]},"4"\n{IDS[1]},"5 inch\n{IDS[2]},6" pipe\n'
+    result = command("fetch", "--input-format", "csv", stdin=text.encode())
+    assert (result.code, result.found) == (2, IDS[:1])
+    assert "begins in line 3 of stdin swallows other rows, such as the one in line 4" in result.err
 
 
 def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
@@ -351,6 +360,8 @@ def test_a_wrong_command_line_is_one_sentence(
     [
         ("INSTANTLY_API_KEY", " ", "Set INSTANTLY_API_KEY to the workspace's API key"),
         ("INSTANTLY_API_KEY", "secrét-1", "The API key contains characters that are not allowed"),
+        ("INSTANTLY_API_KEY", "Bearer secret-1", "The API key is a whole header, or begins with"),
+        ("INSTANTLY_BASE_URL", "api.instantly.ai", "INSTANTLY_BASE_URL is not a URL: no scheme"),
         ("INSTANTLY_BASE_URL", "http://example.com", "INSTANTLY_BASE_URL must be https"),
         ("INSTANTLY_BASE_URL", "https://u:secret-1@x", "must not contain a user or password"),
         ("INSTANTLY_BASE_URL", "https://x/api/v2", "INSTANTLY_BASE_URL must end after host"),

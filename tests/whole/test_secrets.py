@@ -358,6 +358,11 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
 BAD_SETTINGS: list[Callable[[], object]] = [
     lambda: InstantlyClient(f"{KEY}\r\nX-Evil: 1"),
     lambda: InstantlyClient(f"{KEY} é"),
+    lambda: InstantlyClient(f'"{KEY}"'),
+    lambda: InstantlyClient(f"Bearer {KEY}"),
+    lambda: InstantlyClient(f"INSTANTLY_API_KEY={KEY}"),
+    lambda: InstantlyClient(f"{KEY}\n{KEY}"),
+    lambda: InstantlyClient(KEY, proxy=of_proxy("http://proxy"), user_agent=""),
     lambda: InstantlyClient(f"\x00{KEY}"),
     lambda: InstantlyClient(KEY.encode()),  # type: ignore[call-overload]
     lambda: InstantlyClient([KEY]),  # type: ignore[call-overload]
