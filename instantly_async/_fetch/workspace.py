@@ -69,9 +69,9 @@ class Workspace:
         patient: bool = False,
         pays: bool = True,
     ) -> Pace:
-        """Return the pace of requests to this endpoint; ``probe`` ``None``: of those that others wait for.
+        """Return the pace of requests to this endpoint.
 
-        ``pays``: retries take tokens of the budget.
+        ``probe`` ``None``: others wait for them. ``pays``: retries take tokens of the budget.
         """
         return Pace(
             self.limiter,
