@@ -98,7 +98,7 @@ ROOMS: dict[str, list[str]] = {
     "cli/convert": ["__init__", "conversion", "writers", "csv_cells", "columns"],
     "cli/show": ["__init__", "progress  chart", "report  messages"],
     "cli/records": ["__init__", "selection", "line"],
-    "cli/system": ["__init__", "files  polling"],
+    "cli/system": ["__init__", "files  polling", "durability  locks"],
 }
 """Names in the same line do not import each other."""
 

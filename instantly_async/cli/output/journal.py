@@ -24,6 +24,7 @@ from instantly_async.cli.system import (
     open_existing,
     reason_of,
     remove,
+    sync,
     sync_folder,
 )
 from instantly_async.errors import DecodeError, LeadError, TransientError
@@ -187,9 +188,9 @@ class Journal(Output):
         if self._has_new_names:
             self._has_new_names = False
             sync_folder(self.name)
-        os.fdatasync(self._leads.fd)
+        sync(self._leads.fd)
         if self._errors is not None:
-            os.fdatasync(self._errors.fd)
+            sync(self._errors.fd)
 
 
 def open_journal(
@@ -214,7 +215,7 @@ def open_journal(
         _take_over(leads, recovery, recovery.read_leads)
         if not is_new:
             with _readable(path):
-                os.fdatasync(leads.fd)  # a run that was killed may not have done it
+                sync(leads.fd)  # a run that was killed may not have done it
         errors = _open_errors(errors_path)
         if errors is not None:
             on_error.callback(errors.close)

@@ -98,9 +98,10 @@ class Syncer:
             return
         try:
             self._sync()
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001 - a thread that dies unseen syncs nothing
+            reason = reason_of(error) if isinstance(error, OSError) else repr(error)
             self._error = OutputError(
-                f"{self._name} could not be made durable: {reason_of(error)}; check the disk, and "
-                "fetch into another file."
+                f"{self._name} could not be made durable: {reason}; check the disk, and fetch "
+                "into another file."
             )
         self._synced = written

@@ -3,6 +3,7 @@
 Decides how a file is opened, created, locked and replaced. Must not know what is in it.
 """
 
+from .durability import open_folder, sync, sync_folder, sync_open_folder
 from .files import (
     STDIO,
     check_writable,
@@ -15,9 +16,8 @@ from .files import (
     reason_of,
     remove,
     replacement,
-    sync_folder,
-    try_lock,
 )
+from .locks import require_locks, try_lock
 from .polling import reading_until_signal, until_readable, until_writable
 
 __all__ = [
@@ -28,12 +28,16 @@ __all__ = [
     "lock",
     "make_private",
     "open_existing",
+    "open_folder",
     "open_to_read",
     "reading_until_signal",
     "reason_of",
     "remove",
     "replacement",
+    "require_locks",
+    "sync",
     "sync_folder",
+    "sync_open_folder",
     "try_lock",
     "until_readable",
     "until_writable",

@@ -5,8 +5,6 @@ only (mode 0600).
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import re
 import secrets
@@ -17,10 +15,13 @@ from typing import BinaryIO
 
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 
+from .durability import sync, sync_folder
+from .locks import require_locks, try_lock, wait_for_lock
+
 STDIO = "-"
 """Means stdin or stdout instead of a file."""
 
-_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF})
+_BINARY: int = getattr(os, "O_BINARY", 0)  # Windows changes line ends without it
 
 
 def reason_of(error: OSError | ValueError | OverflowError) -> str:
@@ -35,7 +36,7 @@ def open_to_read(path: str, holding: str) -> int:
         InputError: it cannot be opened.
     """
     try:
-        fd = os.open(path, os.O_RDONLY)
+        fd = os.open(path, os.O_RDONLY | _BINARY)
     except FileNotFoundError:
         raise InputError(f"There is no file {path}; check the name.") from None
     except (OSError, ValueError) as error:
@@ -56,8 +57,9 @@ def open_existing(path: str, flags: int) -> int | None:
 
     Raises:
         CommandError: it cannot be opened, is something else, belongs to another user, or has a
-            second name.
+            second name; or this system has no locks.
     """
+    require_locks(path)
     try:  # a named pipe would wait for its other end
         fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -108,8 +110,9 @@ def create(path: str | Path, name: str | None = None) -> int:
     ``name`` is used in messages; ``None``: the path.
 
     Raises:
-        CommandError: it cannot be created, or something is there.
+        CommandError: it cannot be created, or something is there; or this system has no locks.
     """
+    require_locks(str(name or path))
     # Never through a link, which could lead to somebody else's file.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
     try:
@@ -128,8 +131,9 @@ def check_writable(path: str) -> os.stat_result | None:
     A symbolic link is refused.
 
     Raises:
-        CommandError: it cannot.
+        CommandError: it cannot, or this system has no locks.
     """
+    require_locks(path)
     try:
         folder = Path(path).parent
         if not folder.is_dir():
@@ -191,34 +195,6 @@ def lock(fd: int, path: str, *, shared: bool = False) -> None:
         )
 
 
-def try_lock(fd: int, *, shared: bool = False) -> bool:
-    """Lock a file until it is closed; return ``False`` if another run has locked it.
-
-    Raises:
-        OSError: the file system has no locks.
-    """
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def sync_folder(path: str | Path) -> None:
-    """Make the names in the folder of ``path`` durable, if the system can do that."""
-    try:
-        fd = os.open(Path(path).parent, os.O_RDONLY)
-    except PermissionError:
-        return
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise
-    finally:
-        os.close(fd)
-
-
 @contextlib.contextmanager
 def replacement(path: str) -> Iterator[BinaryIO]:
     """Yield a file that gets its name once it is complete and on disk.
@@ -239,7 +215,7 @@ def replacement(path: str) -> Iterator[BinaryIO]:
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
             yield file
             file.flush()
-            os.fsync(fd)
+            sync(fd)
             temporary.replace(target)
     except OSError as error:
         raise OutputError(
@@ -266,8 +242,7 @@ def _create_locked(temporary: Path, name: str) -> int:
     """Create a temporary file, locked, so that other runs see that it is in use."""
     while True:
         fd = create(temporary, name)
-        with contextlib.suppress(OSError):  # without locks, no run treats it as a leftover
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        wait_for_lock(fd)
         if os.fstat(fd).st_nlink:
             return fd
         os.close(fd)  # another run locked it first, and removed it as a leftover

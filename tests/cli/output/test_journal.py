@@ -1,6 +1,7 @@
 """A resumed run fetches the ids that are not in the output, and changes no other file."""
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import json
@@ -18,6 +19,7 @@ from commands import IDS, MODULE, Command, ids_in, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict, number_of
 from instantly_async.cli.output import Resume, journal, open_journal, recovery
@@ -668,7 +670,57 @@ async def test_a_failed_fsync_is_raised_by_the_next_line() -> None:
                 syncer.on_line()
 
 
-@pytest.mark.parametrize(("code", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+@pytest.mark.parametrize("error", [AttributeError("fdatasync"), MemoryError(), SystemExit(0)])
+async def test_any_other_failure_of_a_sync_ends_the_run_too(error: BaseException) -> None:
+    """A thread that died unseen would sync nothing more, and the run would end with 0."""
+
+    def sync() -> None:
+        raise error
+
+    syncer = Syncer(sync, "out")
+    with pytest.raises(OutputError, match=f"durable: {type(error).__name__}"):
+        async with syncer.running():
+            syncer.on_line()
+    assert syncer.has_failed
+
+
+@pytest.mark.parametrize(
+    ("code", "used"),
+    [
+        (None, ["full"]),
+        (errno.ENOTSUP, ["full", "fsync"]),  # not every file system of macOS has it
+        (errno.EINVAL, ["full", "fsync"]),
+        (errno.ENOTTY, ["full", "fsync"]),
+        (errno.EIO, ["full"]),
+    ],
+)
+def test_the_sync_of_macos(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, used: list[str]
+) -> None:
+    """Its ``fsync`` leaves data in the drive's cache, and it has no ``fdatasync``."""
+    calls = list[str]()
+
+    def full(fd: int, command: int) -> None:
+        assert command == 51
+        calls.append("full")
+        if code is not None:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.delattr(os, "fdatasync")
+    monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync"))
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", full)
+    for sync in (system.sync, system.sync_open_folder):
+        calls.clear()
+        lost = pytest.raises(OSError, match=os.strerror(errno.EIO))
+        with lost if code == errno.EIO else contextlib.nullcontext():
+            sync(0)
+        assert calls == used
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"), [(errno.EINVAL, True), (errno.EACCES, True), (errno.EIO, False)]
+)
 def test_a_folder_that_cannot_be_synced(
     output: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, passes: bool
 ) -> None:
@@ -679,10 +731,10 @@ def test_a_folder_that_cannot_be_synced(
 
     monkeypatch.setattr(os, "fsync", fsync)
     if passes:
-        files.sync_folder(output)
+        system.sync_folder(output)
     else:
         with pytest.raises(OSError, match=os.strerror(code)):
-            files.sync_folder(output)
+            system.sync_folder(output)
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(3600.0, SYNC_LINES), (0.01, 1)])
