@@ -1,20 +1,13 @@
 """The command ``instantly-async``: options, files, terminal, exit codes.
 
-It needs the extra ``cli`` and a POSIX system; if one is missing, one sentence says so. So nothing
-is imported before ``main`` runs.
+It needs the extra ``cli``; if that is missing, one sentence says so. So nothing is imported before
+``main`` runs.
 """
 
 import os
 import sys
 
-_MISSING = {
-    **dict.fromkeys(
-        ("cyclopts", "rich"),
-        "The command needs the extra \"cli\": pip install 'instantly-async[cli]' "
-        "(no module {name}).",
-    ),
-    "fcntl": "The command needs Linux, macOS or WSL; on Windows, use the library from Python.",
-}
+_EXTRA = frozenset({"cyclopts", "rich"})
 
 
 def main() -> int:
@@ -26,10 +19,12 @@ def main() -> int:
 
         return run_command_line(sys.argv[1:])
     except ModuleNotFoundError as error:
-        sentence = _MISSING.get((error.name or "").partition(".")[0])
-        if sentence is None:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
-        sys.stderr.write(sentence.format(name=error.name) + "\n")
+        sys.stderr.write(
+            "The command needs the extra \"cli\": pip install 'instantly-async[cli]' "
+            f"(no module {error.name}).\n"
+        )
         return 2
     except KeyboardInterrupt:  # Ctrl-C outside of a run, such as during a conversion
         return 130

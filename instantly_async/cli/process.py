@@ -17,6 +17,9 @@ from .terminal import Terminal
 DRAIN_S = 5.0
 """How long a stopped run may take to finish the requests in flight, in seconds (*choice*)."""
 
+_HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has no terminal that hangs up
+_ENDING = (signal.SIGTERM,) if _HANGUP is None else (signal.SIGTERM, _HANGUP)
+
 
 def run(
     main: Coroutine[Any, Any, int],
@@ -82,7 +85,7 @@ def _handling_signals(
 ) -> Iterator[None]:
     """Have the first signal call ``on_first`` in the event loop, and the second ``on_second``."""
     loop = asyncio.get_running_loop()
-    previous = _handlers_to_replace(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = _handlers_to_replace(signal.SIGINT, *_ENDING)
     had_first = False
 
     def dispatch(number: int) -> None:
@@ -93,18 +96,32 @@ def _handling_signals(
         had_first = True
         # From now on without the loop, which may be busy for long.
         for each in previous:
-            loop.remove_signal_handler(each)
+            _take_from_loop(loop, each)
             signal.signal(each, on_second)
         on_first(number)
 
     for number in previous:
-        loop.add_signal_handler(number, dispatch, number)
+        _handle_in_loop(loop, number, dispatch)
     try:
         yield
     finally:
         for number, handler in previous.items():
-            loop.remove_signal_handler(number)
+            _take_from_loop(loop, number)
             signal.signal(number, handler)
+
+
+def _handle_in_loop(
+    loop: asyncio.AbstractEventLoop, number: int, handle: Callable[[int], None]
+) -> None:
+    try:
+        loop.add_signal_handler(number, handle, number)
+    except NotImplementedError:  # the loop of Windows
+        signal.signal(number, lambda number, _: loop.call_soon_threadsafe(handle, number))
+
+
+def _take_from_loop(loop: asyncio.AbstractEventLoop, number: int) -> None:
+    with contextlib.suppress(NotImplementedError):
+        loop.remove_signal_handler(number)
 
 
 def _handlers_to_replace(*numbers: int) -> dict[int, Any]:
@@ -124,7 +141,7 @@ def _leaving(leave: Callable[[], None] | None) -> Callable[[int, object], None]:
     """
 
     def leave_now(number: int, _: object) -> None:
-        if number == signal.SIGHUP:  # for one hang-up, kernel and shell may send one each
+        if number == _HANGUP:  # for one hang-up, kernel and shell may send one each
             return
         try:
             if leave is not None:
@@ -148,7 +165,7 @@ def unwinding_on_signals() -> Iterator[None]:
     def unwind(number: int, _: object) -> None:
         raise SystemExit(exits.SIGNAL_BASE + number)
 
-    previous = _handlers_to_replace(signal.SIGTERM, signal.SIGHUP)
+    previous = _handlers_to_replace(*_ENDING)
     for number in previous:
         signal.signal(number, unwind)
     try:

@@ -72,11 +72,16 @@ def fake_process(latency_s: float) -> Iterator[str]:
     """Run the fake API in a child process, and yield its URL.
 
     The process ends with the block. It also ends if this process is killed, because its stdin ends
-    then. Signals of the terminal do not reach it, so that a run can be stopped cleanly.
+    then. Signals of the terminal do not reach it, so that a run can be stopped cleanly. Where no
+    Python can be started like this, as in a frozen application, it runs in a thread.
 
     Raises:
         CommandError: it did not start.
     """
+    if not _can_start_python():
+        with FakeInstantly(latency_s=latency_s) as fake:
+            yield fake.url
+        return
     process = _start(latency_s)
     stdin, stdout = process.stdin, process.stdout
     with process:
@@ -91,8 +96,16 @@ def fake_process(latency_s: float) -> Iterator[str]:
             _await_end(process)
 
 
+def _can_start_python() -> bool:
+    return bool(sys.executable) and os.name == "posix" and not hasattr(sys, "frozen")
+
+
 def _start(latency_s: float) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-P", "-m", "instantly_async.cli", "serve", "--port", "0"]
+    # This path, because the package may come from an archive, or from a folder that was added.
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; from instantly_async.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "serve", "--port", "0"]
     options = [f"--latency-ms={latency_s * 1000}", "--as-child"]
     environment = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
     return subprocess.Popen(  # noqa: S603 - our own command

@@ -487,20 +487,6 @@ def test_the_extra_is_missing() -> None:
     assert result.stderr.count(b"\n") == 1
 
 
-def test_without_posix_one_sentence_says_so() -> None:
-    """As on Windows. The library can still be imported."""
-    program = (
-        "import sys; sys.modules.update(fcntl=None); import instantly_async; "
-        "instantly_async.InstantlyClient; "
-        "from instantly_async.cli import main; sys.exit(main())"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr == (
-        b"The command needs Linux, macOS or WSL; on Windows, use the library from Python.\n"
-    )
-
-
 def test_another_missing_module_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -573,6 +559,13 @@ def test_demo(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_demo_without_output_prints_no_leads(command: Command) -> None:
+    assert command("demo", "--count", "1", "--quiet") == (0, b"", "")
+
+
+def test_demo_of_a_frozen_application(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its executable is the application, so no Python can be started."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     assert command("demo", "--count", "1", "--quiet") == (0, b"", "")
 
 

@@ -18,6 +18,7 @@ from instantly_async.cli.system import (
     reading_until_signal,
     reason_of,
     replacement,
+    require_locks,
     try_lock,
 )
 
@@ -74,9 +75,10 @@ def convert(
     Raises:
         InputError: the journal cannot be read, is being written, is unfinished, or has a line
             that is not a lead.
-        CommandError: the output cannot be created.
+        CommandError: the output cannot be created, or this system has no locks.
         OutputError: it cannot be written. As after any other error, nothing is changed.
     """
+    require_locks(output)
     name = "stdin" if source == STDIO else source
     conversion = Conversion()
     with reading_until_signal(_open_lines(source), _BUFFER_BYTES) as lines:

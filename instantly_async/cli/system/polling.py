@@ -20,7 +20,7 @@ async def until_readable(fd: int) -> None:
     ready = loop.create_future()
     try:
         loop.add_reader(fd, _wake, ready)
-    except PermissionError:  # such as /dev/null: never blocks
+    except (PermissionError, NotImplementedError):  # /dev/null never blocks; Windows cannot tell
         return
     try:
         await ready
@@ -34,7 +34,7 @@ async def until_writable(fd: int) -> None:
     ready = loop.create_future()
     try:
         loop.add_writer(fd, _wake, ready)
-    except PermissionError:  # such as /dev/null: never blocks
+    except (PermissionError, NotImplementedError):  # /dev/null never blocks; Windows cannot tell
         return
     try:
         await ready
