@@ -8,11 +8,13 @@ import os
 import sys
 
 _EXTRA = frozenset({"cyclopts", "rich"})
+_LAST_STANDARD_DESCRIPTOR = 2  # stderr
 
 
 def main() -> int:
     """Run the command line in ``sys.argv`` and return its exit code."""
-    if sys.stderr is None:  # 2>&-: messages must not go into a file or socket that is opened later
+    _take_standard_descriptors()
+    if sys.stderr is None:  # 2>&-, or an application without a console
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - kept until the end
     try:
         from .app import run_command_line  # noqa: PLC0415 - cyclopts and rich may be missing
@@ -28,3 +30,14 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:  # Ctrl-C outside of a run, such as during a conversion
         return 130
+
+
+def _take_standard_descriptors() -> None:
+    """Have the null device in the place of standard streams that are closed (``>&-``).
+
+    Otherwise the next file or socket gets their descriptor: a message would be written into it, and
+    uvloop ends the process when it closes one.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
+        pass
+    os.close(fd)

@@ -1,5 +1,7 @@
 """Exit codes, and the failures that they are for."""
 
+import errno
+
 from instantly_async import errors
 
 ALL_FOUND = 0
@@ -50,6 +52,20 @@ class CheckError(CommandError):
 
 class OutputClosedError(Exception):
     """The reader of the output has gone (``| head``), which is not a failure."""
+
+
+def sentence_for(error: OSError) -> str:
+    """Return the sentence about a failure of the system that no part of the command expects."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return (
+            f"This process cannot open another file or connection ({error.strerror}); allow more "
+            "with ulimit -n, or use a smaller --concurrency."
+        )
+    where = f" ({error.filename})" if error.filename else ""
+    return (
+        f"The system failed: {error.strerror or error}{where}; fix the cause, then repeat the "
+        "command."
+    )
 
 
 FORESEEABLE = (CommandError, errors.InstantlyError)

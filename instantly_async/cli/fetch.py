@@ -59,7 +59,7 @@ class FetchJob:
             RunError: nothing more can be fetched.
         """
         if self.output.remark is not None and not self.quiet:
-            self.terminal.say(self.output.remark)
+            self.terminal.show(self.output.remark)
         tally, started_at = Tally(time.monotonic), datetime.now(UTC)
         stream = self.client.stream_leads(self.source.ids(), strategy=self.strategy, keep_raw=True)
         ended = False
@@ -129,10 +129,10 @@ class FetchJob:
             return
         if self.source.remark is not None:
             self.terminal.say(self.source.remark)
-        self.terminal.say(summary(report))
+        self.terminal.show(summary(report))
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
-            self.terminal.say(charts(report.tally, width, block))
+            self.terminal.show(charts(report.tally, width, block))
         is_unfinished = not ended or self.transient
         if self.resume_hint is not None and self.output.is_trusted and is_unfinished:
             self.terminal.say(self.resume_hint)

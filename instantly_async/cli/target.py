@@ -26,7 +26,7 @@ from .process import unwinding_on_signals
 from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
 from .show import counting
 from .system import STDIO, check_writable, open_existing
-from .terminal import Terminal
+from .terminal import Terminal, visible
 
 ERRORS_SUFFIX = ".errors.jsonl"
 """Added to the output's name for the file with the ids that have no lead."""
@@ -171,7 +171,8 @@ class Target:
             return None
         shown = _without_proxy(arguments)
         command, *options = (each for each in shown if not each.startswith("--resume"))
-        line = shlex.join(["instantly-async", command, "--resume", *options])
+        words = ["instantly-async", command, "--resume", *options]
+        line = " ".join(map(_quoted, words))
         same = ["the same ids on stdin"] * from_stdin
         same += ["the same --proxy"] * (len(shown) < len(arguments))
         beside = f", with {' and '.join(same)}," if same else ""
@@ -188,6 +189,19 @@ def _without_proxy(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(each)
     return kept
+
+
+def _quoted(word: str) -> str:
+    """Quote a word for a shell; one with control characters for bash and zsh."""
+    if visible(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_ansi_c, word)) + "'"
+
+
+def _ansi_c(character: str) -> str:
+    if visible(character) != character:
+        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    return f"\\{character}" if character in "\\'" else character
 
 
 def target_of(output: str, options: OutputOptions) -> Target:

@@ -1,9 +1,12 @@
 """``Terminal``: what goes to stderr, and whether a progress line can be drawn there."""
 
+import contextlib
 import logging
 import os
+import re
 import sys
-from typing import Literal
+import unicodedata
+from typing import Literal, TextIO
 
 from rich.console import Console
 from rich.segment import Segment, Segments
@@ -11,7 +14,11 @@ from rich.segment import Segment, Segments
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 MAX_CHARS = 10_000
-"""Longest text that is printed (*choice*): two file names take 8,192 bytes at most."""
+"""Longest line that is printed (*choice*): two file names take 8,192 bytes at most."""
+
+_SIZE = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
+_CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")  # within words of Persian, and within emoji
 
 
 class QuietConsole(Console):
@@ -20,17 +27,29 @@ class QuietConsole(Console):
     Its reader may have gone, the disk may be full, or the terminal may have been closed.
     """
 
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(
+            stderr=stderr,
+            soft_wrap=stderr,  # of all that is for people, only the help is fitted to the width
+            highlight=False,
+            markup=False,
+            emoji=False,
+            force_jupyter=False,
+            _environ=_sensible_environment(),
+        )
+
     def __exit__(self, *exc_info: object) -> None:
         """Write what has been printed."""
         try:
             super().__exit__(*exc_info)
-        except OSError:
+        except (OSError, ValueError):  # the latter if it was closed in this process
             self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         """Drop this text and all that follows."""
         self.quiet = True
-        discard(self.file.fileno())
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it is no real file
+            discard(self.file.fileno())
 
 
 def discard(fd: int) -> None:
@@ -40,6 +59,21 @@ def discard(fd: int) -> None:
     os.close(nothing)
 
 
+def visible(text: str) -> str:
+    """Return the text with its control characters, also those of Unicode, as escapes.
+
+    They may come from a name or from a server, and could move the cursor or forge a line. All
+    else stays as it is, also spaces and emoji of any kind.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if _is_visible(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_visible(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character) not in _CONTROLS
+
+
 class Terminal:
     """Stderr. Text is printed as it is: no markup, no wrapping, no highlighting.
 
@@ -47,34 +81,60 @@ class Terminal:
     """
 
     def __init__(self) -> None:
-        self.console = QuietConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
-        self.is_terminal = sys.stderr.isatty()
+        self.console = QuietConsole(stderr=True)
+        self.is_terminal = _is_terminal(sys.stderr)
         self.is_live = self.is_terminal and not self.console.is_dumb_terminal
 
-    def say(self, text: str) -> None:
-        """Print one line. Control characters, which may come from a file, are masked.
+    def say(self, sentence: str) -> None:
+        """Print one line. Control characters, which may come from a file, are made visible.
 
         The end of a very long text is left out, before anything looks at it.
         """
-        if len(text) > MAX_CHARS:
-            text = f"{text[:MAX_CHARS]}…"
-        shown = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+        if len(sentence) > MAX_CHARS:
+            sentence = f"{sentence[:MAX_CHARS]}…"
         # As a segment: some versions of Rich take quadratic time to fit a text with many blanks.
-        self.console.print(Segments([Segment(shown), Segment.line()]))
+        self.console.print(Segments([Segment(visible(sentence)), Segment.line()]))
+
+    def show(self, text: str) -> None:
+        """Print several lines, each as ``say`` does."""
+        for line in text.split("\n"):
+            self.say(line)
 
     @property
     def block(self) -> str:
         """The character that bars are drawn with."""
+        return "█" if self._can_show("█") else "#"
+
+    @property
+    def spinner(self) -> str:
+        """The name of the animation, one of Rich's, that shows that something is done."""
+        return "dots" if self._can_show("⠋") else "line"
+
+    def _can_show(self, character: str) -> bool:
         try:
-            "█".encode(self.console.encoding)
+            character.encode(self.console.encoding)
         except (UnicodeEncodeError, LookupError):
-            return "#"
-        return "█"
+            return False
+        return True
 
     def restore(self) -> None:
         """Show the cursor again, which the progress line hides."""
         if self.is_live:
             self.console.show_cursor()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # it was closed in this process
+        return False
+
+
+def _sensible_environment() -> dict[str, str]:
+    """Return the environment without a size of the terminal that is none, such as 0 columns."""
+    sizes = {name: os.environ.get(name, "") for name in ("COLUMNS", "LINES")}
+    odd = {name for name, value in sizes.items() if not _SIZE.fullmatch(value)}
+    return {name: value for name, value in os.environ.items() if name not in odd}
 
 
 class _TerminalHandler(logging.Handler):
@@ -84,7 +144,7 @@ class _TerminalHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._terminal.say(self.format(record))
+        self._terminal.show(self.format(record))
 
 
 def log_to(terminal: Terminal, level: LogLevel) -> None:

@@ -22,7 +22,6 @@ from instantly_async.cli.input import open_source
 from instantly_async.cli.records import LineId
 from instantly_async.cli.serve import fake_process
 from instantly_async.cli.show import trouble
-from instantly_async.cli.terminal import Terminal
 from instantly_async.errors import InvalidLeadIdError
 from instantly_async.outcomes import Failed
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
@@ -596,10 +595,3 @@ def test_an_invalid_id_that_is_not_from_a_file_is_shown() -> None:
     error = InvalidLeadIdError("The id is not a UUID")
     outcome = Failed(lead_id="x", index=0, error=error, attempts=0, elapsed_s=0)
     assert trouble(outcome) == "failed: x: The id is not a UUID (attempts: 0)"
-
-
-def test_control_characters_do_not_reach_the_terminal(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    Terminal().say("a\x1b[31mb [red]c[/red]\u200b")
-    assert capsys.readouterr().err == "a\ufffd[31mb [red]c[/red]\ufffd\n"

@@ -27,6 +27,7 @@ from instantly_async.cli.system import (
     sync,
     sync_folder,
 )
+from instantly_async.cli.terminal import visible
 from instantly_async.errors import DecodeError, LeadError, TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
@@ -93,7 +94,7 @@ class Journal(Output):
         self.name = leads.name
         self.recovery = recovery
         self.failures = recovery.failures
-        self.remark = "\n".join(recovery.describe()) or None
+        self.remark = "\n".join(map(visible, recovery.describe())) or None
         self._leads = leads
         self._errors = errors
         self._errors_path = errors_path

@@ -38,7 +38,7 @@ class Display:
         self._source = source
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         # Drawn in the event loop's thread, where the counters change.
-        self._live = Live(console=terminal.console, auto_refresh=False)
+        self._live = Live(console=terminal.console, auto_refresh=False, redirect_stdout=False)
 
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
@@ -155,5 +155,5 @@ def counting(terminal: Terminal, *, quiet: bool) -> Iterator[Callable[[int], Non
     if quiet or not terminal.is_live:
         yield lambda _: None
         return
-    with terminal.console.status("Converting") as status:
+    with terminal.console.status("Converting", spinner=terminal.spinner) as status:
         yield lambda leads: status.update(f"Converting: {leads} leads")
