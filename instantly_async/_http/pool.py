@@ -3,9 +3,11 @@
 Theory of operation. The connection that was used last is taken first, so those that are not needed
 age and are closed. Each is judged before it is used: it must be open, and nothing may have arrived
 on it. Usually there is no limit, because the caller bounds the requests. But if a connection cannot
-be opened while others are open, the server (or this process, with its descriptors) takes no more:
-then as many as there are become the limit, and whoever needs one waits for one of them. After a
-while one more is tried, at growing intervals; if it answers, the limit is doubled.
+be opened while others are open, the server takes no more: then as many as there are become the
+limit, and whoever needs one waits for one of them. After a while one more is tried, at growing
+intervals; if it answers, the limit is doubled. If this process has too few descriptors it is the
+same, also while others are only being opened; and a few are given back, because the rest of the
+process needs some, too.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from instantly_async._reprs import safe_repr
 from instantly_async.errors import ConnectionFailedError, RequestTimeoutError
 
 from .connection import Connection
+from .descriptors import FEW_DESCRIPTORS, Shortage, shortage_in
 from .failures import is_other_protocol, map_error
 
 _log = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ class Pool:
         self._refusals = 0
         self._try_after_s = FIRST_TRY_AFTER_S
         self._try_at = inf
+        self._shortage = Shortage()
         self._limit_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
 
@@ -82,6 +86,7 @@ class Pool:
         Raises:
             aiohttp.ClientError, OSError, ConnectionFailedError: it could not be opened, and no
                 other is open that could be waited for.
+            ServiceUnavailableError: for a while there was no descriptor for the first one.
         """
         while True:
             connection = None if fresh else self.pop_idle()
@@ -97,6 +102,9 @@ class Pool:
         """Give a connection back: its answer has been read to the end, or nothing was sent."""
         if not connection.rest():
             self.discard(connection)
+        elif len(self._open) > self._limit and connection is not self._trial:  # few descriptors
+            connection.close()  # nobody is woken, because no other may be opened
+            self._open.discard(connection)
         elif not (self._waiting and self._wake(connection)):
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
@@ -109,7 +117,8 @@ class Pool:
         self._refusals = 0
         if connection is self._trial:
             self._limit = 2 * self._count
-            self._try_after_s = FIRST_TRY_AFTER_S
+            if not self._shortage.is_known:  # whose limit seldom changes
+                self._try_after_s = FIRST_TRY_AFTER_S
             self._set_time_to_try(self._loop.time())
             for _ in range(len(self._waiting)):
                 self._wake(None)
@@ -161,6 +170,7 @@ class Pool:
 
     async def _open_or_wait(self) -> Connection | None:
         is_trial = self._count >= self._limit
+        shortage: int | None = None
         if not is_trial or self._is_time_to_try():
             try:
                 connection = await self._open_one()
@@ -168,14 +178,24 @@ class Pool:
                 self._note_refusal()
                 raise
             except (aiohttp.ClientError, OSError) as error:
-                if not (_could_be_full(error) and self._lower_limit()):
+                shortage = shortage_in(error)
+                if not self._may_wait(error, shortage):
                     raise
             else:
                 if is_trial:
                     self._trial = connection
                 return connection
+        if shortage is not None and not self._count:
+            await self._shortage.wait(shortage)
+            return None
         # One may have become idle meanwhile; whoever waits is only told of later ones.
         return self.pop_idle() or await self._wait()
+
+    def _may_wait(self, error: Exception, shortage: int | None) -> bool:
+        """Whether a failure to connect only means to wait, with a lower limit."""
+        if shortage is None:
+            return _could_be_full(error) and self._lower_limit()
+        return self._lower_limit(is_short=True) or shortage in FEW_DESCRIPTORS
 
     async def _open_one(self) -> Connection:
         self._opening += 1
@@ -217,15 +237,22 @@ class Pool:
         if self._refusals >= REFUSALS:
             self._lower_limit()
 
-    def _lower_limit(self) -> bool:
-        """Let as many as there are be the limit; return whether any is open."""
+    def _lower_limit(self, *, is_short: bool = False) -> bool:
+        """Let as many as there are be the limit; return whether one can be waited for.
+
+        ``is_short``: this process can open no more, also if none is open yet. Then the limit is a
+        bit lower, so that others of this process can open something.
+        """
         alive = sum(connection.is_alive for connection in self._open)
-        if not alive:
+        if not (alive or (is_short and self._opening)):
             return False
         limit = alive + self._opening
+        if is_short:
+            limit = self._shortage.lower(limit)
         if limit < self._limit:  # otherwise one more was tried in vain
-            self._try_after_s = FIRST_TRY_AFTER_S
-            self._set_time_to_try(self._loop.time() + FIRST_TRY_AFTER_S)
+            if not self._shortage.is_known:
+                self._try_after_s = FIRST_TRY_AFTER_S
+            self._set_time_to_try(self._loop.time() + self._try_after_s)
         self._limit = limit
         _log.debug("No more than %d connections can be opened now", self._limit)
         return True

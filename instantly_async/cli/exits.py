@@ -58,8 +58,8 @@ def sentence_for(error: OSError) -> str:
     """Return the sentence about a failure of the system that no part of the command expects."""
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return (
-            f"This process cannot open another file or connection ({error.strerror}); allow more "
-            "with ulimit -n, or use a smaller --concurrency."
+            f"This process may not open enough files ({error.strerror}); raise the limit with "
+            "ulimit -n."
         )
     where = f" ({error.filename})" if error.filename else ""
     return (

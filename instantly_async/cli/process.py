@@ -17,6 +17,9 @@ from .terminal import Terminal
 DRAIN_S = 5.0
 """How long a stopped run may take to finish the requests in flight, in seconds (*choice*)."""
 
+LOOP_DESCRIPTORS = 10
+"""Descriptors of an event loop and of a first connection, at most (*measured* with uvloop)."""
+
 _HANGUP: int | None = getattr(signal, "SIGHUP", None)  # Windows has no terminal that hangs up
 _ENDING = (signal.SIGTERM,) if _HANGUP is None else (signal.SIGTERM, _HANGUP)
 
@@ -33,9 +36,24 @@ def run(
     The first signal calls ``stop``, so that the command can finish; if it still runs after
     ``DRAIN_S``, it is cancelled. Without ``stop`` it is cancelled at once. The second signal calls
     ``leave`` and ends the process, unless it is SIGHUP. The code is 128 + the signal's number.
+
+    Raises:
+        OSError: there are too few descriptors for an event loop.
     """
+    try:
+        _require_descriptors()
+    except OSError:
+        main.close()
+        raise
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(_until_signal(_guarded(main, terminal), stop, leave))
+
+
+def _require_descriptors() -> None:
+    """Raise what the system does if there are too few descriptors; uvloop would abort."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(LOOP_DESCRIPTORS):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

@@ -1,4 +1,4 @@
-"""The command on systems that lack what Linux has: macOS, Windows.
+"""The command on systems that lack what Linux has: macOS, Windows; and with few descriptors.
 
 Their names are taken out of the standard library, in another process, before anything is imported.
 """
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from commands import IDS, ids_in
+from commands import IDS, MODULE, ids_in
 
-from instantly_async.testing import FakeInstantly
+from instantly_async.testing import FakeInstantly, lead_ids
 
 pytestmark = [
     pytest.mark.fake_instantly(rate_limit=None),
@@ -177,3 +177,43 @@ def test_on_windows_a_signal_ends_a_run_as_elsewhere(
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
+
+
+def test_too_few_descriptors_cost_no_id(
+    ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are opened at once, and take what the errors file and the folder would need later."""
+    ids = list(lead_ids(60))
+    ids_file.write_text("\n".join(ids))
+    fake_instantly.unknown = set(ids[:3])
+    fake_instantly.latency_s = 0.02
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url.replace("127.0.0.1", "localhost"))
+    output, stats = tmp_path / "leads.csv", tmp_path / "stats.json"
+    line = ["fetch", str(ids_file), "-o", str(output), "--stats-json", str(stats)]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -n 32; exec "$@"', "sh", *MODULE, *line, "--concurrency", "100"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3, done.stderr.decode()
+    assert done.stderr.count(b"ulimit -n") == 1
+    assert len(fake_instantly.requests) == len(ids)
+    assert ids_in(Path(f"{output}.jsonl").read_bytes()) == sorted(ids[3:])
+    assert len(Path(f"{output}.errors.jsonl").read_bytes().splitlines()) == 3
+    assert len(output.read_bytes().splitlines()) == 1 + len(ids) - 3
+    assert json.loads(stats.read_bytes())["retries"] == 0
+
+
+def test_without_descriptors_for_an_event_loop(ids_file: Path, tmp_path: Path) -> None:
+    """One sentence; uvloop would abort. The output, which is empty, is not left behind."""
+    output = tmp_path / "leads.jsonl"
+    line = [*MODULE, "fetch", str(ids_file), "-o", str(output)]
+    shell = ["/bin/sh", "-c", 'ulimit -n 12; exec "$@"', "sh"]
+    done = subprocess.run([*shell, *line], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 5
+    assert done.stderr == (
+        b"This process may not open enough files (Too many open files); raise the limit with "
+        b"ulimit -n.\n"
+    )
+    assert not output.exists()

@@ -1,11 +1,16 @@
 """The pool's rules, in virtual time, with connections that a test opens and breaks."""
 
 import asyncio
+import errno
+import os
+import resource
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
+import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +19,7 @@ from virtual_loop import block, run_virtual
 
 from instantly_async import errors
 from instantly_async._http.connection import Connection
+from instantly_async._http.descriptors import PATIENCE_S, shortage_in
 from instantly_async._http.pool import KEEP_ALIVE_S, LAST_TRY_AFTER_S, Pool
 
 
@@ -387,3 +393,95 @@ def take_step(world: World, tasks: list[asyncio.Task[Line]], what: str, value: f
         case "end":
             for connection in list(world.pool._idle)[: int(value)]:
                 connection.close()
+
+
+# --- too few descriptors -----------------------------------------------------------------
+
+
+@dataclass
+class Cramped(World):
+    """A process that may have ``limit`` connections, also those that are being opened."""
+
+    number: int = errno.EMFILE
+    connecting: int = 0
+
+    async def connect(self) -> Line:
+        if self.open + self.connecting >= self.limit:
+            self.refused_at.append(now())
+            raise OSError(self.number, os.strerror(self.number))
+        self.connecting += 1
+        await asyncio.sleep(self.delay_s)
+        self.connecting -= 1
+        self.lines.append(Line())
+        return self.lines[-1]
+
+
+@virtually
+async def test_too_few_descriptors_cost_no_attempt() -> None:
+    """Also if none is open yet; and some are left for the rest of the process."""
+    world = Cramped(limit=12)
+
+    async def work() -> int:
+        done = 0
+        while now() < 300:
+            await world.use(0.1)
+            done += 1
+        return done
+
+    results = await gathered([work() for _ in range(100)])
+    assert sum(results) > 0.95 * 8 * 300 / 0.1
+    assert sum(at > 0.1 for at in world.refused_at) <= 10
+    assert 8 <= world.open < 12
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_local_ports_that_are_used_up_are_waited_for_while_others_are_opened() -> None:
+    world = Cramped(limit=2, number=errno.EADDRNOTAVAIL)
+    results = await gathered([world.use(1) for _ in range(10)])
+    assert all(isinstance(each, Line) for each in results)
+    world.limit = 0
+    for line in world.lines:
+        line.is_alive = False
+    (error,) = await gathered([world.use(1)])
+    assert error.errno == errno.EADDRNOTAVAIL
+    await world.close()
+
+
+@virtually
+async def test_a_first_descriptor_is_waited_for() -> None:
+    world = Cramped(limit=0)
+    asyncio.get_running_loop().call_later(PATIENCE_S - 1, setattr, world, "limit", 2)
+    results = await gathered([world.use(1) for _ in range(10)])
+    assert all(isinstance(each, Line) for each in results)
+    world.require_rest()
+    await world.close()
+
+
+@virtually
+async def test_without_any_descriptor_the_run_ends() -> None:
+    """No service is down, so it must not look like an outage."""
+    world = Cramped(limit=0)
+    results = await gathered([world.use(1) for _ in range(10)])
+    assert {type(each) for each in results} == {errors.ServiceUnavailableError}
+    assert all("ulimit -n" in str(each) for each in results)
+    assert all(each.__context__ is None for each in results)
+    assert now() < 2 * PATIENCE_S
+    world.require_rest()
+    await world.close()
+
+
+def test_a_name_that_does_not_resolve_for_lack_of_descriptors() -> None:
+    """The resolver cannot open its files, and says only that it failed."""
+    reason = OSError(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    error = aiohttp.ClientConnectorDNSError(cast(Any, None), reason)
+    several = aiohttp.ClientConnectorError(cast(Any, None), OSError("Multiple exceptions: …"))
+    assert shortage_in(error) is shortage_in(several) is None
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        found = shortage_in(error), shortage_in(several), shortage_in(ConnectionResetError())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found == (errno.EMFILE, errno.EMFILE, None)

@@ -54,7 +54,7 @@ ROOMS: dict[str, list[str]] = {
         "failures",
         "connection  request",
         "addresses",
-        "credentials  address_mistakes",
+        "credentials  address_mistakes  descriptors",
         "key_mistakes",
     ],
     "_api": [

@@ -22,10 +22,11 @@ from instantly_async.cli.system import (
     lock,
     make_private,
     open_existing,
+    open_folder,
     reason_of,
     remove,
     sync,
-    sync_folder,
+    sync_open_folder,
 )
 from instantly_async.cli.terminal import visible
 from instantly_async.errors import DecodeError, LeadError, TransientError
@@ -88,6 +89,7 @@ class Journal(Output):
         errors: LineWriter | None,
         errors_path: str,
         recovery: Recovery,
+        reserve: "Reserve",
         *,
         is_new: bool,
     ) -> None:
@@ -100,6 +102,7 @@ class Journal(Output):
         self._errors_path = errors_path
         self._is_new = is_new
         self._has_new_names = is_new
+        self._reserve = reserve
         self._syncer = Syncer(self._sync, leads.name)
 
     def __exit__(self, *exc_info: object) -> None:
@@ -122,6 +125,7 @@ class Journal(Output):
             # A run without results must not block the next one.
             remove(self._leads.fd, self.name)
         self._leads.close()
+        self._reserve.close()
         if self._errors is not None:
             self._errors.close()
 
@@ -175,6 +179,7 @@ class Journal(Output):
 
     def _create_errors(self) -> int:
         try:
+            self._reserve.release()
             return create(self._errors_path)
         except CommandError as error:
             raise OutputError(str(error)) from None
@@ -188,10 +193,41 @@ class Journal(Output):
         """Make everything durable. Runs in a thread."""
         if self._has_new_names:
             self._has_new_names = False
-            sync_folder(self.name)
+            self._reserve.sync_folder()
         sync(self._leads.fd)
         if self._errors is not None:
             sync(self._errors.fd)
+
+
+class Reserve:
+    """Descriptors that a journal needs later, when connections may have taken all others.
+
+    One is of its folder; the other is free for the errors file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._folder = open_folder(path)
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
+
+    def release(self) -> None:
+        """Have one descriptor free for what is opened next."""
+        if self._spare is not None:
+            os.close(self._spare)
+        self._spare = None
+
+    def sync_folder(self) -> None:
+        """Put the names in the folder on the disk.
+
+        Raises:
+            OSError: one may be lost.
+        """
+        if self._folder is not None:
+            sync_open_folder(self._folder)
+
+    def close(self) -> None:
+        self.release()
+        if self._folder is not None:
+            os.close(self._folder)
 
 
 def open_journal(
@@ -221,8 +257,9 @@ def open_journal(
         if errors is not None:
             on_error.callback(errors.close)
             _take_over(errors, recovery, recovery.read_errors)
+        reserve = Reserve(path)
         on_error.pop_all()
-    return Journal(leads, errors, errors_path, recovery, is_new=is_new)
+    return Journal(leads, errors, errors_path, recovery, reserve, is_new=is_new)
 
 
 def read_journal(
