@@ -4,6 +4,8 @@ Decides how one request is sent and its answer read to the end, and which error 
 become. Must not know what an answer means, or whether the request is repeated.
 """
 
+import instantly_async._key_log  # noqa: F401 - must come before aiohttp
+
 from .addresses import read_base_url, read_proxy
 from .connections import Connections
 from .credentials import ApiKey, read_api_key, valid, workspace_headers

@@ -7,6 +7,7 @@ import aiohttp
 
 from instantly_async import errors
 
+from .certificates import describe_environment
 from .connection import BrokenHttpError
 
 _PASSING = frozenset({408, 429})
@@ -35,8 +36,8 @@ def map_error(  # noqa: C901 - one case a line
         case aiohttp.ClientSSLError():
             return errors.TLSError(
                 "The TLS certificate of the server (or of a proxy with https) is not trusted, or "
-                "the TLS handshake failed; check base_url and, for a private certificate "
-                "authority, SSL_CERT_FILE or ssl_context."
+                f"the TLS handshake failed{describe_environment()}; check base_url and, for a "
+                "private certificate authority, SSL_CERT_FILE or ssl_context."
             )
         case aiohttp.ClientConnectorDNSError():
             return errors.ConnectionFailedError("the server's name does not resolve")

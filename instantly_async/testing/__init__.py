@@ -4,6 +4,8 @@ It shares only ``models.py`` with the client, so that a bug in one is not hidden
 in the other. Everything public is here; ``plugin`` has the pytest fixture.
 """
 
+import instantly_async._key_log  # noqa: F401 - must come before aiohttp
+
 from .behaviour import DEFAULT_API_KEY, Behaviour, LeadSet
 from .faults import TRANSIENT_FAULTS, Fault
 from .leads import lead_ids, lead_json, make_lead

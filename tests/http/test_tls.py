@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -224,6 +225,19 @@ async def test_row_40_a_server_that_takes_four_connections(
             batch = await client.get_leads(lead_ids(300))
             assert len(batch.leads) == 300
             assert through.damaged <= 40
+
+
+async def test_row_40_authorities_of_the_environment_are_named(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """OpenSSL ignores a file that is not there, and then trusts nobody."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    async with leads_by_id(tls=tls[0]) as wire, InstantlyClient(KEY, base_url=wire.url) as client:
+        with pytest.raises(errors.TLSError) as caught:
+            await client.get_lead(IDS[0])
+    named = f"(SSL_CERT_FILE is /no/such.pem, which cannot be read) (SSL_CERT_DIR is {tmp_path});"
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize("worked", [False, True])
