@@ -4,6 +4,7 @@ It needs the extra ``cli``; if that is missing, one sentence says so. So nothing
 ``main`` runs.
 """
 
+import contextlib
 import os
 import sys
 
@@ -38,6 +39,7 @@ def _take_standard_descriptors() -> None:
     Otherwise the next file or socket gets their descriptor: a message would be written into it, and
     uvloop ends the process when it closes one.
     """
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
-        pass
-    os.close(fd)
+    with contextlib.suppress(OSError):  # there may be no null device
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
+            pass
+        os.close(fd)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -52,8 +53,9 @@ def run(
 def _require_descriptors() -> None:
     """Raise what the system does if there are too few descriptors; uvloop would abort."""
     with contextlib.ExitStack() as opened:
-        for _ in range(LOOP_DESCRIPTORS):
-            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        for _ in range(LOOP_DESCRIPTORS // 2):
+            for each in socket.socketpair():
+                opened.callback(each.close)
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -235,6 +236,31 @@ def test_output_is_a_new_private_file(command: Command, ids_file: Path, tmp_path
     assert (result.code, result.out) == (0, b"")
     assert ids_in(output.read_bytes()) == IDS
     assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_umask_locks_the_owner_out(command: Command, ids_file: Path, tmp_path: Path) -> None:
+    """A later run, or the end of this one, has to read the file again."""
+    output = tmp_path / "leads.csv"
+    before = os.umask(0o777)
+    try:
+        assert command("fetch", ids_file, "-o", output).code == 0
+    finally:
+        os.umask(before)
+    for path in (output, Path(f"{output}.jsonl")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_working_directory_that_is_gone(
+    command: Command, ids_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    result = command("fetch", ids_file, "--stats-json", "stats.json")
+    sentence = "There is no folder for stats.json; create it, or choose another.\n"
+    assert result == (2, b"", sentence)
+    assert command("fetch", ids_file, "-o", tmp_path / "leads.csv", "--quiet").code == 0
 
 
 def test_output_never_replaces_anything(

@@ -205,9 +205,9 @@ class Reserve:
     One is of its folder; the other is free for the errors file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, leads: int) -> None:
         self._folder = open_folder(path)
-        self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
+        self._spare: int | None = os.dup(leads)
 
     def release(self) -> None:
         """Have one descriptor free for what is opened next."""
@@ -257,7 +257,7 @@ def open_journal(
         if errors is not None:
             on_error.callback(errors.close)
             _take_over(errors, recovery, recovery.read_errors)
-        reserve = Reserve(path)
+        reserve = Reserve(path, leads.fd)
         on_error.pop_all()
     return Journal(leads, errors, errors_path, recovery, reserve, is_new=is_new)
 

@@ -116,13 +116,16 @@ def create(path: str | Path, name: str | None = None) -> int:
     # Never through a link, which could lead to somebody else's file.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
     try:
-        return os.open(path, flags, 0o600)
+        fd = os.open(path, flags, 0o600)
     except FileExistsError:
         raise CommandError(f"{path} exists already; choose another name or remove it.") from None
     except FileNotFoundError:
         raise _no_folder(name or path) from None
     except (OSError, ValueError) as error:
         raise _not_creatable(name or path, error) from None
+    with contextlib.suppress(OSError):  # a file system without modes
+        os.fchmod(fd, 0o600)  # a umask may have taken from the owner what a later run needs
+    return fd
 
 
 def check_writable(path: str) -> os.stat_result | None:
@@ -136,7 +139,7 @@ def check_writable(path: str) -> os.stat_result | None:
     require_locks(path)
     try:
         folder = Path(path).parent
-        if not folder.is_dir():
+        if not folder.is_dir() or _is_gone(folder):
             raise _no_folder(path)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise CommandError(f"The folder of {path} is not writable; choose another folder.")
@@ -148,6 +151,15 @@ def check_writable(path: str) -> os.stat_result | None:
     if not stat.S_ISREG(found.st_mode):
         raise _not_regular(path)
     return found
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether a relative path leads nowhere, because the working directory was removed."""
+    try:
+        folder.resolve()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _no_folder(path: str | Path) -> CommandError:
