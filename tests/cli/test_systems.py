@@ -46,6 +46,8 @@ without({
     "select": "epoll EPOLLIN",
     "resource": "prlimit RLIMIT_OFILE RLIMIT_NICE RLIMIT_SIGPENDING",
 })
+import os
+os.process_cpu_count = os.cpu_count  # of Python 3.13, which has looked for sched_getaffinity before
 sys.modules["uvloop"] = None
 import selectors
 selectors.DefaultSelector = selectors.PollSelector

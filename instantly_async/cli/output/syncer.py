@@ -52,30 +52,45 @@ class Syncer:
         """Sync until the end of the block, and then until all lines are durable.
 
         Raises:
-            OutputError: some may be lost.
+            OutputError: some may be lost; or no thread can be started.
         """
-        thread = threading.Thread(target=self._work, name="sync", daemon=True)
-        thread.start()
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def work() -> None:
+            try:
+                self._work()
+            except BaseException as error:  # noqa: BLE001 - a thread that dies unseen syncs nothing
+                self._error = self._lost(error)
+            finally:
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+        thread = threading.Thread(target=work, name="sync", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # too many threads, as in a small container
+            raise OutputError(
+                f"{self._name} cannot be made durable: {error}; allow more threads or processes."
+            ) from None
         try:
             yield
         finally:
             self._ending = True
             self._some.set()
             self._many.set()
-            await self._await_end(thread)
+            await self._await_end(ended)
 
     @property
     def has_failed(self) -> bool:
         """Whether lines may be lost."""
         return self._error is not None
 
-    async def _await_end(self, thread: threading.Thread) -> None:
+    async def _await_end(self, ended: "asyncio.Future[None]") -> None:
         """Wait for the thread even when cancelled: its error must not be lost."""
-        ending = asyncio.ensure_future(asyncio.to_thread(thread.join))
         cancelled = None
-        while not ending.done():
+        while not ended.done():
             try:
-                await asyncio.shield(ending)
+                await asyncio.shield(ended)
             except asyncio.CancelledError as error:
                 cancelled = error
         if self._error is not None:
@@ -84,7 +99,7 @@ class Syncer:
             raise cancelled
 
     def _work(self) -> None:
-        while self._error is None and not (self._ending and self._synced == self._written):
+        while not (self._ending and self._synced == self._written):
             self._some.wait()
             self._many.wait(SYNC_S)
             if not self._ending:
@@ -96,12 +111,12 @@ class Syncer:
         written = self._written  # after clearing the events: later lines set them again
         if written == self._synced:
             return
-        try:
-            self._sync()
-        except BaseException as error:  # noqa: BLE001 - a thread that dies unseen syncs nothing
-            reason = reason_of(error) if isinstance(error, OSError) else repr(error)
-            self._error = OutputError(
-                f"{self._name} could not be made durable: {reason}; check the disk, and fetch "
-                "into another file."
-            )
+        self._sync()
         self._synced = written
+
+    def _lost(self, error: BaseException) -> OutputError:
+        reason = reason_of(error) if isinstance(error, OSError) else repr(error)
+        return OutputError(
+            f"{self._name} could not be made durable: {reason}; check the disk, and fetch into "
+            "another file."
+        )

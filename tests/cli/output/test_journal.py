@@ -684,6 +684,18 @@ async def test_any_other_failure_of_a_sync_ends_the_run_too(error: BaseException
     assert syncer.has_failed
 
 
+def test_a_thread_that_cannot_be_started(
+    command: Command, ids_file: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    result = command("fetch", ids_file, "-o", output, "--quiet")
+    sentence = "cannot be made durable: can't start new thread; allow more threads or processes."
+    assert (result.code, result.err) == (5, f"{output} {sentence}\n")
+
+
 @pytest.mark.parametrize(
     ("code", "used"),
     [
