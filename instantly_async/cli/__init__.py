@@ -29,8 +29,23 @@ def main() -> int:
             f"(no module {error.name}).\n"
         )
         return 2
+    except OSError as error:  # the disk of stdout is full, or there are too few descriptors
+        return _failed(error)
     except KeyboardInterrupt:  # Ctrl-C outside of a run, such as during a conversion
         return 130
+
+
+def _failed(error: OSError) -> int:
+    from . import exits  # noqa: PLC0415 - as above
+    from .terminal import Terminal, discard  # noqa: PLC0415 - as above
+
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # Python would flush it again at exit
+        discard(1)
+    Terminal().say(exits.sentence_for(error))
+    return exits.GAVE_UP
 
 
 def _take_standard_descriptors() -> None:

@@ -315,10 +315,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # ``ids | head -1``
         discard(1)
         return exits.ALL_FOUND
-    except OSError as error:  # the disk of stdout is full, or there are too few descriptors
-        discard(1)
-        Terminal().say(exits.sentence_for(error))
-        return exits.GAVE_UP
     return code or exits.ALL_FOUND
 
 
