@@ -94,7 +94,7 @@ ROOMS: dict[str, list[str]] = {
         "csv_records  sniff",
         "formats",
     ],
-    "cli/output": ["__init__", "journal", "lines  recovery  syncer"],
+    "cli/output": ["__init__", "journal", "lines  recovery  syncer  error_lines"],
     "cli/convert": ["__init__", "conversion", "writers", "csv_cells", "columns"],
     "cli/show": ["__init__", "progress  chart", "report  messages"],
     "cli/records": ["__init__", "selection", "line"],

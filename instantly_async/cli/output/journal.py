@@ -11,11 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from instantly_async.cli.exits import CommandError, OutputError
-from instantly_async.cli.known import KnownIds, number_of, storable
-from instantly_async.cli.records import LineId
+from instantly_async.cli.known import KnownIds, number_of
 from instantly_async.cli.system import (
     create,
     is_at,
@@ -29,51 +26,15 @@ from instantly_async.cli.system import (
     sync_open_folder,
 )
 from instantly_async.cli.terminal import visible
-from instantly_async.errors import DecodeError, LeadError, TransientError
 from instantly_async.outcomes import Failed, Found, NotFound
 
+from .error_lines import error_line
 from .lines import LineWriter, Output
 from .recovery import Readback, Recovery, Resume, cut_torn_line, repair
 from .syncer import Syncer
 
 ADD_RESUME = "add --resume to continue it, or choose another name"
 """The remedy if the output exists."""
-
-
-class ErrorLine(msgspec.Struct, omit_defaults=True):
-    """A line of the errors file; ``id`` makes it valid input. ``line`` is the line of the input."""
-
-    id: str
-    error: str
-    message: str
-    attempts: int
-    line: int | None = None
-
-
-def error_line(outcome: NotFound | Failed) -> bytes | None:
-    """Return the line that records a final failure; ``None``: the failure may be temporary."""
-    if isinstance(outcome, NotFound):
-        error, message = "NotFoundError", "not found"
-    elif _may_pass(outcome.error):
-        return None
-    else:
-        error, message = type(outcome.error).__name__, str(outcome.error.args[0])
-    lead_id = outcome.lead_id
-    line = ErrorLine(
-        id=storable(str(lead_id)),
-        error=error,
-        message=message,
-        attempts=outcome.attempts,
-        line=lead_id.line if isinstance(lead_id, LineId) else None,
-    )
-    return msgspec.json.encode(line) + b"\n"
-
-
-def _may_pass(error: LeadError) -> bool:
-    """Whether a failure says nothing about the lead, so that a later run has to try again."""
-    if isinstance(error, DecodeError):
-        return error.reason in {"foreign", "truncated"}
-    return isinstance(error, TransientError)
 
 
 class Journal(Output):

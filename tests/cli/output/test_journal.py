@@ -23,7 +23,7 @@ from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict, number_of
 from instantly_async.cli.output import Resume, journal, open_journal, recovery
-from instantly_async.cli.output.journal import error_line
+from instantly_async.cli.output.error_lines import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target

@@ -1,0 +1,44 @@
+"""The lines of the errors file: which failures are final, and how one is recorded."""
+
+import msgspec
+
+from instantly_async.cli.known import storable
+from instantly_async.cli.records import LineId
+from instantly_async.errors import DecodeError, LeadError, TransientError
+from instantly_async.outcomes import Failed, NotFound
+
+
+class ErrorLine(msgspec.Struct, omit_defaults=True):
+    """A line of the errors file; ``id`` makes it valid input. ``line`` is the line of the input."""
+
+    id: str
+    error: str
+    message: str
+    attempts: int
+    line: int | None = None
+
+
+def error_line(outcome: NotFound | Failed) -> bytes | None:
+    """Return the line that records a final failure; ``None``: the failure may be temporary."""
+    if isinstance(outcome, NotFound):
+        error, message = "NotFoundError", "not found"
+    elif _may_pass(outcome.error):
+        return None
+    else:
+        error, message = type(outcome.error).__name__, str(outcome.error.args[0])
+    lead_id = outcome.lead_id
+    line = ErrorLine(
+        id=storable(str(lead_id)),
+        error=error,
+        message=message,
+        attempts=outcome.attempts,
+        line=lead_id.line if isinstance(lead_id, LineId) else None,
+    )
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _may_pass(error: LeadError) -> bool:
+    """Whether a failure says nothing about the lead, so that a later run has to try again."""
+    if isinstance(error, DecodeError):
+        return error.reason in {"foreign", "truncated"}
+    return isinstance(error, TransientError)
