@@ -16,10 +16,11 @@ import msgspec
 
 from instantly_async.errors import ConfigurationError, DecodeError
 
+from .fitting import MISFIT
 from .foreign import foreign
 from .ids import wire_id as to_wire_id
 from .pieces import Failure, PieceReader
-from .salvage import MISFIT, Cleaner, salvage_lead
+from .salvage import Cleaner, salvage_lead
 from .scanning import find_members
 from .steps import Steps
 

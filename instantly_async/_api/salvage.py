@@ -3,22 +3,18 @@
 Knows JSON and ``msgspec.Struct`` types, but neither ids nor errors.
 """
 
-import functools
 import json
 import math
 import re
 from collections.abc import Generator, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
+from .fitting import MISFIT, Field, decode, decode_value, fields_of, fit_text, fit_word
 from .pieces import PIECE, PieceReader
-
-MISFIT = object()
-"""Returned instead of a value that does not fit its type."""
+from .scanning import find_members
 
 _MAX_INT_DIGITS = 4000  # CPython refuses to parse longer integers (CVE-2020-10735)
+_WORD = re.compile(r"-?\d|true|false")  # the beginning of a number or boolean
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MAY_BE_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -67,47 +63,6 @@ class Cleaner:
         return None
 
 
-class _Field(NamedTuple):
-    """A field of a Struct, with the decoders for its values."""
-
-    name: str
-    key: str
-    required: bool
-    strict: msgspec.json.Decoder[Any]
-    lax: msgspec.json.Decoder[Any]
-    takes_timestamp: bool
-    takes_object: bool
-    nested: Any
-
-
-@functools.lru_cache(maxsize=256)  # making the decoders is the slowest part
-def _fields(struct: Any) -> tuple[_Field, ...]:
-    return tuple(_prepare(field) for field in msgspec.structs.fields(struct))
-
-
-def _prepare(field: msgspec.structs.FieldInfo) -> _Field:
-    info = msgspec.inspect.type_info(field.type)
-    members = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    return _Field(
-        field.name,
-        field.encode_name,
-        field.required,
-        msgspec.json.Decoder(field.type),
-        msgspec.json.Decoder(field.type, strict=False),
-        any(isinstance(member, msgspec.inspect.DateTimeType) for member in members),
-        any(map(_takes_any_object, members)),
-        next((m.cls for m in members if isinstance(m, msgspec.inspect.StructType)), None),
-    )
-
-
-def _takes_any_object(member: msgspec.inspect.Type) -> bool:
-    """Whether the type accepts an object of JSON as it is, like ``dict[str, Any]``."""
-    if isinstance(member, msgspec.inspect.DictType):
-        open_dict = msgspec.inspect.DictType(msgspec.inspect.StrType(), msgspec.inspect.AnyType())
-        return member == open_dict
-    return isinstance(member, msgspec.inspect.AnyType)
-
-
 def salvage_lead(
     struct: Any, text: str, members: Mapping[str, slice]
 ) -> Generator[None, None, tuple[Any, list[str]]]:
@@ -116,65 +71,26 @@ def salvage_lead(
     Returns the Struct, or ``MISFIT`` if a required field does not fit; and the path of each field
     that was converted or left out. ``members`` says where each value is in ``text``.
     """
-    cleaned: list[str] = []
     problems: list[str] = []
-    kept: dict[str, Any] = {}
-    for field in _fields(struct):
-        if field.key not in members:
-            fitted = MISFIT
-            if field.required:
-                problems.append(field.key)
-        else:
-            value = text[members[field.key]]
-            fitted = yield from _fit_json(value, field, cleaned, problems)
-        if fitted is not MISFIT:
-            kept[field.name] = fitted
-        elif field.required:
-            return MISFIT, problems
-    lead = _make(struct, kept, "", problems)
-    return lead, [*cleaned, *problems]
+    return (yield from _salvage(struct, text, members, "", problems)), problems
 
 
-def _fit_json(
-    text: str, field: _Field, cleaned: list[str], problems: list[str]
+def _salvage(
+    struct: Any, text: str, members: Mapping[str, slice], path: str, problems: list[str]
 ) -> Generator[None, None, Any]:
-    """Convert one value, as it is written; append its key if it has to be converted."""
-    if not (field.takes_object and len(text) > PIECE) and not _MAY_BE_HALF_A_PAIR.search(text):
-        fitted = _decode(text, field.strict)  # usually nothing is odd about it
-        yield
-        if fitted is not MISFIT:
-            return fitted
-    cleaner = Cleaner()
-    value, _ = yield from PieceReader(text, cleaner.decoder, cleaner).value(0)
-    if cleaner.has_changed:
-        cleaned.append(field.key)
-    if field.takes_object and isinstance(value, dict):
-        return value
-    return _fit(value, field, field.key, problems)
-
-
-def _salvage_struct(struct: Any, value: dict[str, Any], path: str, problems: list[str]) -> Any:
-    """Make a Struct from an object, field by field; ``MISFIT`` if a required one does not fit.
-
-    Appends to ``problems`` the path of each field that was converted or left out. ``path`` is
-    the path of the object, with a dot at its end.
-    """
+    """Do so for an object; ``path`` is its path, with a dot at its end, and empty for the lead."""
     kept: dict[str, Any] = {}
-    for field in _fields(struct):
-        if field.key not in value:
-            if field.required:
-                problems.append(path + field.key)
-                return MISFIT
-            continue
-        fitted = _fit(value[field.key], field, path + field.key, problems)
+    for field in fields_of(struct):
+        fitted = MISFIT
+        if field.key in members:
+            value = text[members[field.key]]
+            fitted = yield from _fit(value, field, path + field.key, problems)
+        elif field.required:
+            problems.append(path + field.key)
         if fitted is not MISFIT:
             kept[field.name] = fitted
         elif field.required:
             return MISFIT
-    return _make(struct, kept, path, problems)
-
-
-def _make(struct: Any, kept: dict[str, Any], path: str, problems: list[str]) -> Any:
     try:
         return struct(**kept)
     except (TypeError, ValueError):  # the caller's own __post_init__
@@ -182,45 +98,38 @@ def _make(struct: Any, kept: dict[str, Any], path: str, problems: list[str]) -> 
         return MISFIT
 
 
-def _fit(value: Any, field: _Field, path: str, problems: list[str]) -> Any:
-    """Convert one value; append its path to ``problems`` if it was converted or is left out."""
-    fitted = _convert(value, field.strict)
-    if fitted is not MISFIT:
-        return fitted
-    if field.nested is not None and isinstance(value, dict):
+def _fit(text: str, field: Field, path: str, problems: list[str]) -> Generator[None, None, Any]:
+    """Convert one value, as it is written; append its path if it is not what the type says."""
+    if not (field.takes_object and len(text) > PIECE) and not _MAY_BE_HALF_A_PAIR.search(text):
+        fitted = decode(text, field)  # usually nothing is odd about it
+        yield
+        if fitted is not MISFIT:
+            return fitted
+    if field.nested is not None and text.startswith("{"):
         inner: list[str] = []
-        salvaged = _salvage_struct(field.nested, value, f"{path}.", inner)
-        if salvaged is not MISFIT:
-            problems.extend(inner)
-            return salvaged
-    problems.append(path)
-    if isinstance(value, str) and field.takes_timestamp:
-        # Digits could be seconds or milliseconds. That is unknown, so they are left out.
-        return _convert(f"{value}Z", field.strict) if _is_naive_timestamp(value) else MISFIT
-    if isinstance(value, float) and value.is_integer():
-        return _convert(int(value), field.strict)
-    if isinstance(value, str):
-        return _convert(value, field.lax)  # numbers that are written as strings
-    return MISFIT
+        members = yield from find_members(PieceReader(text))
+        fitted = yield from _salvage(field.nested, text, members, f"{path}.", inner)
+        problems += [path] if fitted is MISFIT else inner
+        return fitted
+    fitted = fit_word(text, field) if _WORD.match(text) else MISFIT
+    if fitted is not MISFIT:
+        problems.append(path)
+        return fitted
+    return (yield from _clean_and_fit(text, field, path, problems))
 
 
-def _convert(value: Any, decoder: msgspec.json.Decoder[Any]) -> Any:
-    # Through JSON, so that every type is read as the fast decoder reads it.
-    try:
-        return _decode(msgspec.json.encode(value), decoder)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        return MISFIT
-
-
-def _decode(text: str | bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    try:
-        return decoder.decode(text)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        return MISFIT
-
-
-def _is_naive_timestamp(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is None
-    except ValueError:
-        return False
+def _clean_and_fit(
+    text: str, field: Field, path: str, problems: list[str]
+) -> Generator[None, None, Any]:
+    cleaner = Cleaner()
+    value, _ = yield from PieceReader(text, cleaner.decoder, cleaner).value(0)
+    if cleaner.has_changed:
+        problems.append(path)
+    if field.takes_object and isinstance(value, dict):
+        return value
+    fitted = decode_value(value, field)
+    if fitted is MISFIT:
+        problems.append(path)
+        if isinstance(value, str):
+            return fit_text(value, field)
+    return fitted

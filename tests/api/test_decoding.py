@@ -65,7 +65,7 @@ AT = datetime(2026, 5, 11, 21, 12, 30, tzinfo=UTC)
         ("email_open_count", -0.0, 0),
         ("email_open_count", "3", 3),
         ("email_open_count", "20240101", 20240101),  # reads as a date, too
-        ("email_open_count", 1e300, int(1e300)),
+        ("email_open_count", 1e300, 10**300),
         ("email_open_count", 2.5, None),
         ("email_open_count", "three", None),
         ("email_open_count", "", None),
@@ -76,11 +76,11 @@ AT = datetime(2026, 5, 11, 21, 12, 30, tzinfo=UTC)
         ("status", 2.0, LeadStatus.PAUSED),
         ("status", "active", None),
         ("lt_interest_status", "4711", 4711),
-        ("upload_method", 5, None),
+        ("upload_method", 5, UploadMethod("5")),
         ("upload_method", {"a": 1}, None),
         ("is_website_visitor", "true", True),
         ("is_website_visitor", "maybe", None),
-        ("first_name", 5, None),
+        ("first_name", 5, "5"),
         ("first_name", ["Ada"], None),
         ("payload", [], None),
         ("payload", "{}", None),
@@ -127,7 +127,7 @@ def test_a_wrongly_typed_nested_field_leaves_its_neighbours() -> None:
     assert lead.status_summary.last_step is not None
     assert lead.status_summary.last_step.step_id == "s"
     assert lead.status_summary.last_step.timestamp_executed == AT
-    assert lead.status_summary.last_step.from_ is None
+    assert lead.status_summary.last_step.from_ == "7"
     assert lead.status_summary.domain_complete is None
 
 
@@ -140,7 +140,7 @@ def test_a_nested_object_of_another_type_is_left_out() -> None:
 def test_several_odd_fields_are_named_in_the_model_s_order() -> None:
     lead, problems = decode_with(esg_code="4", status="2", phone=1)
     assert problems == ("status", "phone", "esg_code")
-    assert (lead.status, lead.esg_code, lead.phone) == (2, 4, None)
+    assert (lead.status, lead.esg_code, lead.phone) == (2, 4, "1")
 
 
 def test_half_an_emoji_is_replaced_and_named() -> None:
@@ -187,7 +187,7 @@ def test_an_emoji_cut_in_an_unknown_field_is_no_problem_of_the_lead() -> None:
 def test_a_field_with_two_oddities_is_named_once() -> None:
     """Half an emoji where a number belongs."""
     lead, problems = decode_with(email_open_count="\ud83d", status="2")
-    assert problems == ("email_open_count", "status")
+    assert problems == ("status", "email_open_count")
     assert (lead.email_open_count, lead.status) == (None, LeadStatus.PAUSED)
 
 

@@ -88,7 +88,7 @@ def test_a_payload_that_is_longer_than_a_piece_is_the_same() -> None:
         f"key {i}": {"n": [i, 0.5, None, "é"], "t": "x, y" * (i % 50)} for i in range(999)
     }
     fields = {"id": IDS[0], "first_name": "Bo", "status": "2", "payload": payload}
-    for first_name, problems in [("Bo", ("status",)), ("\ud83d", ("first_name", "status"))]:
+    for first_name, problems in [("Bo", ("status",)), ("\ud83d", ("status", "first_name"))]:
         body = json.dumps(fields | {"first_name": first_name}).encode()
         lead, named = at_once(LeadDecoder(Lead).decode(body, IDS[0]))
         assert (lead.payload, named) == (payload, problems)

@@ -62,8 +62,9 @@ ROOMS: dict[str, list[str]] = {
         "endpoints",
         "pages",
         "decoding  answers",
-        "salvage  scanning",
-        "copying  pieces  ids  steps  retry_after  foreign",
+        "salvage",
+        "scanning  fitting",
+        "copying  pieces  ids  steps  retry_after  moments  foreign",
     ],
     "testing": [
         "__init__  plugin",
