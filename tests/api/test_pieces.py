@@ -95,7 +95,7 @@ def test_a_payload_that_is_longer_than_a_piece_is_the_same() -> None:
     payload["cut"] = ["\ud83d", "\ud83d" * PIECE]
     lead, named = at_once(LeadDecoder(Lead).decode(json.dumps(fields).encode(), IDS[0]))
     assert lead.payload == payload | {"cut": ["\ufffd", "\ufffd" * PIECE]}
-    assert named == ("payload", "status")
+    assert named == ("status", "payload")
 
 
 # --- pages ---
