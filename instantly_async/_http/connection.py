@@ -5,8 +5,8 @@ also build URLs, header tables, timers, cookies and a response object for every 
 again behind our back. The calls below are the seams between aiohttp's session, connector and
 protocol. Its documentation does not describe them: ``TCPConnector.connect`` with a
 ``ClientRequest`` that says where to, and of ``ResponseHandler`` ``set_response_params``, ``read``,
-``should_close``, ``transport`` and ``_parser``. They are used in this file only, and
-``tests/http/test_connection.py`` says which one has changed.
+``should_close``, ``transport``, ``closed``, ``exception`` and ``_parser``. They are
+used in this file only, and ``tests/http/test_connection.py`` says which one has changed.
 """
 
 import asyncio
@@ -27,18 +27,27 @@ __all__ = ["BrokenHttpError", "Connection", "Connector", "ResponseHead"]
 DNS_CACHE_S = 60
 """How long a resolved address is kept, in seconds (*choice*)."""
 
+MAX_HEADER_BYTES = 64 * 1024
+"""The longest header, or first line, of an answer that is read (*choice*). Policies of a CDN or of
+a company's proxy can be longer than aiohttp's 8 KiB."""
+
+MAX_HEADERS = 256
+"""How many of them are read (*choice*; aiohttp's own limit is 128)."""
+
+_MAX_LINE_BYTES = MAX_HEADER_BYTES + 256  # with its name
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class Connection:
     """One open connection. ``is_reused``: it has answered before."""
 
-    __slots__ = ("_held", "_protocol", "idle_since", "is_reused")
+    __slots__ = ("_body", "_held", "_protocol", "idle_since", "is_reused")
 
     def __init__(self, held: HeldConnection) -> None:
         assert held.protocol is not None  # it has just been opened
         self._held = held
         self._protocol: ResponseHandler = held.protocol
+        self._body: aiohttp.StreamReader | None = None  # once one came without its end
         self.is_reused = False
         self.idle_since = 0.0
 
@@ -65,15 +74,35 @@ class Connection:
         """
         protocol = self._protocol
         assert protocol.transport is not None  # it was usable a moment ago
-        protocol.set_response_params(read_until_eof=True)
+        protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+        )
         protocol.transport.write(memoryview(request))  # asyncio slices what it has sent
         while True:
             message, body = await protocol.read()
             if message.code >= 200:
+                if not body.is_eof():
+                    self._follow(body)
                 return message, body
             if message.code == 101:
                 self.close()  # what follows would be another protocol
                 return message, body
+
+    def _follow(self, body: aiohttp.StreamReader) -> None:
+        """Let reading it fail if what follows is not HTTP: aiohttp's parser in C does not."""
+        is_first, self._body = self._body is None, body
+        if is_first and (closed := self._protocol.closed) is not None:
+            closed.add_done_callback(self._on_closed)
+
+    def _on_closed(self, closed: asyncio.Future[None]) -> None:
+        closed.exception()  # it was looked at
+        error, body = self._protocol.exception(), self._body
+        if error is not None and body is not None and not body.is_eof() and not body.exception():
+            body.set_exception(error)
 
     def rest(self) -> bool:
         """Let it be idle: what arrives then makes it unusable. Return whether it is usable now."""

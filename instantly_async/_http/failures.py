@@ -7,8 +7,9 @@ import aiohttp
 
 from instantly_async import errors
 
+from .broken import describe
 from .certificates import describe_environment
-from .connection import BrokenHttpError
+from .connection import MAX_HEADERS, BrokenHttpError
 
 _PASSING = frozenset({408, 429})
 """Client errors of a proxy that pass: it waited too long, or has too many requests now."""
@@ -46,14 +47,14 @@ def map_error(  # noqa: C901 - one case a line
         case aiohttp.ClientConnectorError(os_error=os_error):
             return errors.ConnectionFailedError(f"no connection{_os_reason(os_error)}")
         case aiohttp.ClientPayloadError():
-            return errors.ConnectionFailedError("the answer was cut off")
+            return _broken_body(error.__cause__)
         case aiohttp.ServerDisconnectedError():
             return errors.ConnectionFailedError("the server closed the connection")
         case aiohttp.ClientConnectionError() | OSError():
             reason = _tls_reason(error) or _os_reason(error)
             return errors.ConnectionFailedError(f"the connection broke{reason}")
-        case aiohttp.ClientError() | BrokenHttpError():
-            return errors.ProtocolError("the answer is not valid HTTP")
+        case BrokenHttpError() | aiohttp.ClientError():
+            return _broken(error)
         case _:
             raise error
 
@@ -68,6 +69,22 @@ def _refused_by_proxy(status: int) -> errors.ProxyError | errors.ConnectionFaile
             "password in proxy=…, and whether the proxy allows this server."
         )
     return errors.ConnectionFailedError(f"the proxy answered HTTP {status}")
+
+
+def _broken(error: Exception) -> errors.ProtocolError:
+    message = getattr(error, "message", "")
+    if isinstance(error, aiohttp.ClientResponseError):  # of the request for a tunnel, here
+        reason = describe(message, max_headers=None)
+        return errors.ProtocolError(f"the proxy's answer to CONNECT is not valid HTTP: {reason}")
+    reason = describe(message, max_headers=MAX_HEADERS)
+    return errors.ProtocolError(f"the answer is not valid HTTP: {reason}")
+
+
+def _broken_body(cause: BaseException | None) -> errors.TransientError:
+    """Return the error for a body that does not end as its headers say."""
+    if isinstance(cause, BrokenHttpError) and not cause.message.startswith("Not enough data"):
+        return _broken(cause)
+    return errors.ConnectionFailedError("the answer was cut off")
 
 
 def _os_reason(error: Exception) -> str:

@@ -19,6 +19,7 @@ from instantly_async import errors
 from instantly_async.errors import LeadError, RunError
 
 from .attempt import Attempt
+from .coding import Unpacker
 from .connection import Connection
 from .connections import Connections
 from .credentials import ApiKey
@@ -28,6 +29,7 @@ from .pool import Pool
 from .request import Pacer, Reply, Request, Response
 
 _TURN_BYTES = 1024 * 1024  # after which the event loop runs: unpacking them takes 5 ms
+_LEAST_BYTES = 128 * 1024  # that a piece counts for, because much may unpack to nothing
 
 
 class AiohttpTransport:
@@ -111,13 +113,15 @@ class AiohttpTransport:
         attempt.head = message
         if not connection.is_reused:
             pool.answered(connection)
-        if content.is_eof():  # usually the whole body came with the head
+        codings = message.headers.getall("Content-Encoding", ())
+        if content.is_eof() and not codings:  # the whole body came with the head
             body = content.read_nowait()
             if len(body) > request.max_bytes:
                 raise _oversized(request.max_bytes)
         else:
             attempt.note_progress()
-            body = await _read_body(content, attempt, request.max_bytes)
+            unpacker = Unpacker(codings, message.code)
+            body = await _read_body(content, unpacker, attempt, request.max_bytes)
         attempt.response = Response(message.code, message.headers, body)
         pool.release(connection)
 
@@ -165,19 +169,25 @@ async def _take(pool: Pool, attempt: Attempt, *, fresh: bool) -> Connection:
         attempt.stop_clock()
 
 
-async def _read_body(content: aiohttp.StreamReader, attempt: Attempt, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = rested = 0
+async def _read_body(
+    content: aiohttp.StreamReader, unpacker: Unpacker, attempt: Attempt, max_bytes: int
+) -> bytes:
+    pieces: list[bytes] = []
+    size = work = 0
     while chunk := await content.readany():
-        size += len(chunk)
-        if size > max_bytes:
-            raise _oversized(max_bytes)
-        if size - rested > _TURN_BYTES:  # a few bytes may unpack to many, without any wait
-            rested = size
-            await asyncio.sleep(0)
-        chunks.append(chunk)
+        for piece in unpacker.feed(chunk):
+            size += len(piece)
+            if size > max_bytes:
+                raise _oversized(max_bytes)
+            work += max(len(piece), _LEAST_BYTES)
+            if work > _TURN_BYTES:  # a few bytes may unpack to many, without any wait
+                work = 0
+                await asyncio.sleep(0)
+            pieces.append(piece)
         attempt.note_progress()
-    return b"".join(chunks)
+    body = b"".join(pieces)
+    unpacker.check(body)
+    return body
 
 
 def _oversized(max_bytes: int) -> errors.DecodeError:

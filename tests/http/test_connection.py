@@ -33,11 +33,12 @@ def test_the_signatures_are_as_expected() -> None:
     needed = {"method", "url", "loop", "ssl", "proxy", "proxy_headers", "server_hostname"}
     assert needed <= {*target}, CHANGED.format("ClientRequest")
     params = parameters(ResponseHandler.set_response_params)
-    assert "read_until_eof" in params, CHANGED.format("ResponseHandler.set_response_params")
+    used = {"read_until_eof", "auto_decompress", "max_line_size", "max_field_size", "max_headers"}
+    assert used <= {*params}, CHANGED.format("ResponseHandler.set_response_params")
     source = inspect.getsource(ResponseHandler)
     assert "self._parser is None" in source, CHANGED.format("ResponseHandler._parser")
     assert parameters(ResponseHandler.read) == ["self"], CHANGED.format("ResponseHandler.read")
-    for name in ("should_close", "transport"):
+    for name in ("should_close", "transport", "closed", "exception"):
         assert hasattr(ResponseHandler, name), CHANGED.format(f"ResponseHandler.{name}")
 
 

@@ -270,12 +270,19 @@ async def test_row_04_short_body_without_an_error(script: Script) -> None:
         pytest.param([b"NONSENSE\r\n\r\n", CLOSE], id="bad status line"),
         pytest.param([CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n")], id="CL+TE"),
         pytest.param([HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n"], id="two CLs"),
-        pytest.param([HEAD + b"X: " + b"a" * 9000 + b"\r\n\r\n"], id="long header"),
-        pytest.param([HEAD + b"X: a\r\n" * 200 + b"\r\n"], id="many headers"),
+        pytest.param([HEAD + b"X: " + b"a" * 70_000 + b"\r\n\r\n"], id="long header"),
+        pytest.param([HEAD + b"X: a\r\n" * 300 + b"\r\n"], id="many headers"),
     ],
 )
 async def test_row_05_broken_http_is_not_a_400_of_the_api(script: Script) -> None:
     await transient(script, errors.ProtocolError)
+
+
+@pytest.mark.parametrize("more", [b"X: " + b"a" * 64_000 + b"\r\n", b"X: a\r\n" * 250])
+async def test_row_05_headers_up_to_64_kib_and_256_of_them_are_read(more: bytes) -> None:
+    played = await play([HEAD + more + LENGTH.removeprefix(HEAD) + LEAD, KEEP])
+    assert isinstance(played.bad, Found)
+    assert played.bad.attempts == 1
 
 
 async def test_row_06_keep_alive_race() -> None:

@@ -52,7 +52,7 @@ ROOMS: dict[str, list[str]] = {
         "connections",
         "attempt  pool  head",
         "failures",
-        "connection  request",
+        "connection  request  broken  coding",
         "addresses",
         "credentials  address_mistakes  descriptors  certificates",
         "key_mistakes",
