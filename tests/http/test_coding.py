@@ -161,7 +161,7 @@ async def test_the_loop_runs_while_much_unpacks_to_nothing() -> None:
         assert (await ask(packed, "gzip, gzip")).body == b""
         taken.append(passes - before)
     counting.cancel()
-    assert taken[1] - taken[0] >= 10
+    assert taken[1] - taken[0] >= 5
 
 
 @pytest.mark.parametrize("coding", PACK)
