@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -34,11 +35,22 @@ def asked(value: str | None, date: str | None = None) -> float | None:
         ("inf", None),
         ("-inf", None),
         ("1e999", None),
+        ("1e300", 100 * 366 * 86400),  # no number of 300 digits in a message
+        ("9" * 99, 100 * 366 * 86400),
+        ("1_0", None),
+        ("\u0663", None),
+        ("3s", 3.0),
+        ("3 sec", 3.0),
+        ("3 Seconds", 3.0),
+        ("3 m", None),
+        ("3 ms", None),
+        ("3, 3", 3.0),
+        ("3,3,3", 3.0),
+        ("3,", None),
         ("-1", None),
         ("-0.001", None),
         ("soon", None),
         ("", None),
-        ("3 seconds", None),
         ("3, 5", None),
         ("0" * 100 + "3", None),
         (" " * 100 + "Sun, 06 Nov 1994 08:49:47 GMT", None),
@@ -67,6 +79,26 @@ def test_a_date_alone_counts_from_the_wall_clock_and_is_clamped(date: str | None
     assert asked(formatdate(NOW + 40, usegmt=True), date) == 40
     assert asked(formatdate(NOW + 3600, usegmt=True), date) == CAP_S
     assert asked(formatdate(NOW - 5, usegmt=True), date) is None
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_unix_time_is_a_date(unit: int) -> None:
+    """A wait of 56 years is never meant."""
+    date = formatdate(NOW + 3600, usegmt=True)  # our clock is an hour slow
+    assert asked(f"{(NOW + 3640) * unit:.0f}", date) == 40
+    assert asked(f"{(NOW + 3640.5) * unit}", date) == 40.5
+    assert asked(f"{(NOW + 3600 + 999) * unit:.0f}", date) == 999
+    assert asked(f"{(NOW + 3599) * unit:.0f}", date) is None
+    assert asked(f"{(NOW + 40) * unit:.0f}") == 40
+    assert asked(f"{(NOW + 3600) * unit:.0f}") == CAP_S
+    assert asked(f"{(NOW - 5) * unit:.0f}") is None
+
+
+def test_other_spellings_of_a_date_are_dates() -> None:
+    at = datetime.fromtimestamp(NOW + 40, UTC)
+    for text in (f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at:%Y-%m-%d %H:%M:%S+00}"):
+        assert asked(text) == 40
+        assert asked(text, f"{at:%Y-%m-%dT%H:%M:00Z}") == at.second
 
 
 @pytest.fixture

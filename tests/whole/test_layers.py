@@ -63,8 +63,8 @@ ROOMS: dict[str, list[str]] = {
         "pages",
         "decoding  answers",
         "salvage",
-        "scanning  fitting",
-        "copying  pieces  ids  steps  retry_after  moments  foreign",
+        "scanning  fitting  retry_after",
+        "copying  pieces  ids  steps  moments  foreign",
     ],
     "testing": [
         "__init__  plugin",
