@@ -6,7 +6,7 @@ decompressors are used: they bound their output, and know gzip data in several p
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Protocol
 
@@ -43,7 +43,7 @@ class Unpacker:
         ProtocolError: a coding cannot be read. The error has the status.
     """
 
-    def __init__(self, headers: Iterable[str], status: int) -> None:
+    def __init__(self, headers: Sequence[str], status: int) -> None:
         self._status = status
         self._unknown: str | None = None
         names = _names_of(headers)
@@ -83,7 +83,9 @@ class Unpacker:
             raise unreadable(self._unknown, self._status)
 
 
-def _names_of(headers: Iterable[str]) -> list[str]:
+def _names_of(headers: Sequence[str]) -> Sequence[str]:
+    if headers == ["gzip"]:  # the usual case
+        return headers
     names = (name.strip(" \t").lower() for name in ",".join(headers).split(","))
     return [_ALIASES.get(name, name) for name in names if name not in {"", "identity"}]
 
