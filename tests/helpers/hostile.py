@@ -236,6 +236,7 @@ _status_lines = st.one_of(
 _RETRY_AFTER = [
     "0", "0.001", "0.01", "1e-9", "1", "60", "1e9", "1e308", "1e400", "-1", "-0", "nan", "inf",
     "soon", "", "0x1", "1_0", "\u0661", "1,2", "9" * 400, "Thu, 01 Jan 1970 00:00:00 GMT",
+    "1e300", "1778534040", "1778534040000", "3 s", "1, 1",
     "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359",
     "Mon, 01 Jan 0001 00:00:00 +2359",
     "Sun Nov  6 08:49:37 1994", "Mon, 00 Jan 2026", "Mon, 32 Foo 2026 25:61:61 GMT", "1 1 1 1 1",
@@ -259,6 +260,7 @@ _headers = st.one_of(
             f"X-{MARK}: {EMAIL}".encode(), f"WWW-Authenticate: Bearer {KEY}".encode(),
             b"X-Long: " + b"x" * 8200, b"X-Longer: " + b"x" * 100_000, b"X" * 9000 + b": 1",
             b"\r\n".join(b"X-%d: 1" % number for number in range(200)),
+            b"\r\n".join(b"X-%d: 1" % number for number in range(300)),
             b"X-Fold: a\r\n b\r\n\tc", b" X-Fold: first", b"X-Bare: a\rb", b"X-Nul: a\0b",
             b"X-Feed: a\nb",
             b"No colon", b": no name", b"Spaced : 1", b'X("): 1', b"X:", b"\xc3\xa9: 1",
