@@ -6,6 +6,7 @@ decompressors are used: they bound their output, and know gzip data in several p
 
 import contextlib
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Protocol
@@ -15,6 +16,7 @@ from aiohttp import compression_utils as compression
 from instantly_async.errors import ProtocolError
 
 _PIECE_BYTES = 256 * 1024  # unpacked at once (*choice*; about 1 ms)
+_GZIP_BITS = 16 + zlib.MAX_WBITS
 _MAX_CODINGS = 3  # each may multiply the size by a thousand
 _SHOWN = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 
@@ -25,6 +27,23 @@ _UNREADABLE = frozenset(
 )
 """Registered codings that change the bytes:
 https://www.iana.org/assignments/http-parameters/http-parameters.xhtml#content-coding"""
+
+
+def unpack_at_once(headers: Sequence[str], data: bytes) -> bytes | None:
+    """Return a whole body, if it is in no coding or in gzip, as usual; ``None``: use ``Unpacker``.
+
+    ``None`` also if it is large, or if anything is odd about it.
+    """
+    if not headers:
+        return data
+    if headers != ["gzip"]:
+        return None
+    unpacker = zlib.decompressobj(_GZIP_BITS)
+    try:
+        body = unpacker.decompress(data, _PIECE_BYTES)
+    except zlib.error:
+        return None
+    return body if unpacker.eof and not unpacker.unused_data else None
 
 
 class _Decompressor(Protocol):
@@ -84,8 +103,6 @@ class Unpacker:
 
 
 def _names_of(headers: Sequence[str]) -> Sequence[str]:
-    if headers == ["gzip"]:  # the usual case
-        return headers
     names = (name.strip(" \t").lower() for name in ",".join(headers).split(","))
     return [_ALIASES.get(name, name) for name in names if name not in {"", "identity"}]
 

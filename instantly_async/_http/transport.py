@@ -19,7 +19,7 @@ from instantly_async import errors
 from instantly_async.errors import LeadError, RunError
 
 from .attempt import Attempt
-from .coding import Unpacker
+from .coding import Unpacker, unpack_at_once
 from .connection import Connection
 from .connections import Connections
 from .credentials import ApiKey
@@ -114,14 +114,15 @@ class AiohttpTransport:
         if not connection.is_reused:
             pool.answered(connection)
         codings = message.headers.getall("Content-Encoding", ())
-        if content.is_eof() and not codings:  # the whole body came with the head
-            body = content.read_nowait()
-            if len(body) > request.max_bytes:
-                raise _oversized(request.max_bytes)
-        else:
+        # Usually the whole body came with the head.
+        data = content.read_nowait() if content.is_eof() else None
+        body = None if data is None else unpack_at_once(codings, data)
+        if body is None:
             attempt.note_progress()
             unpacker = Unpacker(codings, message.code)
-            body = await _read_body(content, unpacker, attempt, request.max_bytes)
+            body = await _read_body(content, unpacker, attempt, request.max_bytes, data or b"")
+        elif len(body) > request.max_bytes:
+            raise _oversized(request.max_bytes)
         attempt.response = Response(message.code, message.headers, body)
         pool.release(connection)
 
@@ -170,11 +171,16 @@ async def _take(pool: Pool, attempt: Attempt, *, fresh: bool) -> Connection:
 
 
 async def _read_body(
-    content: aiohttp.StreamReader, unpacker: Unpacker, attempt: Attempt, max_bytes: int
+    content: aiohttp.StreamReader,
+    unpacker: Unpacker,
+    attempt: Attempt,
+    max_bytes: int,
+    chunk: bytes,
 ) -> bytes:
+    """Read the rest of a body behind ``chunk``, and unpack all of it."""
     pieces: list[bytes] = []
     size = work = 0
-    while chunk := await content.readany():
+    while chunk := chunk or await content.readany():
         for piece in unpacker.feed(chunk):
             size += len(piece)
             if size > max_bytes:
@@ -184,6 +190,7 @@ async def _read_body(
                 work = 0
                 await asyncio.sleep(0)
             pieces.append(piece)
+        chunk = b""
         attempt.note_progress()
     body = b"".join(pieces)
     unpacker.check(body)

@@ -16,7 +16,7 @@ from wire import HANG, READ, Script, answer, scripted
 
 from instantly_async import InstantlyClient, RetryPolicy, errors
 from instantly_async._http import Response
-from instantly_async._http.coding import Unpacker
+from instantly_async._http.coding import Unpacker, unpack_at_once
 from instantly_async.testing import lead_ids, lead_json
 
 if sys.version_info >= (3, 14):
@@ -208,3 +208,19 @@ def test_any_bytes_are_unpacked_or_refused(coding: str, data: bytes) -> None:
         assert str(error) == f"the answer is not valid {coding}"  # noqa: PT017 - either is right
     else:
         assert size >= 0
+
+
+@given(st.binary(max_size=300), st.integers(0, 40))
+def test_the_usual_coding_is_undone_at_once(body: bytes, cut: int) -> None:
+    """What is cut, damaged, large, or in several parts, is left to ``Unpacker``."""
+    packed = gzip.compress(body)
+    assert unpack_at_once([], packed) == packed
+    assert unpack_at_once(["gzip"], packed) == body
+    assert unpack_at_once(["gzip"], packed[: len(packed) - 1 - cut]) is None
+    assert unpack_at_once(["gzip"], packed + packed) is None
+    assert unpack_at_once(["gzip"], b"x" + packed) is None
+    assert unpack_at_once(["x-gzip"], packed) is None
+
+
+def test_a_large_body_is_not_unpacked_at_once() -> None:
+    assert unpack_at_once(["gzip"], gzip.compress(bytes(300_000))) is None
