@@ -141,7 +141,11 @@ class ServerError(TransientError):
 
 
 class ProtocolError(TransientError):
-    """Not an answer of this API: broken HTTP (``status`` ``None``) or a status it never sends."""
+    """Not an answer of this API.
+
+    Broken HTTP (``status`` ``None``), a status that the API never sends, or a content coding that
+    cannot be read.
+    """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -198,7 +202,10 @@ class ProxyError(RunError):
 
 
 class ServiceUnavailableError(RunError):
-    """The circuit breaker is open and gave up; try again later."""
+    """Nothing can be fetched now; try again later.
+
+    The circuit breaker gave up, or this process could open no connection for too long.
+    """
 
 
 class RateLimitPauseError(RunError):
