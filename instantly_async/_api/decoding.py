@@ -33,6 +33,7 @@ MAX_BYTES_AT_ONCE = 64 * 1024
 """Longer JSON is decoded in steps. Usually so much takes 0.3 ms, but 10 ms if all of its values are
 as expensive as can be."""
 
+_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _MAX_ID_LENGTH = 1000  # a longer text is no id that anybody has asked for
 _STRICT = json.JSONDecoder(parse_int=float)  # which values there are does not matter here
 
@@ -186,9 +187,9 @@ def _find_members(text: str) -> Generator[None, None, _Members | Failure]:
 
 
 def _names(body: bytes, wire_id: str) -> bool:
-    """Whether a body that cannot be read has the id of this lead: then it was meant to be it."""
+    """Whether a body that cannot be read was meant to be this lead: an object with its id."""
     named = rb'"id"\s*:\s*"' + re.escape(wire_id.encode()) + b'"'
-    return re.search(named, body, re.IGNORECASE) is not None
+    return _OBJECT.match(body) is not None and re.search(named, body, re.IGNORECASE) is not None
 
 
 def _read_id(text: str) -> str | None:

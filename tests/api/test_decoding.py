@@ -340,6 +340,7 @@ def test_what_has_no_id_of_a_lead_is_no_lead(sent: Any, status: Any) -> None:
         (b"[]", "JSON of another kind"),
         (b"OK", "text of another kind"),
         (b"<html>Wartungsarbeiten l\xe4uft", "an HTML page"),
+        (b'<html><script>{"id":"%s"}</script>' % LEAD_ID.encode(), "an HTML page"),
     ],
 )
 def test_the_message_says_what_was_answered(body: bytes, kind: str) -> None:
