@@ -35,7 +35,8 @@ _TIME = (
 )
 _OFFSET = r"(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>[0-5]\d)(?::?(?P<seconds>[0-5]\d))?)?"
 _PLACE = r"(?:\[[^][]+\])?"  # RFC 9557, and Java; it adds nothing to an offset
-_NAME = rf"(?:[ ]?\([^()]+\)|[ ](?![AP]M)[A-Z]{{2,5}}|{_PLACE})"  # JavaScript, Go
+_ERA = r"BCE?\b"  # PostgreSQL writes it after the offset
+_NAME = rf"(?:[ ]?\([^()]+\)|[ ](?![AP]M|{_ERA})[A-Z]{{2,5}}|{_PLACE})"  # JavaScript, Go
 _ZONE = rf"(?:[ ]*(?:(?:UTC|GMT)?{_OFFSET}{_NAME}|Z{_PLACE}|UTC?|GMT))?"
 _FORMS = [re.compile(date + _TIME + _ZONE, re.ASCII | re.IGNORECASE) for date in _DATES]
 

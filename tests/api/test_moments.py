@@ -83,6 +83,8 @@ def test_some_spellings_are_less_or_more_exact(text: str, moment: datetime) -> N
         "2026-05-11T21:12:30 Europe/Berlin",
         "2026-05-11 09:12:30+00 PM",
         "2026-05-11 09:12:30 PM",
+        "0044-03-15 12:00:00+00 BC",
+        "0044-03-15 12:00:00 +0000 bce",
         "Tue, 11 May 2026 21:12:30 GMT",  # it was a Monday
         "Mon, 11 Mayor 2026 21:12:30 GMT",
         "2026-0511 21:12:30",
