@@ -6,7 +6,7 @@ A value is converted only if there is one thing that it can mean. Knows no leads
 import functools
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 from msgspec import inspect
@@ -31,7 +31,10 @@ _WORDS = {
 
 
 class Field(NamedTuple):
-    """A field of a Struct, and what it takes. ``nested`` ``None``: it takes no other Struct."""
+    """A field of a Struct, and what it takes.
+
+    ``nested``: another Struct that it takes; ``None``: none that is written as any object.
+    """
 
     name: str
     key: str
@@ -67,8 +70,13 @@ def _prepare(field: msgspec.structs.FieldInfo) -> Field:
         takes_boolean=takes(inspect.BoolType),
         takes_timestamp=takes(inspect.DateTimeType),
         takes_object=any(map(_takes_any_object, members)),
-        nested=next((m.cls for m in members if isinstance(m, inspect.StructType)), None),
+        nested=next((member.cls for member in members if _is_plain_struct(member)), None),
     )
+
+
+def _is_plain_struct(member: inspect.Type) -> TypeGuard[inspect.StructType]:
+    """Whether it is a Struct whose fields alone say what it is: no tag, no array."""
+    return isinstance(member, inspect.StructType) and member.tag is None and not member.array_like
 
 
 def _takes_any_object(member: inspect.Type) -> bool:

@@ -213,6 +213,41 @@ def test_a_type_of_the_caller_s_is_treated_alike(field: str, written: str, kept:
         assert (found, type(found), problems) == (kept, type(kept), (path,))
 
 
+class Call(msgspec.Struct, tag="call"):
+    number: str = ""
+    minutes: int = 0
+
+
+class Mail(msgspec.Struct, tag="mail"):
+    number: str = ""
+
+
+class Row(msgspec.Struct, array_like=True):
+    number: str = ""
+
+
+class Special(msgspec.Struct):
+    id: str
+    either: Call | Mail | None = None
+    call: Call | None = None
+    row: Row | None = None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"either":{"type":"mail","number":5}',  # it would become a call
+        '"either":{"type":"fax"}',
+        '"call":{"type":"mail"}',
+        '"row":{"number":"5"}',
+    ],
+)
+def test_no_object_becomes_a_struct_that_it_is_not(fields: str) -> None:
+    lead, problems = decode(Special, fields)
+    assert lead == Special(LEAD_ID)
+    assert problems == (fields.split('"')[1],)
+
+
 def test_a_nested_object_that_does_not_fit_is_named_as_a_whole() -> None:
     lead, problems = decode(Mine, '"inner":{"text":5,"inner":{"id":"x","text":6}}')
     assert (lead.inner, problems) == (None, ("inner",))
