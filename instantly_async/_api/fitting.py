@@ -5,6 +5,7 @@ A value is converted only if there is one thing that it can mean. Knows no leads
 
 import functools
 import re
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, TypeGuard
 
@@ -54,8 +55,7 @@ def fields_of(struct: Any) -> tuple[Field, ...]:
 
 
 def _prepare(field: msgspec.structs.FieldInfo) -> Field:
-    info = inspect.type_info(field.type)
-    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    members = tuple(_members_of(inspect.type_info(field.type)))
 
     def takes(*types: type[inspect.Type]) -> bool:
         return any(isinstance(member, types) for member in members)
@@ -72,6 +72,17 @@ def _prepare(field: msgspec.structs.FieldInfo) -> Field:
         takes_object=any(map(_takes_any_object, members)),
         nested=next((member.cls for member in members if _is_plain_struct(member)), None),
     )
+
+
+def _members_of(info: inspect.Type) -> Iterator[inspect.Type]:
+    """Yield the members of a union, or the type itself, without titles and the like."""
+    if isinstance(info, inspect.Metadata):
+        yield from _members_of(info.type)
+    elif isinstance(info, inspect.UnionType):
+        for member in info.types:
+            yield from _members_of(member)
+    else:
+        yield info
 
 
 def _is_plain_struct(member: inspect.Type) -> TypeGuard[inspect.StructType]:

@@ -248,6 +248,24 @@ def test_no_object_becomes_a_struct_that_it_is_not(fields: str) -> None:
     assert problems == (fields.split('"')[1],)
 
 
+class Described(msgspec.Struct):
+    id: str
+    text: Annotated[str, msgspec.Meta(title="Text")] | None = None
+    flag: Annotated[bool | None, msgspec.Meta(description="A flag")] = None
+    moment: Annotated[datetime, msgspec.Meta(tz=True, examples=["now"])] | None = None
+    inner: Annotated[Mine, msgspec.Meta(extra={"by": "me"})] | None = None
+
+
+def test_a_type_with_a_description_is_treated_like_the_type() -> None:
+    fields = (
+        '"text":1.50,"flag":"yes","moment":"2026-05-11 21:12:30.601+00",'
+        '"inner":{"id":"x","number":"2.5"}'
+    )
+    lead, problems = decode(Described, fields)
+    assert lead == Described(LEAD_ID, "1.50", True, AT, Mine("x", number=2.5))
+    assert problems == ("text", "flag", "moment", "inner.number")
+
+
 def test_a_nested_object_that_does_not_fit_is_named_as_a_whole() -> None:
     lead, problems = decode(Mine, '"inner":{"text":5,"inner":{"id":"x","text":6}}')
     assert (lead.inner, problems) == (None, ("inner",))
