@@ -265,9 +265,9 @@ class ListLookup(Generic[L]):
         Pages go on, and do not wait for such ids.
 
         Raises:
-            ServiceUnavailableError: *List leads* is down, too.
+            ServiceUnavailableError: *List leads* is down, too, or is not used any more.
         """
-        if not self._patient:
+        if not (self._patient and self._uses_pages):
             raise outage
         self._get_is_down = True
         if not await self._list.is_alive(_now() - QUIET_S):

@@ -164,6 +164,20 @@ def test_get_lead_is_down_and_pages_go_on() -> None:
     assert run.ended_at < 200
 
 
+def test_an_outage_after_pages_are_given_up_is_waited_for_once() -> None:
+    """Pages do not go on, so nobody waits for them after Get lead is given up."""
+    stranger = next(lead_ids(1, seed=9))
+    world, answered = down_when(lambda now: now >= 1)
+
+    def pages(wires: list[str], now: float) -> Answer:
+        return page([*wires, stranger]) if now < 1 else answered(wires, now)
+
+    run = Run(world, RateLimit(), pages=pages, strategy="list").over(lead_ids(3000))
+    assert isinstance(run.error, ServiceUnavailableError)
+    assert run.recorder.list_distrusted
+    assert 120 < run.ended_at < 135
+
+
 def test_get_lead_is_down_for_a_while_by_list() -> None:
     """What pages leave out waits for its end, and is found."""
     ids = list(lead_ids(5000))
