@@ -6,7 +6,7 @@ comment says otherwise. Whether to try again is decided in ``_pace``.
 
 import re
 from collections.abc import Mapping
-from typing import Protocol, TypedDict, Unpack
+from typing import NotRequired, Protocol, TypedDict, Unpack
 
 import msgspec
 
@@ -40,12 +40,14 @@ class ErrorContext(TypedDict):
     """What an error's text and pause depend on, apart from the answer.
 
     ``now`` is the wall clock in Unix seconds and ``cap_s`` the longest pause that is obeyed,
-    both for a ``Retry-After`` that is a date.
+    both for a ``Retry-After`` that is a date. ``takes_many``: the request named ids in its body, so
+    any answer with one of ``TOO_MANY_IDS`` may mean them, also that of a proxy.
     """
 
     key: Key
     now: float
     cap_s: float
+    takes_many: NotRequired[bool]
 
 
 class ApiErrorBody(msgspec.Struct, gc=False):
@@ -98,13 +100,16 @@ def error_for(
     status: int, headers: Mapping[str, str], body: bytes, **context: Unpack[ErrorContext]
 ) -> errors.LeadError | errors.RunError:
     """Return the error for an answer other than 200."""
-    error = _error_by_status(status, body, context["key"])
+    takes_many = context.get("takes_many", False)
+    error = _error_by_status(status, body, context["key"], takes_many=takes_many)
     if isinstance(error, errors.TransientError) and status in (429, 503):
         error.retry_after_s = parse_retry_after(headers, now=context["now"], cap_s=context["cap_s"])
     return error
 
 
-def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | errors.RunError:
+def _error_by_status(
+    status: int, body: bytes, key: Key, *, takes_many: bool
+) -> errors.LeadError | errors.RunError:
     match status:
         case 401:
             return errors.AuthenticationError(
@@ -125,7 +130,7 @@ def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | e
         case 408:
             return errors.ServerError("HTTP 408", status=status)
         case _ if 400 <= status < 500:
-            return _rejected(status, body, key)
+            return _rejected(status, body, key, takes_many=takes_many)
         case _ if 500 <= status < 600:
             return errors.ServerError(f"HTTP {status}", status=status)
         case _:
@@ -134,8 +139,9 @@ def _error_by_status(status: int, body: bytes, key: Key) -> errors.LeadError | e
             )
 
 
-def _rejected(status: int, body: bytes, key: Key) -> errors.LeadError:
-    if status not in TOO_MANY_IDS and parse_api_error(body) is None:
+def _rejected(status: int, body: bytes, key: Key, *, takes_many: bool) -> errors.LeadError:
+    may_mean_ids = takes_many and status in TOO_MANY_IDS
+    if not may_mean_ids and parse_api_error(body) is None:
         return errors.ProtocolError(f"HTTP {status} without the API's error body", status=status)
     return errors.RequestRejectedError(
         f"The API rejected the request (HTTP {status}{_reason(body, key)})", status=status

@@ -47,7 +47,7 @@ class Endpoint(Generic[Q, R]):
     200; it raises ``DecodeError`` if that is not what was requested. If reading takes long, it
     returns steps instead, which may raise the same. ``describe`` names the query in logs.
     ``read_s`` bounds the time without progress, ``total_s`` one attempt, ``max_elapsed_s`` all
-    attempts.
+    attempts. ``takes_many``: a query is many ids.
     """
 
     method: str
@@ -59,6 +59,7 @@ class Endpoint(Generic[Q, R]):
     read_s: float
     total_s: float
     max_elapsed_s: float
+    takes_many: bool = False
 
 
 class Page(msgspec.Struct, Generic[L], gc=False):
@@ -155,6 +156,7 @@ def _list_endpoint(
         read_s=timeouts.list_read_s,
         total_s=timeouts.list_total_s,
         max_elapsed_s=retry.list_max_elapsed_s,
+        takes_many=True,
     )
 
 

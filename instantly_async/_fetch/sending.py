@@ -176,4 +176,5 @@ class Sender(Generic[Q, R]):
             "key": workspace.key,
             "now": workspace.wall_clock(),
             "cap_s": workspace.retry.max_retry_after_s,
+            "takes_many": self.endpoint.takes_many,
         }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from places import SAMPLES
 
 from instantly_async import errors
-from instantly_async._api import error_for
+from instantly_async._api import TOO_MANY_IDS, error_for
 from instantly_async._api.answers import parse_api_error
 from instantly_async._http import ApiKey
 
@@ -57,9 +57,6 @@ def test_a_recorded_answer_is_the_error_it_stands_for(case: str) -> None:
 
 
 BY_STATUS = {
-    400: errors.RequestRejectedError,
-    413: errors.RequestRejectedError,
-    422: errors.RequestRejectedError,
     401: errors.AuthenticationError,
     402: errors.PaymentRequiredError,
     403: errors.EdgeBlockedError,
@@ -78,6 +75,15 @@ def test_every_status_is_one_error() -> None:
         assert type(error) is BY_STATUS.get(status, kind)
         assert str(error)
         assert getattr(error, "status", status) == status
+
+
+@pytest.mark.parametrize("status", sorted(TOO_MANY_IDS))
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"message":"Bad Request"}'])
+def test_what_is_not_from_the_api_rejects_many_ids_but_no_lead(status: int, body: bytes) -> None:
+    """A proxy in front may not take so long a body; to a request for one lead it says nothing."""
+    for takes_many, kind in ((True, errors.RequestRejectedError), (False, errors.ProtocolError)):
+        error = error_for(status, {}, body, key=KEY, now=NOW, cap_s=CAP_S, takes_many=takes_many)
+        assert type(error) is kind
 
 
 BODIES = (

@@ -33,6 +33,8 @@ KINDS = {
     "no content": Response(204, {}, b""),
     "no route": Response(404, {}, b"<html>"),
     "gone": Response(410, {}, b"Gone"),
+    "bad request": Response(400, {}, b"<html>"),
+    "bad request, 200": Response(200, {}, b'{"statusCode":400,"message":"x"}'),
 }
 
 
