@@ -35,6 +35,7 @@ as expensive as can be."""
 
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _MAX_ID_LENGTH = 1000  # a longer text is no id that anybody has asked for
+_A_LEAD_KEY = re.compile(rb'"(?:timestamp_created|email)"\s*:')  # the schema has them
 _STRICT = json.JSONDecoder(parse_int=float)  # which values there are does not matter here
 
 
@@ -235,7 +236,8 @@ def _not_an_object(body: bytes, reason: Failure) -> DecodeError:
 
 
 def _not_the_lead(body: bytes, found_id: str | None) -> DecodeError:
-    if to_wire_id(found_id) is None:  # none, or that of something else, such as a request
+    # No id, or that of something else, such as a request; that may be a UUID, too.
+    if to_wire_id(found_id) is None or _A_LEAD_KEY.search(body) is None:
         return foreign(body, "the lead")
     return DecodeError(
         "The answer is a different lead than the requested one",

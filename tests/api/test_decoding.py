@@ -497,6 +497,14 @@ def test_a_type_without_id_is_still_checked() -> None:
         assert refused(decoder, body).reason == "foreign"
 
 
+@pytest.mark.parametrize("lead_type", [Lead, NoId])
+def test_a_uuid_of_something_else_is_not_another_lead(lead_type: type[Any]) -> None:
+    """A gateway numbers its requests."""
+    for status in ("busy", 1):
+        body = json.dumps({"id": str(uuid.UUID(int=5)), "status": status}).encode()
+        assert refused(LeadDecoder(lead_type), body).reason == "foreign"
+
+
 def test_the_id_may_have_another_name_and_type() -> None:
     decoder = LeadDecoder(Renamed)
     lead, problems = decoder.decode(FULL, LEAD_ID)

@@ -29,6 +29,9 @@ KINDS = {
     "null": Response(200, {}, b"null"),
     "other JSON": Response(200, {}, b'{"status":"maintenance"}'),
     "other id": Response(200, {}, b'{"id":"req_1","error":"busy"}'),
+    "other UUID": Response(
+        200, {}, b'{"id":"6f9619ff-8b86-4d01-b42d-00cf4fc964ff","error":"busy"}'
+    ),
     "login": Response(302, {"Location": "/login"}, b""),
     "no content": Response(204, {}, b""),
     "no route": Response(404, {}, b"<html>"),
