@@ -85,13 +85,15 @@ class CircuitBreaker:
             self._closed.set()
             _log.warning("The circuit breaker closes: the API answers again")
 
-    def on_failure(self, what: str, *, is_down: bool = False) -> None:
+    def on_failure(self, what: str, *, sent_at: float = inf, is_down: bool = False) -> None:
         """Note a transient failure. ``is_down``: the server itself says that it is down.
 
-        ``what`` happened is quoted to those who wait in vain.
+        ``what`` happened is quoted to those who wait in vain. A failure of a request that was sent
+        at ``sent_at`` does not count if a later one was answered: of many answers that come at the
+        same time, those that are odd are read last.
         """
         self._last_failure = what
-        self._failures += 1
+        self._failures += sent_at > self._alive_at
         if is_down or self._failures >= self._threshold:
             self._open()
 

@@ -203,7 +203,8 @@ class Permit:
             pause_s = self._pause_of(result)
             if pause_s is not None:
                 limiter.pause(now, pause_s)
-            breaker.on_failure(str(result.args[0]), is_down=pause_s is not None)
+            what = str(result.args[0])
+            breaker.on_failure(what, sent_at=sent_at, is_down=pause_s is not None)
         elif shows_life(result):
             limiter.on_success(now)
             breaker.on_success(sent_at)

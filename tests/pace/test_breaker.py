@@ -74,6 +74,17 @@ class Outage:
 
 
 @virtual
+async def test_failures_of_requests_before_one_that_was_answered_do_not_count() -> None:
+    """Of many answers that come at once, odd ones are read last, whenever they were sent."""
+    for sent_at, is_open in ((1.0, False), (2.0, False), (2.1, True)):
+        breaker = CircuitBreaker(RetryPolicy(), lambda: 0.0)
+        breaker.on_success(2.0)
+        for _ in range(20):
+            breaker.on_failure("The answer is an HTML page", sent_at=sent_at)
+        assert breaker.is_open == is_open
+
+
+@virtual
 async def test_twenty_failures_in_a_row_open_it() -> None:
     breaker = CircuitBreaker(RetryPolicy(), lambda: 0.0)
     fail(breaker, 19)
