@@ -17,6 +17,9 @@ from .retry_after import parse_retry_after
 TOO_MANY_IDS = frozenset({400, 413, 422})
 """Statuses that may mean *too many ids on a page*. Which one the API uses is unknown."""
 
+CAPTIVE_PORTAL = 511
+"""Never sent by an API: something on the way wants a login first (RFC 6585, 6)."""
+
 _MISSING_ROUTE = re.compile(r"Route [A-Z]+:")
 _EMAIL = re.compile(r"(?<!\S)\S*@\S*")  # from the first letter of a word on, or it is quadratic
 
@@ -131,7 +134,7 @@ def _error_by_status(
             return errors.ServerError("HTTP 408", status=status)
         case _ if 400 <= status < 500:
             return _rejected(status, body, key, takes_many=takes_many)
-        case _ if 500 <= status < 600:
+        case _ if 500 <= status < 600 and status != CAPTIVE_PORTAL:
             return errors.ServerError(f"HTTP {status}", status=status)
         case _:
             return errors.ProtocolError(

@@ -64,6 +64,7 @@ BY_STATUS = {
     407: errors.ProxyError,
     408: errors.ServerError,
     429: errors.RateLimitedError,
+    511: errors.ProtocolError,
 }
 
 

@@ -35,6 +35,7 @@ KINDS = {
     "login": Response(302, {"Location": "/login"}, b""),
     "no content": Response(204, {}, b""),
     "no route": Response(404, {}, b"<html>"),
+    "captive portal": Response(511, {}, b"<html>Sign in"),
     "gone": Response(410, {}, b"Gone"),
     "bad request": Response(400, {}, b"<html>"),
     "bad request, 200": Response(200, {}, b'{"statusCode":400,"message":"x"}'),
