@@ -62,10 +62,16 @@ class CsvParser:
         return LineId(cell, record.number)
 
     def _is_comment(self, record: Record, cell: str, header: list[str]) -> bool:
-        """Whether a row is a comment: ``#`` begins it, but no cell of a row that lacks its id."""
+        """Whether a row is a comment: ``#`` begins it, but no cell of a row that lacks its id.
+
+        Nor is it one if its id is in another cell, because a name has a comma and no quotes.
+        """
         if not record.lines[0].startswith("#"):
             return False
-        return not cell or self._index == 0 or len(record.cells) != len(header)
+        if self._index == 0:
+            return True
+        is_row = bool(cell) and len(record.cells) == len(header)
+        return not is_row and not any(map(wire_id, record.cells))
 
     def _is_header(self, record: Record, header: list[str]) -> bool:
         names = [_plain(name) for name in record.cells]

@@ -109,6 +109,13 @@ def test_a_row_that_lacks_its_id_is_no_comment() -> None:
     assert read(f"id,name\n#{B},Ada\n{A},x\n", "csv") == [(A, 3)]
 
 
+def test_a_row_with_a_shifted_id_is_no_comment() -> None:
+    """The comma in the name is not quoted, so the id is in another cell."""
+    text = f"name,id,city\n#1 Realty, Inc.,{A},Rome\n#2,,{B}\n# a, note, and, more\n"
+    assert read(text, "csv") == [("Inc.", 2), ("", 3)]
+    assert read(f"id,list\n#{A},{B},{C}\n{C},x\n", "csv") == [(C, 3)]
+
+
 def test_a_column_may_be_named_with_a_hash() -> None:
     assert read(f"# export\n#,id\n1,{A}\n", "csv") == [(A, 3)]
 
