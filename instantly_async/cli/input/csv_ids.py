@@ -111,5 +111,5 @@ class CsvParser:
 
 
 def _plain(name: str) -> str:
-    """Return a column's name as names are compared; joined files have marks in the middle."""
+    """Return a column's name as names are compared; some files begin with two marks."""
     return name.removeprefix("\ufeff").strip().casefold()

@@ -18,10 +18,10 @@ MOST_HELD_BACK = 50
 class IdReader:
     """Splits chunks into lines, and lines into ids; skips duplicates and counts them.
 
-    Lines end with LF, CRLF or CR; a byte order mark is skipped. Ids are compared as UUIDs,
-    ignoring case. ``known`` says which ids are done; several readers can share it, and each of
-    them starts at the beginning of the input. Invalid ids are held back until there is a valid
-    one. ``is_empty``: the input was read to its end, and had no ids, not even invalid ones.
+    Lines end with LF, CRLF or CR; a byte order mark that begins one is skipped. Ids are compared
+    as UUIDs, ignoring case. ``known`` says which ids are done; several readers can share it, and
+    each of them starts at the beginning of the input. Invalid ids are held back until there is a
+    valid one. ``is_empty``: the input was read to its end, and had no ids, not even invalid ones.
     Memory: that of ``known``, and one line.
 
     Raises, from both methods:
@@ -109,8 +109,7 @@ class IdReader:
         return None
 
     def _decode(self, line: bytes) -> str:
-        if self.lines == 1:
-            line = line.removeprefix(BOM)
+        line = line.removeprefix(BOM)  # each of joined files may begin with one
         if b"\0" in line:
             raise InputError(
                 f"Line {self.lines} of {self._name} has NUL bytes, so it is not text in UTF-8; "

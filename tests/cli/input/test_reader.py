@@ -71,8 +71,12 @@ def test_other_characters_end_no_line(between: str) -> None:
     assert read(f"note,id\nx{between}y,{A}\n", "csv") == [(A, 2)]
 
 
-def test_a_bom_counts_at_the_start_only() -> None:
-    assert read(f"{A}\n\ufeff{B}\n") == [(A, 1), (f"\ufeff{B}", 2)]
+def test_each_of_joined_files_may_begin_with_a_bom() -> None:
+    """``cat`` keeps the marks. One inside of a line is no mark."""
+    assert read(f"\ufeff{A}\n\ufeff{B}\n{C}\ufeff\n") == [(A, 1), (B, 2), (f"{C}\ufeff", 3)]
+    quoted = f'\ufeff"id"\n"{A}"\n\ufeff"id"\n"{B}"\n'
+    assert read(quoted, "csv") == [(A, 2), (B, 4)]
+    assert read(f'{{"id":"{A}"}}\n\ufeff{{"id":"{B}"}}\n', "jsonl") == [(A, 1), (B, 2)]
 
 
 def test_duplicates_are_skipped_and_counted_without_case() -> None:
