@@ -10,6 +10,8 @@ from instantly_async.cli.exits import InputError
 MAX_RECORD_CHARS = 1024 * 1024
 """Longest CSV record (*choice*); a longer one means a quote that is never closed."""
 
+csv.field_size_limit(MAX_RECORD_CHARS)  # of 128 Ki by default; an email in HTML is longer
+
 _READINGS: tuple[dict[str, Any], ...] = (
     {},
     {"quoting": csv.QUOTE_NONE},  # an inch mark

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reading import read
 
 from instantly_async.cli.exits import InputError
+from instantly_async.cli.input.csv_records import MAX_RECORD_CHARS
 from instantly_async.testing import lead_ids
 
 A, B, C, D = lead_ids(4)
@@ -51,15 +52,23 @@ def test_it_names_the_row_and_what_comes_before_is_read() -> None:
 
 
 def test_a_quote_that_is_closed_very_late_is_named() -> None:
-    """Python limits a cell to 128 KiB; the cause is the quote."""
-    lines = f"{B},{'y' * 90}\n" * 2000
-    with pytest.raises(InputError, match=r"A quote .* begins in line 2 of in is never closed"):
-        read(f'id,note\n{A},"5 inch\n{lines}{C},6" pipe\n', "csv", size=1 << 16)
+    """It is found at the end of the record, or earlier if that is too long."""
+    for rows, problem in ((2000, "swallows other rows"), (20_000, "is never closed")):
+        lines = f"{B},{'y' * 90}\n" * rows
+        with pytest.raises(InputError, match=rf"A quote .* begins in line 2 of in {problem}"):
+            read(f'id,note\n{A},"5 inch\n{lines}{C},6" pipe\n', "csv", size=1 << 16)
+
+
+def test_a_cell_may_be_large() -> None:
+    """Python's own limit is 128 KiB, which an email in HTML exceeds."""
+    cell = "x" * (MAX_RECORD_CHARS // 2)
+    text = f'id,note\n{A},"{cell}"\n{B},"{cell}\n{cell[:-100]}"\n{C},{cell}\n'
+    assert [each for each, _ in read(text, "csv", size=1 << 16)] == [A, B, C]
 
 
 def test_a_line_that_python_cannot_read_in_another_way() -> None:
-    """With its quotes the cell has more than 128 KiB, without them it has not."""
-    text = f'id,note,more\n{A},"one\ntwo","{"x" * 131_071}"\n{B},y,z\n'
+    """With its quotes the cell is longer than the limit, without them it is not."""
+    text = f'id,note,more\n{A},"one\ntwo","{"x" * (MAX_RECORD_CHARS - 1)}"\n{B},y,z\n'
     assert [each for each, _ in read(text, "csv", size=1 << 16)] == [A, B]
 
 
