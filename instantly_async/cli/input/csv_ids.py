@@ -6,7 +6,7 @@ from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import LineId
 
-from .csv_records import CsvRecords, Record
+from .csv_records import CsvRecords, Record, cells_of
 
 SHOWN_COLUMNS, SHOWN_CHARS = 20, 40
 """Columns that a message lists at most, and characters of a name that it shows (*choice*)."""
@@ -26,7 +26,7 @@ class CsvParser:
     def __init__(self, name: str, column: str | None = None, delimiter: str | None = None) -> None:
         self._name = name
         self._wanted = _DEFAULT_COLUMNS if column is None else (_plain(column),)
-        self._records = CsvRecords(name, delimiter)
+        self._records = CsvRecords(name, delimiter, self._guess_delimiter)
         self._header: list[str] | None = None
         self._index = 0
 
@@ -42,6 +42,16 @@ class CsvParser:
             return None
         self._records.require_no_swallowed_row(record, self._index, len(self._header))
         return self._id_of(record, self._header)
+
+    def _guess_delimiter(self, line: str) -> str:
+        """Return the delimiter of a line with column names: a comma, or a semicolon.
+
+        Spreadsheets write semicolons where the comma is the decimal sign; names may have either.
+        """
+        for delimiter in ",;":
+            if any(_plain(cell) in self._wanted for cell in cells_of(line, delimiter)):
+                return delimiter
+        return ";" if ";" in line and "," not in line else ","
 
     def _read_header(self, record: Record) -> None:
         names = [_plain(name) for name in record.cells]

@@ -1,7 +1,7 @@
 """``CsvRecords``: from lines to the records of CSV, and no row that a quote swallows. No I/O."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from instantly_async._api import wire_id
@@ -31,12 +31,12 @@ class Record(NamedTuple):
 class CsvRecords:
     """Joins the lines of each record; quoted cells may span several.
 
-    ``delimiter`` ``None``: semicolons if the first record's first line has some and no commas, as
-    spreadsheets write where the comma is the decimal sign.
+    ``delimiter`` ``None``: it is not known yet; ``guess`` returns it for the line with names.
     """
 
-    def __init__(self, name: str, delimiter: str | None) -> None:
+    def __init__(self, name: str, delimiter: str | None, guess: Callable[[str], str]) -> None:
         self._name = name
+        self._guess = guess
         self.delimiter = delimiter
         self._pending: list[str] = []
         self._pending_chars = 0
@@ -64,9 +64,7 @@ class CsvRecords:
 
     def delimiter_of(self, line: str) -> str:
         """Return the delimiter; ``line`` shows it as long as it is not known."""
-        if self.delimiter is None:
-            return ";" if ";" in line and "," not in line else ","
-        return self.delimiter
+        return self._guess(line) if self.delimiter is None else self.delimiter
 
     def _parse(self, record: list[str]) -> list[str] | None:
         """Parse the lines of a record; return ``None`` if it continues after them."""
@@ -128,7 +126,7 @@ class CsvRecords:
     def _ids_in_row(self, line: str, index: int, width: int | None) -> set[str]:
         """Return the ids that this line may have if it is a row."""
         delimiter = self.delimiter_of(line)
-        rows = (_cells_of(line, delimiter, reading) for reading in _READINGS)
+        rows = (cells_of(line, delimiter, **reading) for reading in _READINGS)
         # A row with quotes of its own may have odd ones, and then more cells.
         is_loose = line.count('"') > 1
         return {
@@ -139,10 +137,11 @@ class CsvRecords:
         }
 
 
-def _cells_of(line: str, delimiter: str, reading: dict[str, Any]) -> list[str]:
+def cells_of(line: str, delimiter: str, **reading: Any) -> list[str]:
+    """Return the cells of a line that is read so; none if one of them is too long."""
     try:
         return next(csv.reader([line], delimiter=delimiter, **reading), [])
-    except csv.Error:  # a cell is too long if it is read so
+    except csv.Error:
         return []
 
 

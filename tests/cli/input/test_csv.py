@@ -142,6 +142,16 @@ def test_another_header_of_a_joined_file_is_refused() -> None:
     assert read(f"id,state\n{A},MT\nid,ID\n", "csv") == [(A, 2), ("id", 3)]
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["name, first;id", '"name, first";"id"', "id;a, b, c", "id,a;b;c", "id;x", "#;a, b;ID"],
+)
+def test_the_delimiter_is_the_one_that_shows_the_column(header: str) -> None:
+    """Names may have commas in files with semicolons, and the other way round."""
+    row = header.lower().replace("id", A).replace("#", "1")
+    assert read(f"# a; b, c\n{header}\n{row}\n", "csv") == [(A, 3)]
+
+
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
 def test_the_separator_that_excel_names(first: str) -> None:
     assert read(f"{first}\r\nname, first;id\r\nx;{A}\r\n", "csv") == [(A, 3)]
