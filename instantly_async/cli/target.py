@@ -25,7 +25,7 @@ from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journ
 from .process import unwinding_on_signals
 from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
 from .show import counting
-from .system import STDIO, check_writable, open_existing
+from .system import STDIO, check_writable, is_at, open_existing
 from .terminal import Terminal, visible
 
 ERRORS_SUFFIX = ".errors.jsonl"
@@ -92,7 +92,8 @@ class Target:
         check_writable(path)
         ours = () if self.journal is None else (str(self.output), self.journal, self.errors)
         taken = any(Path(path).resolve() == Path(each).resolve() for each in ours)
-        if taken or (source is not None and source.is_file(path)):
+        is_stdout = self.output == STDIO and is_at(1, path)
+        if taken or is_stdout or (source is not None and source.is_file(path)):
             raise CommandError(f"{path} is the input or the output; choose another --stats-json.")
 
     def open(self, known: KnownIds, resume: Resume | None) -> Output:

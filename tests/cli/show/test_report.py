@@ -220,6 +220,21 @@ def test_a_file_that_statistics_cannot_be_written_to(
     assert [each.name for each in ids_file.parent.iterdir()] == ["ids.txt"]
 
 
+def test_statistics_do_not_replace_the_leads_of_stdout(ids_file: Path, tmp_path: Path) -> None:
+    """A shell has opened the file, so its name is the only thing that both have in common."""
+    leads = tmp_path / "leads.jsonl"
+    with leads.open("ab") as stdout:
+        run = subprocess.run(
+            [*MODULE, "fetch", ids_file, "--stats-json", leads],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    message = f"{leads} is the input or the output; choose another --stats-json.\n"
+    assert (run.returncode, run.stderr.decode()) == (2, message)
+    assert leads.read_bytes() == b""
+
+
 def test_statistics_do_not_replace_what_a_link_points_to(
     command: Command, ids_file: Path, tmp_path: Path
 ) -> None:
