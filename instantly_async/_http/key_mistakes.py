@@ -39,7 +39,7 @@ _MISTAKES = [
         (r"[{\[]\s*[\"']", "is JSON; set only the key in it"),
         (
             (
-                r"<.*>$|\$?\{.*\}$|\$\w+$|%\w+%$|\[[^\]]*\]$|INSTANTLY_API_KEY$"
+                r"<.*>$|\$?\{.*\}$|\$(?:env:)?\w+$|%\w+%$|\[[^\]]*\]$|INSTANTLY_API_KEY$"
                 r"|(?:your|insert|enter|paste|replace|put)[-_ ].*(?:key|token|secret|here|me)$"
                 r"|(?:null|none|undefined|nil|changeme|change[-_]me|todo|x{4,64}|\u2026)$"
             ),

@@ -98,6 +98,7 @@ MISTAKES = {
         "${INSTANTLY_API_KEY}",
         "$INSTANTLY_API_KEY",
         "%INSTANTLY_API_KEY%",
+        "$env:INSTANTLY_API_KEY",
         "{{ secrets.INSTANTLY }}",
         "${{ secrets.INSTANTLY_API_KEY }}",
         "{key}",
