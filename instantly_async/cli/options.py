@@ -123,9 +123,12 @@ class Network:
 
     @property
     def hint(self) -> str | None:
-        """A sentence for those who cannot reach the API without the proxy they have set."""
+        """What may be wrong about the proxy if nothing answers; ``None``: there is none."""
+        if self.proxy_url is not None:
+            origin = "--proxy" if self.proxy else PROXY_VARIABLE
+            return f"All requests go through the proxy of {origin}; perhaps it cannot be reached."
         ignored = next(filter(os.environ.get, _IGNORED_PROXY_VARIABLES), None)
-        if ignored is None or self.proxy_url is not None:
+        if ignored is None:
             return None
         return f"{ignored} is set, but not used; to use that proxy, set {PROXY_VARIABLE} to it."
 

@@ -131,9 +131,10 @@ def test_a_variable_that_other_programs_use_is_named(
     monkeypatch.setenv(variable, f"http://user:{PASSWORD}@proxy.example")
     expected = f"{variable} is set, but not used; to use that proxy, set INSTANTLY_PROXY to it."
     assert Network().hint == expected
-    assert Network(proxy="http://h").hint is None
-    monkeypatch.setenv("INSTANTLY_PROXY", "http://h")
-    assert Network().hint is None
+    through = "All requests go through the proxy of {}; perhaps it cannot be reached."
+    assert Network(proxy=f"http://u:{PASSWORD}@h").hint == through.format("--proxy")
+    monkeypatch.setenv("INSTANTLY_PROXY", f"http://u:{PASSWORD}@h")
+    assert Network().hint == through.format("INSTANTLY_PROXY")
     assert Network(proxy="").hint == expected
 
 
