@@ -126,7 +126,7 @@ class Network:
         """What may be wrong about the proxy if nothing answers; ``None``: there is none."""
         if self.proxy_url is not None:
             origin = "--proxy" if self.proxy else PROXY_VARIABLE
-            return f"All requests go through the proxy that {origin} names; perhaps it cannot be reached."
+            return f"All requests go through the proxy in {origin}; perhaps it cannot be reached."
         ignored = next(filter(os.environ.get, _IGNORED_PROXY_VARIABLES), None)
         if ignored is None:
             return None

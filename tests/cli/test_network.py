@@ -131,7 +131,7 @@ def test_a_variable_that_other_programs_use_is_named(
     monkeypatch.setenv(variable, f"http://user:{PASSWORD}@proxy.example")
     expected = f"{variable} is set, but not used; to use that proxy, set INSTANTLY_PROXY to it."
     assert Network().hint == expected
-    through = "All requests go through the proxy that {} names; perhaps it cannot be reached."
+    through = "All requests go through the proxy in {}; perhaps it cannot be reached."
     assert Network(proxy=f"http://u:{PASSWORD}@h").hint == through.format("--proxy")
     monkeypatch.setenv("INSTANTLY_PROXY", f"http://u:{PASSWORD}@h")
     assert Network().hint == through.format("INSTANTLY_PROXY")
