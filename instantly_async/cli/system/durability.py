@@ -3,7 +3,6 @@
 Everything that the command makes durable goes through here.
 """
 
-import contextlib
 import errno
 import os
 from pathlib import Path
@@ -67,15 +66,18 @@ def sync_open_folder(fd: int) -> None:
 
 def _sync_fully(fd: int) -> bool:
     """Have the drive empty its cache, as macOS can; return ``False`` if that is not offered."""
-    with contextlib.suppress(ImportError, AttributeError):
+    try:
         import fcntl  # noqa: PLC0415 - Windows has no such module
-
-        command: int = fcntl.F_FULLFSYNC  # type: ignore[attr-defined,unused-ignore]  # macOS only
-        try:
-            fcntl.fcntl(fd, command)
-        except OSError as error:
-            if error.errno not in _NOT_OFFERED:
-                raise
-            return False
-        return True
-    return False
+    except ImportError:
+        return False
+    # Without an AttributeError: Python 3.13.0 cannot make one if the working directory is gone.
+    command: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+    if command is None:
+        return False
+    try:
+        fcntl.fcntl(fd, command)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        return False
+    return True
