@@ -103,7 +103,10 @@ class DecodeError(LeadError):
 
 
 class RequestRejectedError(LeadError):
-    """The API rejected this request: 400, 422 or another 4xx; ``status`` says which."""
+    """The API rejected this request, in its own words: 400, 422 or another 4xx, as ``status`` says.
+
+    Without the API's error body, a 4xx is a ``ProtocolError``.
+    """
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)

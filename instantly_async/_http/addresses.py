@@ -22,7 +22,7 @@ from .credentials import Authorization
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<ip>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,5}))?"
 )
-_TWO_SCHEMES = re.compile(r"[A-Za-z]+://[A-Za-z]+:?//")
+_TWO_SCHEMES = re.compile(r"[A-Za-z]+://https?:?//", re.IGNORECASE)
 
 _MAX_LOCATION = 1000
 """Characters of host and port; a host has at most 254 in ASCII, and IDNA is slow for long ones."""

@@ -77,7 +77,7 @@ class Unpacker:
         if name in {"gzip", "deflate"}:
             return _Layer(name)
         if name in _UNREADABLE:
-            raise unreadable(name, self._status)
+            raise _unreadable(name, self._status)
         self._unknown = name
         return None
 
@@ -99,7 +99,7 @@ class Unpacker:
             ProtocolError: it is not JSON.
         """
         if self._unknown is not None and not body.lstrip().startswith(b"{"):
-            raise unreadable(self._unknown, self._status)
+            raise _unreadable(self._unknown, self._status)
 
 
 def _names_of(headers: Sequence[str]) -> Sequence[str]:
@@ -137,7 +137,7 @@ def _decompressor(name: str, first: int) -> _Decompressor:
     return compression.ZLibDecompressor(name, suppress_deflate_header=first & 0xF != 8)
 
 
-def unreadable(name: str, status: int) -> ProtocolError:
+def _unreadable(name: str, status: int) -> ProtocolError:
     """Return the error for a coding that this installation does not read."""
     shown = f'the content encoding "{name}"' if _SHOWN.fullmatch(name) else "a content encoding"
     remedy = f"; pip install {_LIBRARIES[name]}" if name in _LIBRARIES else ""

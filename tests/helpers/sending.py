@@ -18,6 +18,21 @@ KEY = "canary-key-in-transport-tests"
 GOOD = answer(b'{"id":"x"}', "200 OK", "Content-Type: application/json")
 
 
+@asynccontextmanager
+async def loop_passes() -> AsyncIterator[list[None]]:
+    """Yield a list that grows by one at each pass of the event loop."""
+    passes: list[None] = []
+
+    async def count() -> None:
+        while True:
+            passes.append(None)
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    yield passes
+    counting.cancel()
+
+
 class CountingPacer:
     """Counts the tokens that are taken, and never waits."""
 

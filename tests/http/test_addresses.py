@@ -169,6 +169,7 @@ def test_the_mistake_in_a_proxy_is_named(proxy: str, mistake: str) -> None:
 def test_a_scheme_twice_is_named() -> None:
     error = read_base_url("https://https://api.instantly.ai", None)
     assert str(error) == "base_url must begin with one scheme; remove the second one."
+    assert "without a path" in str(read_base_url("https://host//", None))
 
 
 def test_an_address_is_never_quoted() -> None:

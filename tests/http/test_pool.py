@@ -93,6 +93,15 @@ async def gathered(tasks: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def busy(world: World) -> int:
+    """Use a connection again and again for 300 s; return how often."""
+    done = 0
+    while now() < 300:
+        await world.use(0.1)
+        done += 1
+    return done
+
+
 @virtually
 async def test_the_one_that_was_used_last_is_taken_first() -> None:
     """So connections that are not needed age, and are closed after the keep-alive time."""
@@ -156,14 +165,7 @@ async def test_a_server_that_takes_twenty_gets_twenty() -> None:
     """Nobody fails; then one more is tried at growing intervals, for which one waits no longer."""
     world = World(limit=20)
 
-    async def work() -> int:
-        done = 0
-        while now() < 300:
-            await world.use(0.1)
-            done += 1
-        return done
-
-    results = await gathered([work() for _ in range(50)])
+    results = await gathered([busy(world) for _ in range(50)])
     assert sum(results) > 0.98 * 20 * 300 / 0.1
     assert len(world.refused_at) <= 30 + 10
     assert sum(at > 1 for at in world.refused_at) <= 10
@@ -421,14 +423,7 @@ async def test_too_few_descriptors_cost_no_attempt() -> None:
     """Also if none is open yet; and some are left for the rest of the process."""
     world = Cramped(limit=12)
 
-    async def work() -> int:
-        done = 0
-        while now() < 300:
-            await world.use(0.1)
-            done += 1
-        return done
-
-    results = await gathered([work() for _ in range(100)])
+    results = await gathered([busy(world) for _ in range(100)])
     assert sum(results) > 0.95 * 8 * 300 / 0.1
     assert sum(at > 0.1 for at in world.refused_at) <= 10
     assert 8 <= world.open < 12
