@@ -79,7 +79,8 @@ ROOMS: dict[str, list[str]] = {
         "__main__",
         "__init__",
         "app",
-        "fetch  check  serve",
+        "commands",
+        "job  check  serve",
         "target  usage",
         "options  process",
         "show",
@@ -87,6 +88,7 @@ ROOMS: dict[str, list[str]] = {
         "known  records  system",
         "exits  terminal",
     ],
+    "cli/commands": ["__init__", "get  fetch  convert  trial", "arguments"],
     "cli/input": [
         "__init__",
         "sources",

@@ -15,8 +15,8 @@ from commands import IDS, MODULE, Command, wait_until
 from places import DOCS
 from terminals import OnTerminal
 
-from instantly_async.cli.fetch import FetchJob, end, run_fetch
 from instantly_async.cli.input import GivenIds
+from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.options import Connection
 from instantly_async.cli.output import Output
 from instantly_async.cli.show.chart import chart, charts

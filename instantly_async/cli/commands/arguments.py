@@ -1,0 +1,47 @@
+"""What the signatures of several commands share, and how each of them begins."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, TextIO
+
+from cyclopts import Parameter, validators
+
+from instantly_async.cli.exits import CommandError
+from instantly_async.cli.input import InputFormat
+from instantly_async.cli.options import Connection, OutputOptions, ResumeOptions
+from instantly_async.cli.terminal import LogLevel, Terminal, log_to
+from instantly_async.settings import Strategy
+
+File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is not an option
+OptionalFile = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+OutputFile = Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
+OptionalOutputFile = Annotated[
+    str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
+ShownStrategy = Annotated[Strategy, Parameter(show_choices=False)]
+ShownInputFormat = Annotated[InputFormat, Parameter(show_choices=False)]
+Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # the whole command line
+
+DEFAULT_CONNECTION = Connection()
+DEFAULT_OUTPUT = OutputOptions()
+DEFAULT_RESUME = ResumeOptions()
+
+
+def start(log_level: LogLevel) -> Terminal:
+    """Return the terminal; from now on log records are printed there."""
+    terminal = Terminal()
+    log_to(terminal, log_level)
+    return terminal
+
+
+def require_stdout() -> TextIO:
+    """Return stdout.
+
+    Raises:
+        CommandError: it is closed.
+    """
+    if sys.stdout is None:
+        raise CommandError("stdout is closed; run the command with stdout open.")
+    return sys.stdout

@@ -1,0 +1,33 @@
+"""``convert``: leads from JSON Lines to another format."""
+
+from instantly_async.cli import exits
+from instantly_async.cli.options import Flag, OutputOptions
+from instantly_async.cli.target import convert_visibly, writer_of
+from instantly_async.cli.usage import path_of
+
+from .arguments import DEFAULT_OUTPUT, File, start
+
+
+def convert(
+    leads: File,
+    output: File,
+    /,
+    *,
+    options: OutputOptions = DEFAULT_OUTPUT,
+    force: Flag = False,
+    quiet: Flag = False,
+) -> int:
+    """Convert leads to CSV, Parquet or JSON Lines, completely or not at all.
+
+    Args:
+        leads: JSON Lines that `fetch` wrote; - is stdin.
+        output: New file, named .jsonl, .csv or .parquet.
+        options: Shared options.
+        force: Replace an existing file.
+        quiet: Hide progress.
+    """
+    terminal = start("warning")
+    leads, output = path_of(leads), path_of(output)
+    writer = writer_of(output, options)
+    convert_visibly(leads, output, writer, terminal, quiet=quiet, force=force)
+    return exits.ALL_FOUND

@@ -1,0 +1,94 @@
+"""``fetch``: many leads."""
+
+from instantly_async.cli import exits
+from instantly_async.cli.input import open_source
+from instantly_async.cli.job import FetchJob, end, plan_only, run_fetch, survey
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.options import (
+    DEFAULT_NETWORK,
+    Connection,
+    Flag,
+    Network,
+    OutputOptions,
+    ResumeOptions,
+)
+from instantly_async.cli.system import STDIO
+from instantly_async.cli.target import target_of
+from instantly_async.cli.usage import path_of
+
+from .arguments import (
+    DEFAULT_CONNECTION,
+    DEFAULT_OUTPUT,
+    DEFAULT_RESUME,
+    Arguments,
+    File,
+    OptionalFile,
+    OutputFile,
+    ShownInputFormat,
+    ShownStrategy,
+    require_stdout,
+    start,
+)
+
+
+def fetch(
+    file: File = STDIO,
+    /,
+    *,
+    output: OutputFile = STDIO,
+    options: OutputOptions = DEFAULT_OUTPUT,
+    resuming: ResumeOptions = DEFAULT_RESUME,
+    dry_run: Flag = False,
+    input_format: ShownInputFormat | None = None,
+    column: str | None = None,
+    strategy: ShownStrategy = "get",
+    stats_json: OptionalFile = None,
+    quiet: Flag = False,
+    connection: Connection = DEFAULT_CONNECTION,
+    network: Network = DEFAULT_NETWORK,
+    arguments: Arguments = (),
+) -> int:
+    """Fetch many leads: JSON Lines as they complete, CSV or Parquet at the end.
+
+    Args:
+        file: File with lead ids; - is stdin.
+        output: New file for the leads; - is stdout.
+        options: Shared options.
+        resuming: Shared options.
+        dry_run: Print what a run would do, and send no request.
+        input_format: text, csv, tsv or jsonl. Default: by FILE's suffix.
+        column: CSV column with the ids. Default: id or lead_id.
+        strategy: get: one lead per request; list: 100.
+        stats_json: File for the summary as JSON; replaced if it exists.
+        quiet: Hide progress and summary.
+        connection: Shared options.
+        network: Shared options.
+        arguments: The command line.
+    """
+    terminal = start(connection.log_level)
+    file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
+    client = None if dry_run else connection.client(network)
+    with open_source(file, input_format, column, known) as source:
+        target.require_other_than(source)
+        target.require_other_than_stats(stats_json and path_of(stats_json), source)
+        if client is None:
+            target.read(known, resuming.how())
+            text = plan_only(source, terminal, connection.rate_limit())
+            require_stdout().write(text + "\n")
+            return exits.ALL_FOUND
+        with target.open(known, resuming.how()) as out:
+            if source.is_regular:
+                survey(source, terminal)
+            job = FetchJob(
+                client=client,
+                source=source,
+                output=out,
+                terminal=terminal,
+                make_line=target.make_line,
+                strategy=strategy,
+                quiet=quiet,
+                resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
+                hint=network.hint,
+            )
+            code = run_fetch(job)
+    return end(job, target, code, stats_json)

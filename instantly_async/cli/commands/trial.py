@@ -1,0 +1,110 @@
+"""Commands to try things out, without a key: ``demo``, ``serve``, ``ids``."""
+
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from instantly_async.cli import exits, process
+from instantly_async.cli.input import GivenIds
+from instantly_async.cli.job import FetchJob, end, run_fetch
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.options import Connection, Flag, ShownLogLevel
+from instantly_async.cli.output import Resume
+from instantly_async.cli.serve import fake_process, serve_fake
+from instantly_async.cli.target import Target
+from instantly_async.cli.usage import path_of
+from instantly_async.testing import DEFAULT_API_KEY, lead_ids
+
+from .arguments import (
+    Arguments,
+    Count,
+    Milliseconds,
+    OptionalFile,
+    OptionalOutputFile,
+    ShownStrategy,
+    require_stdout,
+    start,
+)
+
+Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
+
+
+def demo(
+    *,
+    count: Count = 500,
+    strategy: ShownStrategy = "get",
+    latency_ms: Milliseconds = 50.0,
+    output: OptionalOutputFile = None,
+    resume: Flag = False,
+    stats_json: OptionalFile = None,
+    quiet: Flag = False,
+    log_level: ShownLogLevel = "warning",
+    arguments: Arguments = (),
+) -> int:
+    """Fetch invented leads from a fake API on this machine.
+
+    The fake enforces Instantly's rate limits. No key and no network are needed.
+
+    Args:
+        count: How many leads.
+        strategy: get: one lead per request; list: 100.
+        latency_ms: Milliseconds until each answer.
+        output: New file for the leads; - is stdout. Default: none.
+        resume: Resume an output that exists.
+        stats_json: File for the summary as JSON; replaced if it exists.
+        quiet: Hide progress and summary.
+        log_level: Log debug, info, warning or error.
+        arguments: The command line.
+    """
+    terminal = start(log_level)
+    target, known = Target(None if output is None else path_of(output)), KnownIds()
+    target.require_other_than_stats(stats_json and path_of(stats_json))
+    with (
+        target.open(known, Resume() if resume else None) as out,
+        fake_process(latency_ms / 1000) as url,
+    ):
+        job = FetchJob(
+            client=Connection().client_of(DEFAULT_API_KEY, url),
+            source=GivenIds(tuple(lead_ids(count)), known),
+            output=out,
+            terminal=terminal,
+            strategy=strategy,
+            quiet=quiet,
+            resume_hint=target.how_to_resume(arguments, from_stdin=False),
+        )
+        code = run_fetch(job)
+    return end(job, target, code, stats_json)
+
+
+def serve(
+    *,
+    port: Port = 8700,
+    host: str = "127.0.0.1",
+    latency_ms: Milliseconds = 50.0,
+    as_child: Annotated[bool, Parameter(show=False, negative=())] = False,
+) -> int:
+    """Run a fake API on this machine, until Ctrl-C.
+
+    It has a lead for every UUID, and enforces the rate limits. It prints two lines to
+    paste into another shell; `instantly-async ids` prints lead ids.
+
+    Args:
+        port: Port to listen on; 0 is any free port.
+        host: 127.0.0.1, ::1 or localhost.
+        latency_ms: Milliseconds until each answer.
+        as_child: End with stdin.
+    """
+    terminal = start("warning")
+    job = serve_fake(host, port, latency_ms / 1000, terminal, as_child=as_child)
+    code = process.run(job, terminal)
+    return exits.ALL_FOUND if code > exits.SIGNAL_BASE else code  # a signal is how it ends
+
+
+def ids(*, count: Count = 1000) -> int:
+    """Print ids of invented leads, for `serve`.
+
+    Args:
+        count: How many.
+    """
+    require_stdout().writelines(f"{lead_id}\n" for lead_id in lead_ids(count))
+    return exits.ALL_FOUND
