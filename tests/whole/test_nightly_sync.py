@@ -206,6 +206,7 @@ def evaluate(*parsers: Any) -> dict[str, Any]:
     return document.namespace
 
 
+@pytest.mark.guides
 def test_python(leads: list[dict[str, Any]]) -> None:
     Path("ids.txt").write_text("\n".join([IDS[0].upper(), *IDS[1:], NEW_ID]) + "\n")
     there = evaluate(PythonCodeBlockParser())
@@ -295,6 +296,7 @@ def run_psql(program: Path, host: Path, sql: str) -> "subprocess.CompletedProces
     )
 
 
+@pytest.mark.guides
 def test_sql(leads: list[dict[str, Any]], psql: Psql) -> None:
     """Each load runs twice, and the second one changes nothing."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import importlib
 import io
 import json
 import os
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -100,13 +100,22 @@ EMPTY[2][0]["id"] = "x"
 def test_the_schema_does_not_depend_on_the_leads(
     convert: Convert, leads: list[Any], *, labels: bool
 ) -> None:
-    """In pyarrow and in DuckDB; also without leads, and if all values are null."""
+    """Also without leads, and if all values are null."""
     assert convert(leads, "out.parquet", *["--labels"] * labels) == (0, "")
     schema = pq.read_schema("out.parquet")
     expected = expected_types(labels=labels)
     assert dict(zip(schema.names, schema.types, strict=True)) == expected
     assert [field.name for field in schema if not field.nullable] == ["id"]
     assert pq.read_table("out.parquet").num_rows == len(leads)
+
+
+@pytest.mark.guides
+@pytest.mark.parametrize("leads", [[make_lead(each) for each in IDS], *EMPTY])
+@pytest.mark.parametrize("labels", [True, False])
+def test_duckdb_sees_the_same_schema(convert: Convert, leads: list[Any], *, labels: bool) -> None:
+    duckdb = importlib.import_module("duckdb")
+    assert convert(leads, "out.parquet", *["--labels"] * labels) == (0, "")
+    expected = expected_types(labels=labels)
     duck = duckdb.execute("DESCRIBE SELECT * FROM 'out.parquet'").fetchall()
     names = {"string": "VARCHAR", "int64": "BIGINT", "bool": "BOOLEAN"}
     assert [(row[0], row[1]) for row in duck] == [
@@ -115,8 +124,10 @@ def test_the_schema_does_not_depend_on_the_leads(
     assert duckdb.execute("SELECT count(*) FROM 'out.parquet'").fetchall() == [(len(leads),)]
 
 
+@pytest.mark.guides
 def test_duckdb_reads_the_same_from_all_formats(convert: Convert) -> None:
     """The same ids in the same order, the same instants, the same key of the payload."""
+    duckdb = importlib.import_module("duckdb")
     leads = [make_lead(each) for each in IDS]
     for form in FORMS:
         options = [] if form == "jsonl" else ["--csv-raw"] * (form == "csv")
