@@ -18,7 +18,6 @@ from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .models import Lead
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .settings import (
-    DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_LEAD_BYTES,
     RateLimit,
@@ -39,7 +38,8 @@ class InstantlyClient(Generic[L]):
 
     Args:
         api_key: ``None``: from the environment variable ``INSTANTLY_API_KEY``.
-        base_url: scheme, host and port; https, or http on this machine.
+        base_url: scheme, host and port; https, or http on this machine. ``None``: from the
+            variable ``INSTANTLY_BASE_URL``; if that is not set, the vendor's.
         workspace: id of the sub-workspace that an admin key acts on; ``None``: its own.
         rate_limit: ``None``: no client-side limit, for servers of your own.
         retry: how often and how long to try again.
@@ -67,7 +67,7 @@ class InstantlyClient(Generic[L]):
         self: "InstantlyClient[Lead]",
         api_key: str | None = None,
         *,
-        base_url: str = DEFAULT_BASE_URL,
+        base_url: str | None = None,
         workspace: str | None = None,
         rate_limit: RateLimit | None = ...,
         retry: RetryPolicy = ...,
@@ -85,7 +85,7 @@ class InstantlyClient(Generic[L]):
         self,
         api_key: str | None = None,
         *,
-        base_url: str = DEFAULT_BASE_URL,
+        base_url: str | None = None,
         workspace: str | None = None,
         rate_limit: RateLimit | None = ...,
         retry: RetryPolicy = ...,
@@ -103,7 +103,7 @@ class InstantlyClient(Generic[L]):
         self,
         api_key: str | None = None,
         *,
-        base_url: str = DEFAULT_BASE_URL,
+        base_url: str | None = None,
         workspace: str | None = None,
         rate_limit: RateLimit | None = RateLimit(),
         retry: RetryPolicy = RetryPolicy(),
@@ -119,7 +119,7 @@ class InstantlyClient(Generic[L]):
         # Tracebacks show locals: neither the key nor a password in a URL may stay in one.
         key, api_key = read_api_key(api_key, os.environ), None
         relay, proxy = read_proxy(proxy), None
-        origin, base_url = read_base_url(base_url, relay), ""
+        origin, base_url = read_base_url(base_url, os.environ, relay), None
         server, self._key = valid(origin), valid(key)
         check_type("limiter", limiter, AdaptiveLimiter, optional=True)
         self._retry = retry

@@ -14,6 +14,9 @@ from .errors import ConfigurationError
 API_KEY_VARIABLE = "INSTANTLY_API_KEY"
 """Environment variable with the key; other Instantly tools use the same name."""
 
+BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
+"""Environment variable with the address of a server other than the vendor's."""
+
 DEFAULT_BASE_URL = "https://api.instantly.ai"
 """The vendor's server."""
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from yarl import URL
 
 from instantly_async.errors import ConfigurationError
+from instantly_async.settings import BASE_URL_VARIABLE, DEFAULT_BASE_URL
 
 from .address_mistakes import mistake_in_url
 from .credentials import Authorization
@@ -99,39 +100,41 @@ def _plain_host(ip: str | None, name: str | None) -> str | None:
 
 
 def read_base_url(
-    base_url: object, proxy: "Proxy | ConfigurationError | None"
+    base_url: object, environ: Mapping[str, str], proxy: "Proxy | ConfigurationError | None"
 ) -> str | ConfigurationError:
-    """Return the URL of the server, as it is used.
+    """Return the URL of the server, as it is used; ``None``: that of the environment.
 
     https only, or http on this machine and not through another one; no path (``…/api/v2`` would
     make every lead *not found*), user, query or fragment. An error is returned.
     """
+    name = "base_url"
+    if base_url is None:
+        set_there = environ.get(BASE_URL_VARIABLE)
+        base_url, name = (set_there, BASE_URL_VARIABLE) if set_there else (DEFAULT_BASE_URL, name)
     address = parse_address(base_url)
     if address is None:
         return ConfigurationError(
-            f"base_url is not a URL: {mistake_in_url(base_url)}; use something like "
+            f"{name} is not a URL: {mistake_in_url(base_url)}; use something like "
             "https://api.instantly.ai."
         )
+    mistake = _mistake_in_base_url(str(base_url), address, proxy)
+    return ConfigurationError(f"{name} must {mistake}.") if mistake else address.url
+
+
+def _mistake_in_base_url(
+    url: str, address: Address, proxy: "Proxy | ConfigurationError | None"
+) -> str | None:
     if address.userinfo is not None:
-        return ConfigurationError(
-            "base_url must not contain a user or password; pass the key as api_key."
-        )
-    if isinstance(base_url, str) and _TWO_SCHEMES.match(base_url):
-        return ConfigurationError("base_url must begin with one scheme; remove the second one.")
+        return "not contain a user or password; pass the key as api_key"
+    if _TWO_SCHEMES.match(url):
+        return "begin with one scheme; remove the second one"
     if not address.is_bare:
-        return ConfigurationError(
-            "base_url must end after host and port, without a path; /api/v2 is added to it."
-        )
+        return "end after host and port, without a path; /api/v2 is added to it"
     if address.scheme != "https" and not (address.scheme == "http" and address.is_local):
-        return ConfigurationError(
-            "base_url must be https (http only for localhost, 127.0.0.0/8 and ::1)."
-        )
+        return "be https (http only for localhost, 127.0.0.0/8 and ::1)"
     if address.scheme == "http" and isinstance(proxy, Proxy) and not proxy.is_local:
-        return ConfigurationError(
-            "base_url must be https with a proxy on another machine, which would get the key "
-            "unencrypted."
-        )
-    return address.url
+        return "be https with a proxy on another machine, which would get the key unencrypted"
+    return None
 
 
 class Proxy(NamedTuple):

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from instantly_async import __version__
-from instantly_async.settings import API_KEY_VARIABLE
+from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 
 from . import exits
 from .commands import COMMANDS
 from .exits import CommandError
-from .options import BASE_URL_VARIABLE
 from .terminal import QuietConsole, Terminal, discard
 from .usage import sentence_of
 

@@ -12,6 +12,7 @@ from instantly_async.errors import ConfigurationError
 from instantly_async.models import Lead
 from instantly_async.settings import (
     API_KEY_VARIABLE,
+    BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_LEAD_BYTES,
@@ -23,9 +24,6 @@ from .convert import OutputFormat
 from .exits import CommandError
 from .output import Resume
 from .terminal import LogLevel
-
-BASE_URL_VARIABLE = "INSTANTLY_BASE_URL"
-"""Environment variable with the address of a server other than the vendor's."""
 
 PROXY_VARIABLE = "INSTANTLY_PROXY"
 """Environment variable with the URL of a proxy; other users of the machine cannot see it."""
@@ -45,7 +43,6 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
 
 _OPTION_OF_SETTING = {
-    "base_url": BASE_URL_VARIABLE,
     "share": "--rate-share",
     "concurrency": "--concurrency",
     "workspace": "--workspace",
@@ -197,12 +194,12 @@ class Connection:
                 f"Set {API_KEY_VARIABLE} to the workspace's API key; the key is never read from "
                 "an argument."
             )
-        return self.client_of(None, base_url(), network)
+        return self.client_of(None, None, network)
 
     def client_of(
-        self, key: str | None, base_url: str, network: Network = DIRECT
+        self, key: str | None, base_url: str | None, network: Network = DIRECT
     ) -> InstantlyClient[Lead]:
-        """Make a client of this server; ``key=None``: the key of the environment."""
+        """Make a client of this server; ``None``: the environment's key, or server."""
         try:
             return InstantlyClient(
                 key,

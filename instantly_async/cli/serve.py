@@ -9,12 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from instantly_async.settings import API_KEY_VARIABLE
+from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly
 
 from . import exits
 from .exits import CommandError
-from .options import BASE_URL_VARIABLE
 from .system import reason_of, until_readable
 from .terminal import Terminal
 

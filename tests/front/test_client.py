@@ -298,7 +298,7 @@ async def test_a_workspace_that_was_refused_is_refused_again(
         ),
         ({"concurrency": "5"}, "concurrency must be a whole number of at least 1; '5' is not."),
         ({"concurrency": -(10**5000)}, "at least 1; an object of type int is not."),
-        ({"base_url": None}, "base_url is not a URL"),
+        ({"base_url": 5}, "base_url is not a URL"),
         ({"proxy": 5}, "proxy must be a URL"),
         ({"lead_type": dict}, "lead_type must be a msgspec.Struct class."),
         ({"api_key": b"k"}, "The API key must be a string."),

@@ -59,7 +59,7 @@ PROXIES_THAT_CANNOT_WORK: list[Any] = [
     ],
 )
 def test_an_address_of_scheme_host_and_port_is_fine(url: str) -> None:
-    assert isinstance(read_base_url(url, None), str)
+    assert isinstance(read_base_url(url, {}, None), str)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_address_of_scheme_host_and_port_is_fine(url: str) -> None:
     ],
 )
 def test_any_other_address_is_refused_with_its_reason(url: str, hint: str) -> None:
-    problem = read_base_url(url, None)
+    problem = read_base_url(url, {}, None)
     assert isinstance(problem, ConfigurationError)
     assert hint in str(problem)
     assert problem.__traceback__ is None
@@ -149,7 +149,7 @@ MISTAKES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("url", "mistake"), MISTAKES)
 def test_the_mistake_in_an_address_is_named(url: Any, mistake: str) -> None:
-    for error in (read_base_url(url, None), read_proxy(url)):
+    for error in (read_base_url(url, {}, None), read_proxy(url)):
         assert isinstance(error, ConfigurationError)
         assert re.search(mistake, str(error))
 
@@ -167,15 +167,15 @@ def test_the_mistake_in_a_proxy_is_named(proxy: str, mistake: str) -> None:
 
 
 def test_a_scheme_twice_is_named() -> None:
-    error = read_base_url("https://https://api.instantly.ai", None)
+    error = read_base_url("https://https://api.instantly.ai", {}, None)
     assert str(error) == "base_url must begin with one scheme; remove the second one."
-    assert "without a path" in str(read_base_url("https://host//", None))
+    assert "without a path" in str(read_base_url("https://host//", {}, None))
 
 
 def test_an_address_is_never_quoted() -> None:
     """It could hold a password."""
     for url in ("https://u:hunter2@h", "http://hunter2", "https://h/hunter2", "https://h:hunter2"):
-        assert "hunter2" not in str(read_base_url(url, None))
+        assert "hunter2" not in str(read_base_url(url, {}, None))
 
 
 # --- proxy ---
@@ -232,7 +232,7 @@ def test_another_proxy_is_refused_unquoted(proxy: str) -> None:
     ],
 )
 def test_an_address_is_used_in_plain_ascii(url: str, plain: str) -> None:
-    assert read_base_url(url, None) == plain
+    assert read_base_url(url, {}, None) == plain
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_an_address_is_used_in_plain_ascii(url: str, plain: str) -> None:
     ],
 )
 def test_a_host_that_no_resolver_takes_is_refused(host: str) -> None:
-    assert isinstance(read_base_url(f"https://{host}", None), ConfigurationError)
+    assert isinstance(read_base_url(f"https://{host}", {}, None), ConfigurationError)
     assert isinstance(read_proxy(f"http://{host}"), ConfigurationError)
 
 
@@ -387,7 +387,7 @@ def test_any_address_is_refused_or_works_down_to_the_socket(
                 await client.get_lead(LEAD_ID)
 
     relay = read_proxy(proxy)
-    origin = read_base_url(base_url, relay)
+    origin = read_base_url(base_url, {}, relay)
     assert isinstance(origin, str)
     assert isinstance(relay, Proxy | None)
     assert HOST.search(RequestHead(origin, ApiKey("k", ""), {}, relay).render(GET))

@@ -1,7 +1,6 @@
 """Runs the Python examples of README, docs and docstrings, and checks the links.
 
-The examples use a fake API. The key comes from the environment, as in real use; only the default
-server is replaced.
+The examples use a fake API. Its address and the key come from the environment, as in real use.
 """
 
 import re
@@ -16,7 +15,6 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
 import instantly_async
-from instantly_async import InstantlyClient
 from instantly_async.testing import FakeInstantly, lead_ids
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,9 +42,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     """Run a test in a folder with ``ids.txt``, with a key and a fake API."""
     with FakeInstantly(rate_limit=None) as fake:
         monkeypatch.setenv("INSTANTLY_API_KEY", fake.api_key)
-        defaults = InstantlyClient.__init__.__kwdefaults__
-        assert defaults is not None
-        monkeypatch.setitem(defaults, "base_url", fake.url)
+        monkeypatch.setenv("INSTANTLY_BASE_URL", fake.url)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "ids.txt").write_text("\n".join(lead_ids(25)) + "\n")
         yield

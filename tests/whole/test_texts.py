@@ -106,8 +106,8 @@ def lead_id(text: str) -> None:
 
 @door
 def settings_and_environment(text: str) -> None:
-    read_base_url(text, None)
-    read_base_url("https://" + text, None)
+    read_base_url(text, {}, None)
+    read_base_url("https://" + text, {}, None)
     read_api_key(text, {})
     for proxy in (text, "http://" + text, f"http://{text}:p@127.0.0.1"):
         read_proxy(proxy)
