@@ -13,7 +13,7 @@ from instantly_async._api import (
     is_misdelivered,
 )
 from instantly_async._http import Reply, Request, Response
-from instantly_async._pace import Pace
+from instantly_async._pace import Pace, is_foreign
 from instantly_async.errors import (
     DecodeError,
     InstantlyError,
@@ -22,8 +22,10 @@ from instantly_async.errors import (
     RateLimitedError,
     RateLimitPauseError,
     RunError,
+    ServiceUnavailableError,
     TransientError,
 )
+from instantly_async.settings import BASE_URL_VARIABLE
 from instantly_async.stats import Recorder
 
 from .reading import finish
@@ -63,7 +65,7 @@ class Sender(Generic[Q, R]):
         request is sent once more, while everything else waits. ``asks``: this is that request.
 
         Raises:
-            RunError: the whole run has to stop.
+            RunError: the whole run has to stop; also if nothing but another server has answered.
         """
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         pace = self._asking if asks else self._pace
@@ -92,6 +94,8 @@ class Sender(Generic[Q, R]):
                 tries.tried_at = permit.sent_at
                 recorder.latency.record(now - permit.sent_at)
                 recorder.meter.count(now, permit.sends)
+            if self._trust.is_other_server and isinstance(result, LeadError) and is_foreign(result):
+                raise _other_server(result)
             if not isinstance(result, InstantlyError):
                 self._trust.is_proven = True
                 return result
@@ -178,3 +182,10 @@ class Sender(Generic[Q, R]):
             "cap_s": workspace.retry.max_retry_after_s,
             "takes_many": self.endpoint.takes_many,
         }
+
+
+def _other_server(latest: LeadError) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"What answers is not the Instantly API ({latest.args[0]}); check the server's address "
+        f"(base_url, {BASE_URL_VARIABLE}), and whether a proxy or a login page answers instead."
+    )

@@ -16,6 +16,7 @@ from instantly_async.errors import (
     LeadError,
     ProtocolError,
     RateLimitedError,
+    RequestRejectedError,
     RunError,
     TransientError,
 )
@@ -78,7 +79,7 @@ class Pace:
         self.slots = slots
         self.breaker = breaker
         self.max_pause_s = max_pause_s
-        self._trust = trust
+        self.trust = trust
         self._budget = budget
         self._probe = probe
         self._patient = patient
@@ -117,7 +118,7 @@ class Pace:
             if self._is_blocked():
                 if self._probe is not None:
                     await self.until_up(patient=self._patient)
-                    await self._trust.settled()
+                    await self.trust.settled()
                 await self.limiter.wait_out_pause()
             near = self.limiter.near if self.limiter.limit else None
             if near is not None:
@@ -143,7 +144,7 @@ class Pace:
             await self.breaker.until_closed(self._probe, patient=patient)
 
     def _is_blocked(self) -> bool:
-        if (self.breaker.is_open or self._trust.is_asking) and self._probe is not None:
+        if (self.breaker.is_open or self.trust.is_asking) and self._probe is not None:
             return True
         return self.limiter.is_paused(asyncio.get_running_loop().time())
 
@@ -190,8 +191,11 @@ class Permit:
 
     def learn(self, result: object, now: float) -> None:
         """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
-        limiter, breaker = self._pace.limiter, self._pace.breaker
+        limiter, breaker, trust = self._pace.limiter, self._pace.breaker, self._pace.trust
         sent_at = now if self.sent_at is None else self.sent_at
+        # Many servers reject a page of ids with a 400.
+        trust.is_recognized |= shows_life(result) and not isinstance(result, RequestRejectedError)
+        trust.strange += isinstance(result, LeadError) and is_foreign(result)
         if not isinstance(result, LeadError):
             if not isinstance(result, RunError):
                 limiter.on_success(now)

@@ -45,7 +45,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("strategy", ["get", "list"])
 def test_nothing_else_is_answered(kind: str, strategy: Strategy) -> None:
-    """An outage: it ends within the patience, and no id has an outcome."""
+    """It is another server: the run ends at once, and no id has an outcome."""
     foreign = KINDS[kind]
     run = Run(
         lambda *_: foreign,
@@ -55,9 +55,27 @@ def test_nothing_else_is_answered(kind: str, strategy: Strategy) -> None:
         retry=RetryPolicy(breaker_patience_s=60),
     ).over(lead_ids(500))
     assert isinstance(run.error, ServiceUnavailableError)
+    assert "What answers is not the Instantly API" in str(run.error)
     assert run.outcomes == []
-    assert run.ended_at < 60 + 15
-    assert len(run.transport.sent) < 200
+    assert run.ended_at < 5
+    assert len(run.transport.sent) < 80  # by list, a 400 first makes the pages smaller
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_one_answer_it_is_an_outage(kind: str) -> None:
+    """It ends within the patience, and no other id has an outcome."""
+    foreign = KINDS[kind]
+    first, *_ = ids = list(lead_ids(500))
+    run = Run(
+        lambda lead_id, now, *_: found(lead_id) if now < 0.01 else foreign,
+        RateLimit(),
+        pages=lambda *_: foreign,
+        retry=RetryPolicy(breaker_patience_s=60),
+        concurrency=1,
+    ).over(ids)
+    assert isinstance(run.error, ServiceUnavailableError)
+    assert [outcome.lead_id for outcome in run.outcomes] == [first]
+    assert 60 < run.ended_at < 60 + 40
 
 
 @pytest.mark.parametrize("kind", KINDS)
