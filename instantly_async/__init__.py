@@ -4,6 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .enums import (
+    EnrichmentStatus,
+    EsgCode,
+    EspCode,
+    InterestStatus,
+    LeadStatus,
+    UploadMethod,
+    VerificationStatus,
+)
 from .errors import (
     AuthenticationError,
     ClosedError,
@@ -29,19 +38,7 @@ from .errors import (
     TLSError,
     TransientError,
 )
-from .models import (
-    EnrichmentStatus,
-    EsgCode,
-    EspCode,
-    InterestStatus,
-    LastStep,
-    Lead,
-    LeadStatus,
-    StatusSummary,
-    SubsequenceStatusSummary,
-    UploadMethod,
-    VerificationStatus,
-)
+from .models import LastStep, Lead, StatusSummary, SubsequenceStatusSummary
 from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Strategy, Timeouts
 from .stats import Stats

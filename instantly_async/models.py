@@ -1,186 +1,89 @@
 """The ``Lead`` as the vendor's *Get lead* page describes it, and nothing else.
 
-Only ``id`` is required; every other field is ``None`` when absent. Enums are open:
-the page documents their members, but other values occur in practice, and these
-become pseudo-members ``UNKNOWN_<value>``. Fields that it does not list are ignored.
+Only ``id`` is required; every other field is ``None`` when absent. Fields that the page does not
+list are ignored. The codes are in ``enums``.
 
 Source: https://developer.instantly.ai (API v2, GET /api/v2/leads/{id}).
 """
 
-from datetime import datetime
-from enum import IntEnum, StrEnum
-from typing import Annotated, Any, Self
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
+
+from .enums import (
+    EnrichmentStatus,
+    EsgCode,
+    EspCode,
+    InterestStatus,
+    LeadStatus,
+    OpenIntEnum,
+    OpenStrEnum,
+    UploadMethod,
+    VerificationStatus,
+)
+
+__all__ = [
+    "EnrichmentStatus",
+    "EsgCode",
+    "EspCode",
+    "InterestStatus",
+    "LastStep",
+    "Lead",
+    "LeadStatus",
+    "OpenIntEnum",
+    "OpenStrEnum",
+    "StatusSummary",
+    "SubsequenceStatusSummary",
+    "Timestamp",
+    "UploadMethod",
+    "VerificationStatus",
+    "plain",
+]
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware ``datetime``; the API sends RFC 3339 in UTC."""
 
-
-class OpenIntEnum(IntEnum):
-    """Integer codes with the vendor's labels; other integers become ``UNKNOWN_<n>``.
-
-    >>> LeadStatus(-1).label
-    'Bounced'
-    >>> LeadStatus(7)
-    <LeadStatus.UNKNOWN_7: 7>
-
-    Pseudo-members of the same value are equal, but not the same object: they are not
-    cached, so that hostile data cannot fill the memory.
-    """
-
-    label: str
-
-    def __new__(cls, value: int, label: str = "") -> Self:
-        """Make a member of ``value``, shown to people as ``label``."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.label = label
-        return member
-
-    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[int]]:
-        # By value: Python 3.11.0 to 3.11.4 pickle by name, which pseudo-members lack.
-        return type(self), (self._value_,)
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if type(value) is not int:
-            return None
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member._name_ = f"UNKNOWN_{value}"
-        member.label = f"Unknown ({value})"
-        return member
+_PLAIN = (bytes, date, datetime, time, timedelta, Decimal, UUID)
 
 
-class OpenStrEnum(StrEnum):
-    """String codes with the vendor's labels; other strings become ``UNKNOWN_<s>``."""
-
-    label: str
-
-    def __new__(cls, value: str, label: str = "") -> Self:
-        """Make a member of ``value``, shown to people as ``label``."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.label = label
-        return member
-
-    def __reduce_ex__(self, protocol: object) -> tuple[type[Self], tuple[str]]:
-        # By value: Python 3.11.0 to 3.11.4 pickle by name, which pseudo-members lack.
-        return type(self), (self._value_,)
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if type(value) is not str:
-            return None
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member._name_ = f"UNKNOWN_{value}"
-        member.label = f"Unknown ({value})"
-        return member
-
-
-class LeadStatus(OpenIntEnum):
-    """``Lead.status``: the state of the lead in its campaign."""
-
-    ACTIVE = 1, "Active"
-    PAUSED = 2, "Paused"
-    COMPLETED = 3, "Completed"
-    BOUNCED = -1, "Bounced"
-    UNSUBSCRIBED = -2, "Unsubscribed"
-    SKIPPED = -3, "Skipped"
-
-
-class InterestStatus(OpenIntEnum):
-    """``Lead.lt_interest_status``. Workspaces also define values of their own."""
-
-    OUT_OF_OFFICE = 0, "Out of Office"
-    INTERESTED = 1, "Interested"
-    MEETING_BOOKED = 2, "Meeting Booked"
-    MEETING_COMPLETED = 3, "Meeting Completed"
-    WON = 4, "Won"
-    NOT_INTERESTED = -1, "Not Interested"
-    WRONG_PERSON = -2, "Wrong Person"
-    LOST = -3, "Lost"
-    NO_SHOW = -4, "No Show"
-
-
-class VerificationStatus(OpenIntEnum):
-    """``Lead.verification_status``: what is known of the email address."""
-
-    VERIFIED = 1, "Verified"
-    PENDING = 11, "Pending"
-    PENDING_VERIFICATION_JOB = 12, "Pending Verification Job"
-    INVALID = -1, "Invalid"
-    RISKY = -2, "Risky"
-    CATCH_ALL = -3, "Catch All"
-    JOB_CHANGE = -4, "Job Change"
-
-
-class EnrichmentStatus(OpenIntEnum):
-    """``Lead.enrichment_status``."""
-
-    ENRICHED = 1, "Enriched"
-    PENDING = 11, "Pending"
-    NOT_AVAILABLE = -1, "Enrichment data not available"
-    ERROR = -2, "Error"
-
-
-class UploadMethod(OpenStrEnum):
-    """``Lead.upload_method``: how the lead came into the workspace."""
-
-    MANUAL = "manual", "Manual"
-    API = "api", "API"
-    WEBSITE_VISITOR = "website-visitor", "Website Visitor"
-
-
-class EspCode(OpenIntEnum):
-    """``Lead.esp_code``: the email service provider behind the lead's address."""
-
-    IN_QUEUE = 0, "In Queue"
-    GOOGLE = 1, "Google"
-    MICROSOFT = 2, "Microsoft"
-    ZOHO = 3, "Zoho"
-    AIRMAIL = 8, "AirMail"
-    YAHOO = 9, "Yahoo"
-    YANDEX = 10, "Yandex"
-    WEB_DE = 12, "Web.de"
-    LIBERO_IT = 13, "Libero.it"
-    OTHER = 999, "Other"
-    NOT_FOUND = 1000, "Not Found"
-
-
-class EsgCode(OpenIntEnum):
-    """``Lead.esg_code``: the email security gateway in front of the lead's address."""
-
-    IN_QUEUE = 0, "In Queue"
-    BARRACUDA = 1, "Barracuda"
-    MIMECAST = 2, "Mimecast"
-    PROOFPOINT = 3, "Proofpoint"
-    CISCO = 4, "Cisco"
+def plain(lead: Any) -> dict[str, Any]:
+    """Return a struct as a dict; enums and structs inside become plain data, timestamps stay."""
+    data: dict[str, Any] = msgspec.to_builtins(lead, builtin_types=_PLAIN)
+    return data
 
 
 class LastStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """``status_summary.lastStep``: the last step that ran for the lead."""
 
     from_: str | None = msgspec.field(default=None, name="from")
+    """Where the step comes from, such as ``campaign``."""
     step_id: str | None = msgspec.field(default=None, name="stepID")
+    """Id of the step."""
     timestamp_executed: Timestamp | None = None
+    """When the step ran."""
 
 
 class StatusSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """``Lead.status_summary``."""
 
     last_step: LastStep | None = msgspec.field(default=None, name="lastStep")
+    """The last step that ran."""
     domain_complete: bool | None = None
+    """The vendor does not describe it."""
 
 
 class SubsequenceStatusSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """``Lead.status_summary_subseq``: the same for the lead's subsequence."""
 
     from_: str | None = msgspec.field(default=None, name="from")
+    """Where the step comes from, such as ``campaign``."""
     step_id: str | None = msgspec.field(default=None, name="stepID")
+    """Id of the step."""
     timestamp_executed: Timestamp | None = msgspec.field(default=None, name="timestampExecuted")
+    """When the step ran."""
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -193,52 +96,110 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     id: str
+    """Id of the lead; a UUID."""
     timestamp_created: Timestamp | None = None
+    """When the lead was created."""
     timestamp_updated: Timestamp | None = None
+    """When the lead was last updated."""
     organization: str | None = None
+    """Id of the workspace that the lead belongs to; a UUID."""
     campaign: str | None = None
+    """Id of the campaign that the lead is in; a UUID."""
     status: LeadStatus | None = None
+    """State of the lead in its campaign."""
     email: str | None = None
+    """Email address."""
     personalization: str | None = None
+    """Text that was written for this lead."""
     website: str | None = None
+    """Website."""
     last_name: str | None = None
+    """Last name."""
     first_name: str | None = None
+    """First name."""
     company_name: str | None = None
+    """Company name."""
     job_title: str | None = None
+    """Job title."""
     phone: str | None = None
+    """Phone number."""
     email_open_count: int | None = None
+    """How often emails were opened."""
     email_reply_count: int | None = None
+    """How often emails were replied to."""
     email_click_count: int | None = None
+    """How often emails were clicked."""
     company_domain: str | None = None
+    """Company domain."""
     status_summary: StatusSummary | None = None
+    """Summary of the status in the campaign."""
     payload: dict[str, Any] | None = None
+    """Custom variables, under any keys: strings, numbers, booleans or ``None``."""
     status_summary_subseq: SubsequenceStatusSummary | None = None
+    """Summary of the status in the subsequence."""
     last_step_from: str | None = None
+    """Source of the last step, such as ``campaign``."""
     last_step_id: str | None = None
+    """Id of the last step; a UUID."""
     last_step_timestamp_executed: Timestamp | None = None
+    """When the last step was executed."""
     email_opened_step: int | None = None
+    """Last email step opened by the lead."""
     email_opened_variant: int | None = None
+    """Last step variant opened by the lead."""
     email_replied_step: int | None = None
+    """Last email step the lead has replied to."""
     email_replied_variant: int | None = None
+    """Last step variant the lead has replied to."""
     email_clicked_step: int | None = None
+    """Last email step the lead has clicked."""
     email_clicked_variant: int | None = None
+    """Last step variant the lead has clicked."""
     lt_interest_status: InterestStatus | None = None
+    """Interest; the documented codes, or one that the workspace has defined."""
     subsequence_id: str | None = None
+    """Id of the subsequence that the lead is in."""
     verification_status: VerificationStatus | None = None
+    """What is known of the email address."""
     pl_value_lead: str | None = None
+    """Potential value, such as ``High``."""
     timestamp_added_subsequence: Timestamp | None = None
+    """When the lead was added to the subsequence."""
     timestamp_last_contact: Timestamp | None = None
+    """Time of the last contact with the lead."""
     timestamp_last_open: Timestamp | None = None
+    """Time of the last email open."""
     timestamp_last_reply: Timestamp | None = None
+    """Time of the last email reply."""
     timestamp_last_interest_change: Timestamp | None = None
+    """Time of the last interest status change."""
     timestamp_last_click: Timestamp | None = None
+    """Time of the last email click."""
     enrichment_status: EnrichmentStatus | None = None
+    """Enrichment status."""
     list_id: str | None = None
+    """Id of the list that the lead is in; a UUID."""
     last_contacted_from: str | None = None
+    """Source of the last contact, such as ``email``."""
     uploaded_by_user: str | None = None
+    """Id of the user who uploaded the lead; a UUID."""
     upload_method: UploadMethod | None = None
+    """How the lead came into the workspace."""
     assigned_to: str | None = None
+    """Id of the user to whom the lead is assigned; a UUID."""
     is_website_visitor: bool | None = None
+    """Whether the lead is a website visitor."""
     timestamp_last_touch: Timestamp | None = None
+    """Time of the last touch."""
     esp_code: EspCode | None = None
+    """Email service provider behind the address."""
     esg_code: EsgCode | None = None
+    """Email security gateway in front of the address."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the lead as plain data, under the API's own names.
+
+        Enums are their codes, nested objects are dicts, timestamps stay ``datetime`` objects. So
+        pandas, and web frameworks such as FastAPI, take it.
+        """
+        return plain(self)

@@ -1,11 +1,12 @@
 """The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; and a batch of outcomes."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from .errors import LeadError, NotFoundError
+from .models import plain
 from .stats import Stats
 
 LeadId = str | UUID
@@ -35,7 +36,7 @@ class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
         raw = "" if self.raw is None else f", raw=<{len(self.raw)} bytes>"
         problems = f", problems={self.problems!r}" if self.problems else ""
         where = f"lead_id={self.lead_id!r}, index={self.index}"
-        return f"Found({where}, lead={self.lead!r}{problems}{raw})"
+        return f"Found({where}, lead={self.lead!r}, attempts={self.attempts}{problems}{raw})"
 
 
 class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,7 +59,11 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Found[L] | NotFound | Failed
-"""The outcome of an id; every id gets exactly one."""
+"""What became of an id: the lead, or that there is none, or why it could not be fetched.
+
+Every id gets exactly one. Use ``match``, or ``isinstance``. The fields ``lead_id``, ``index``,
+``attempts`` and ``elapsed_s`` are the same in all three.
+"""
 
 
 def lead_or_raise(outcome: Outcome[L]) -> L:
@@ -97,6 +102,13 @@ class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
     def failed(self) -> list[Failed]:
         """The failures, in input order."""
         return [outcome for outcome in self.outcomes if isinstance(outcome, Failed)]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the leads that were found as plain data, in input order.
+
+        For data frames and web frameworks; see ``Lead.to_dict``, also for a type of your own.
+        """
+        return [plain(lead) for lead in self.leads]
 
     def raise_for_failures(self) -> None:
         """Raise the first failure, with a note that counts the others.

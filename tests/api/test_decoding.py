@@ -13,8 +13,9 @@ from places import SAMPLES
 from stepping import at_once
 
 from instantly_async import _api
+from instantly_async.enums import LeadStatus, UploadMethod
 from instantly_async.errors import ConfigurationError, DecodeError
-from instantly_async.models import Lead, LeadStatus, StatusSummary, UploadMethod
+from instantly_async.models import Lead, StatusSummary
 
 L = TypeVar("L")
 

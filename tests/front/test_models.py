@@ -1,10 +1,14 @@
 """The model against the vendor's *Get lead* page, of which the names below are a copy."""
 
+import ast
+import asyncio
 import copy
+import itertools
 import json
 import pickle
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import SAMPLES
 
-from instantly_async import models
-from instantly_async.models import Lead, LeadStatus, UploadMethod
+from instantly_async import InstantlyClient, models
+from instantly_async.decoding import LeadDecoder
+from instantly_async.enums import LeadStatus, UploadMethod
+from instantly_async.models import Lead
+from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 
 FIELDS = [
     "id",
@@ -303,3 +310,57 @@ def test_a_naive_timestamp_does_not_pass_the_model() -> None:
     """Every timestamp is aware; ``_api/salvage.py`` converts the naive ones."""
     with pytest.raises(msgspec.ValidationError, match="timezone component"):
         msgspec.json.decode(b'{"id":"x","timestamp_created":"2026-05-11T21:12:30"}', type=Lead)
+
+
+@pytest.mark.parametrize("name", ["Lead", "LastStep", "StatusSummary", "SubsequenceStatusSummary"])
+def test_every_field_has_a_docstring(name: str) -> None:
+    """The string below a field, which editors and documentation tools show."""
+    tree = ast.parse(Path(models.__file__).read_text())
+    (body,) = [
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name
+    ]
+    described = [
+        field.target.id
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and str(text.value.value).endswith(".")
+    ]
+    assert described == list(getattr(models, name).__struct_fields__)
+
+
+def test_a_lead_as_a_dict() -> None:
+    """Plain data under the API's names: codes, dicts, aware timestamps."""
+    raws = map(lead_json, lead_ids(20))
+    raw = next(each for each in raws if (json.loads(each)["status_summary"] or {}).get("lastStep"))
+    lead, _ = LeadDecoder(Lead).decode(raw)
+    plain = lead.to_dict()
+    assert list(plain) == list(Lead.__struct_fields__)
+    assert type(plain["status"]) is int
+    assert type(plain["upload_method"]) is str
+    assert isinstance(plain["timestamp_created"], datetime)
+    assert plain["timestamp_created"].tzinfo is not None
+    assert "lastStep" in plain["status_summary"]
+    assert plain["payload"] == json.loads(raw)["payload"]
+
+
+def test_a_batch_as_dicts() -> None:
+    """In input order, without the ids that have no lead; also for a type of one's own."""
+
+    class Row(msgspec.Struct):
+        id: str
+        created: datetime = msgspec.field(name="timestamp_created")
+
+    first, second, third = lead_ids(3)
+
+    async def main() -> list[dict[str, Any]]:
+        async with FakeInstantly(rate_limit=None, unknown={second}) as fake:
+            async with InstantlyClient(fake.api_key, base_url=fake.url, lead_type=Row) as client:
+                batch = await client.get_leads([third, second, first])
+        return batch.to_dicts()
+
+    rows = asyncio.run(main())
+    assert [row["id"] for row in rows] == [third, first]
+    assert isinstance(rows[0]["timestamp_created"], datetime)

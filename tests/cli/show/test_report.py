@@ -23,7 +23,7 @@ from instantly_async.cli.show.chart import chart, charts
 from instantly_async.cli.show.report import Report, RunStats, Tally, summary
 from instantly_async.cli.target import Target
 from instantly_async.cli.terminal import Terminal
-from instantly_async.models import InterestStatus, LeadStatus
+from instantly_async.enums import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound
 from instantly_async.stats import Recorder
 from instantly_async.testing import FakeInstantly, Fault, lead_json
