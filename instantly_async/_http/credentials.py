@@ -81,7 +81,9 @@ def read_api_key(argument: object, environ: Mapping[str, str]) -> ApiKey | Confi
 
     It is not raised, because its traceback would have frames that hold the key.
     """
-    origin = "the api_key argument" if argument is not None else API_KEY_VARIABLE
+    # The command passes a key that knows its variable.
+    given = getattr(argument, "origin", "the api_key argument")
+    origin = given if argument is not None else API_KEY_VARIABLE
     value = argument if argument is not None else environ.get(API_KEY_VARIABLE)
     if value is not None and not isinstance(value, str):
         return ConfigurationError("The API key must be a string.")

@@ -1,11 +1,11 @@
 """``KnownIds``: which ids are done, and which ones occurred before in this input."""
 
-import os
 from collections import Counter
 from enum import Enum
 
 from instantly_async._api import wire_id
-from instantly_async.settings import API_KEY_VARIABLE
+
+from .keys import holds_key
 
 MAX_STORED_CHARS = 200
 """Longest text of an id that is stored (*choice*; a UUID has 36 characters)."""
@@ -100,12 +100,11 @@ class KnownIds:
 def storable(text: str) -> str:
     """Return the text of an id in a form that may be stored.
 
-    Half a surrogate pair is replaced. A text with an email or the API key, or a very long one, is
+    Half a surrogate pair is replaced. A text with an email or an API key, or a very long one, is
     not stored at all; its record names the line.
     """
     if len(text) > MAX_STORED_CHARS:
         return ""
-    key = os.environ.get(API_KEY_VARIABLE, "").strip()
-    if "@" in text or (key and key in text):
+    if "@" in text or holds_key(text):
         return ""
     return text.encode(errors="replace").decode()

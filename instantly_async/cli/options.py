@@ -11,7 +11,6 @@ from instantly_async.client import InstantlyClient
 from instantly_async.errors import ConfigurationError
 from instantly_async.models import Lead
 from instantly_async.settings import (
-    API_KEY_VARIABLE,
     BASE_URL_VARIABLE,
     DEFAULT_BASE_URL,
     DEFAULT_CONCURRENCY,
@@ -22,6 +21,7 @@ from instantly_async.settings import (
 
 from .convert import OutputFormat
 from .exits import CommandError
+from .keys import key_of
 from .output import Resume
 from .terminal import LogLevel
 
@@ -100,7 +100,13 @@ class ResumeOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Options for the way to the API. An empty value means none, also if the variable is set."""
+    """Options for the way to the API: with which key, through which proxy.
+
+    An empty proxy or user agent means none, also if the variable is set.
+    """
+
+    profile: str | None = field(default=None, repr=False)  # a key may be given by mistake
+    """Use the key in INSTANTLY_API_KEY_<PROFILE>."""
 
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
     """URL of an HTTP proxy; INSTANTLY_PROXY hides its password."""
@@ -189,17 +195,12 @@ class Connection:
         Raises:
             CommandError: an option or a variable is invalid.
         """
-        if not os.environ.get(API_KEY_VARIABLE, "").strip():
-            raise CommandError(
-                f"Set {API_KEY_VARIABLE} to the workspace's API key; the key is never read from "
-                "an argument."
-            )
-        return self.client_of(None, None, network)
+        return self.client_of(key_of(network.profile), None, network)
 
     def client_of(
-        self, key: str | None, base_url: str | None, network: Network = DIRECT
+        self, key: str, base_url: str | None, network: Network = DIRECT
     ) -> InstantlyClient[Lead]:
-        """Make a client of this server; ``None``: the environment's key, or server."""
+        """Make a client of this server; ``None``: that of the environment, or the vendor's."""
         try:
             return InstantlyClient(
                 key,

@@ -14,6 +14,7 @@ from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly
 
 from . import exits
 from .exits import CommandError
+from .keys import without_keys
 from .system import reason_of, until_readable
 from .terminal import Terminal
 
@@ -106,12 +107,11 @@ def _start(latency_s: float) -> "subprocess.Popen[bytes]":
     )
     command = [sys.executable, "-c", program, "serve", "--port", "0"]
     options = [f"--latency-ms={latency_s * 1000}", "--as-child"]
-    environment = {name: value for name, value in os.environ.items() if name != API_KEY_VARIABLE}
     return subprocess.Popen(  # noqa: S603 - our own command
         command + options,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment,
+        env=without_keys(os.environ),
         start_new_session=True,
     )
 

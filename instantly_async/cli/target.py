@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from instantly_async.settings import API_KEY_VARIABLE
-
 from .convert import (
     Writer,
     check_options,
@@ -19,6 +17,7 @@ from .convert import (
 )
 from .exits import CommandError
 from .input import FileOfIds
+from .keys import holds_key
 from .known import KnownIds
 from .options import OutputOptions
 from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
@@ -167,8 +166,7 @@ class Target:
     def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
         """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
         # A key that was passed as an argument by mistake must not be printed.
-        key = os.environ.get(API_KEY_VARIABLE, "").strip()
-        if self.journal is None or (key and any(key in each for each in arguments)):
+        if self.journal is None or any(map(holds_key, arguments)):
             return None
         shown = _without_proxy(arguments)
         command, *options = (each for each in shown if not each.startswith("--resume"))

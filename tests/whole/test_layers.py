@@ -86,6 +86,7 @@ ROOMS: dict[str, list[str]] = {
         "show",
         "input  output  convert",
         "known  records  system",
+        "keys",
         "exits  terminal",
     ],
     "cli/commands": ["__init__", "get  fetch  convert  trial", "arguments"],

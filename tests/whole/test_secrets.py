@@ -40,9 +40,12 @@ from instantly_async import InstantlyClient, Lead, RetryPolicy, Timeouts, errors
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
 KEY = f"canary-key-begins-{'k' * 70}-canary-key-ends"
+PROFILE_KEY = f"canary-profile-begins-{'p' * 70}-canary-profile-ends"
 PASSWORD = "canary-pass:word"
 PAIR = base64.b64encode(f"proxy-user:{PASSWORD}".encode()).decode()
-SECRETS = ("canary-key", "canary-pass", PAIR[:16], PAIR[-16:], "kkkkkkkk")
+SECRETS = (
+    "canary-key", "canary-profile", "canary-pass", PAIR[:16], PAIR[-16:], "kkkkkkkk", "pppppppp"
+)  # fmt: skip
 """Parts of the secrets, so that a shortened secret is found too."""
 
 EMAIL = "ada.canary@example.com"
@@ -417,7 +420,11 @@ def test_the_search_finds_secrets() -> None:
 
 def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[bytes]":
     """Run the command in a separate process, in Python's development mode with its warnings."""
-    environment = {"INSTANTLY_API_KEY": KEY, "INSTANTLY_BASE_URL": url}
+    environment = {
+        "INSTANTLY_API_KEY": KEY,
+        "INSTANTLY_API_KEY_ACME": PROFILE_KEY,
+        "INSTANTLY_BASE_URL": url,
+    }
     return subprocess.Popen(
         [sys.executable, "-X", "dev", *MODULE[1:], *arguments],
         cwd=folder,
@@ -445,7 +452,7 @@ def stop_twice(process: "subprocess.Popen[bytes]", fake: FakeInstantly) -> bytes
 def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
     """The key is nowhere and emails are only in files with leads, although the input has both."""
     ids = tmp_path / "ids.txt"
-    ids.write_text("\n".join([*IDS[:5], EMAIL, f"{KEY}", f"not an id: {KEY}"]))
+    ids.write_text("\n".join([*IDS[:5], EMAIL, f"{KEY}", f"not an id: {KEY}", PROFILE_KEY]))
     (last := tmp_path / "last.txt").write_text("\n".join(IDS))
     folder = tmp_path / "made"
     folder.mkdir()
@@ -464,6 +471,9 @@ def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
             by_get: 3,
             start(folder, fake.url, *by_list): 3,
             start(folder, fake.url.replace("http:", "https:"), "check", *debug): 5,
+            start(folder, fake.url, "check", "--profile", "acme", *debug): 4,
+            start(folder, fake.url, "check", "--profile", PROFILE_KEY, *debug): 2,
+            start(folder, fake.url, "fetch", PROFILE_KEY, str(ids), *debug): 2,
             start(folder, "", "demo", "--count", "9", "-o", "d.jsonl", *debug): 0,
             killed: 143,
         }
