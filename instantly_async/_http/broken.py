@@ -62,5 +62,5 @@ def describe(message: str, max_headers: int | None) -> str:
 def _describe_other(quoted: str) -> str:
     for start, name in _OTHER_PROTOCOLS:
         if quoted.startswith(start):
-            return f"it is {name}"
+            return f"it is {name}" + ("; begin the URL with https://" if name == "TLS" else "")
     return "it does not begin with HTTP/"

@@ -15,7 +15,7 @@ _PASSING = frozenset({408, 429})
 """Client errors of a proxy that pass: it waited too long, or has too many requests now."""
 
 
-def map_error(  # noqa: C901 - one case a line
+def map_error(  # noqa: C901, PLR0912 - one case a line
     error: Exception, *, has_connected: bool = False
 ) -> errors.InstantlyError:
     """Return our error for one of aiohttp's.
@@ -34,11 +34,18 @@ def map_error(  # noqa: C901 - one case a line
             return _refused_by_proxy(status)
         case aiohttp.ClientConnectorSSLError() if has_connected:
             return errors.ConnectionFailedError(f"the TLS handshake failed{_tls_reason(error)}")
+        case aiohttp.ClientConnectorSSLError() if is_other_protocol(error):
+            return errors.TLSError(
+                "The server (or a proxy with https) does not speak TLS on this port, although the "
+                "URL begins with https; check the port in base_url (INSTANTLY_BASE_URL), and use "
+                "http:// for a server on this machine that has no TLS."
+            )
         case aiohttp.ClientSSLError():
             return errors.TLSError(
                 "The TLS certificate of the server (or of a proxy with https) is not trusted, or "
-                f"the TLS handshake failed{describe_environment()}; check base_url and, for a "
-                "private certificate authority, SSL_CERT_FILE or ssl_context."
+                f"the TLS handshake failed{describe_environment()}; check base_url "
+                "(INSTANTLY_BASE_URL) and, for a private certificate authority, SSL_CERT_FILE or "
+                "ssl_context."
             )
         case aiohttp.ClientConnectorDNSError():
             return errors.ConnectionFailedError("the server's name does not resolve")

@@ -11,8 +11,9 @@ from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from . import exits
 from .commands import COMMANDS
 from .exits import CommandError
+from .remedies import NO_COMMAND
 from .terminal import QuietConsole, Terminal, discard
-from .usage import sentence_of
+from .usage import CommandLine, StrayOptionError, require_no_key, without_private
 
 app = App(
     name="instantly-async",
@@ -31,20 +32,52 @@ for each in COMMANDS:
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run one command; return its exit code. Foreseeable failures become a sentence."""
+    """Run one command; return its exit code. Foreseeable failures become a sentence.
+
+    Raises:
+        OSError: stdout cannot be written, or there are too few descriptors.
+    """
+    if not arguments:
+        Terminal().show(NO_COMMAND)
+        return exits.USAGE
+    if arguments[0] == "help":
+        arguments = [*arguments[1:], "--help"]
     try:
-        command, bound, unparsed = app.parse_args(
-            arguments, console=QuietConsole(), exit_on_error=False, print_error=False
-        )
-        if "arguments" in unparsed:  # of type Arguments
-            bound.arguments["arguments"] = arguments
-        code = command(*bound.args, **bound.kwargs)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (CommandError, CycloptsError) as error:
-        Terminal().say(sentence_of(error) if isinstance(error, CycloptsError) else str(error))
-        return error.code if isinstance(error, CommandError) else exits.USAGE
+        require_no_key(arguments)
+        code = _run(arguments)
+    except (CycloptsError, StrayOptionError) as error:
+        line = CommandLine(arguments, options_by_command())
+        Terminal().say(line.sentence_of(error))
+        return exits.USAGE
+    except CommandError as error:
+        if isinstance(error.__context__, OSError) and exits.is_exhausted(error.__context__):
+            raise error.__context__ from None  # no other name would help
+        Terminal().say(without_private(str(error), arguments))
+        return error.code
     except BrokenPipeError:  # ``ids | head -1``
         discard(1)
         return exits.ALL_FOUND
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command, bound, unparsed = app.parse_args(
+        arguments, console=QuietConsole(), exit_on_error=False, print_error=False
+    )
+    if "arguments" in unparsed:  # of type Arguments
+        bound.arguments["arguments"] = arguments
+    code = command(*bound.args, **bound.kwargs)
+    if sys.stdout is not None:
+        sys.stdout.flush()
     return code or exits.ALL_FOUND
+
+
+def options_by_command() -> dict[str, set[str]]:
+    """Return the names of the options of each command."""
+    return {
+        name: {
+            each for argument in app[name].assemble_argument_collection() for each in argument.names
+        }
+        for name in app
+        if not name.startswith("-")
+    }

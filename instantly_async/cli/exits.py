@@ -54,9 +54,14 @@ class OutputClosedError(Exception):
     """The reader of the output has gone (``| head``), which is not a failure."""
 
 
+def is_exhausted(error: OSError) -> bool:
+    """Whether no more files can be opened, whatever their names are."""
+    return error.errno in {errno.EMFILE, errno.ENFILE}
+
+
 def sentence_for(error: OSError) -> str:
     """Return the sentence about a failure of the system that no part of the command expects."""
-    if error.errno in {errno.EMFILE, errno.ENFILE}:
+    if is_exhausted(error):
         return (
             f"This process may not open enough files ({error.strerror}); raise the limit with "
             "ulimit -n."

@@ -47,6 +47,11 @@ def holds_key(text: str) -> bool:
     return any(key in text for key in known_keys(os.environ))
 
 
+def is_key(text: str) -> bool:
+    """Whether the text is a key of the environment."""
+    return text.strip() in known_keys(os.environ)
+
+
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a child process, which needs no key."""
     return {name: value for name, value in environ.items() if not name.startswith(API_KEY_VARIABLE)}

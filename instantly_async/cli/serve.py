@@ -18,6 +18,13 @@ from .keys import without_keys
 from .system import reason_of, until_readable
 from .terminal import Terminal
 
+
+class StartError(CommandError):
+    """The system does not let the fake API start."""
+
+    code = exits.GAVE_UP
+
+
 STOP_S = 5.0
 """Seconds that the fake's process may take to end (*choice*)."""
 
@@ -76,7 +83,7 @@ def fake_process(latency_s: float) -> Iterator[str]:
     Python can be started like this, as in a frozen application, it runs in a thread.
 
     Raises:
-        CommandError: it did not start.
+        StartError: it did not start.
     """
     if not _can_start_python():
         with FakeInstantly(latency_s=latency_s) as fake:
@@ -88,7 +95,7 @@ def fake_process(latency_s: float) -> Iterator[str]:
         try:
             match = _URL.match(stdout.readline().decode()) if stdout else None
             if match is None:
-                raise CommandError("The fake API did not start; see above.")
+                raise StartError("The fake API did not start; see above.")
             yield match[1]
         finally:
             if stdin is not None:

@@ -122,6 +122,8 @@ class Target:
                 raise CommandError("Only a file can be resumed; name it with -o.")
             return
         assert self.output is not None
+        if os.path.isdir(self.output):  # noqa: PTH112 - Path refuses NUL characters
+            raise CommandError(f"{self.output} is a folder; name a file in it with -o.")
         if self.output.endswith(ERRORS_SUFFIX):
             raise CommandError(f"{self.output} is named like an errors file; choose another name.")
         if self.writer is not None:

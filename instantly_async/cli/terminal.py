@@ -24,7 +24,8 @@ _JOINERS = frozenset("\u200c\u200d")  # within words of Persian, and within emoj
 class QuietConsole(Console):
     """A console that becomes quiet when it cannot be written; Rich would end the process.
 
-    Its reader may have gone, the disk may be full, or the terminal may have been closed.
+    Its reader may have gone, the disk may be full, or the terminal may have been closed. For
+    stdout, the last two are raised.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -42,8 +43,10 @@ class QuietConsole(Console):
         """Write what has been printed."""
         try:
             super().__exit__(*exc_info)
-        except (OSError, ValueError):  # the latter if it was closed in this process
+        except (OSError, ValueError) as error:  # the latter if it was closed in this process
             self.on_broken_pipe()
+            if not self.stderr and isinstance(error, OSError):
+                raise  # what is on stdout was asked for
 
     def on_broken_pipe(self) -> None:
         """Drop this text and all that follows."""

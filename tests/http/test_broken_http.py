@@ -24,7 +24,7 @@ CASES = {
     "another protocol": (b"220 canary ESMTP\r\n", "does not begin with HTTP/"),
     "HTML": (b"<html>canary</html>", "does not begin with HTTP/"),
     "SSH": (b"SSH-2.0-canary\r\n", "it is SSH"),
-    "TLS": (b"\x15\x03\x01\x00\x02\x02\x46canary", "it is TLS"),
+    "TLS": (b"\x15\x03\x01\x00\x02\x02\x46canary", "it is TLS; begin the URL with https://"),
     "HTTP/2": (b"\x00\x00\x06\x04\x00\x00\x00\x00\x00canary", "it is HTTP/2"),
     "status": (b"HTTP/1.1 2x0 canary\r\n\r\n", "a bad status line"),
     "version": (b"HTTP/9.9 200 canary\r\n\r\n", "a bad status line"),

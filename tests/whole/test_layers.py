@@ -82,7 +82,7 @@ ROOMS: dict[str, list[str]] = {
         "commands",
         "job  check  serve",
         "target  usage",
-        "options  process",
+        "remedies  options  process",
         "show",
         "input  output  convert",
         "known  records  system",

@@ -105,9 +105,14 @@ class CsvParser:
                 "above it, or use --input-format text for a file that holds only ids."
             )
         asked = " or ".join(f'"{name[:SHOWN_CHARS]}"' for name in self._wanted)
-        trouble = "more than one column" if found else "no column"
         shown = [f'"{name.strip()[:SHOWN_CHARS]}"' for name in header[:SHOWN_COLUMNS]]
         listing = ", ".join(shown + ["…"] * (len(header) > SHOWN_COLUMNS))
+        if len({names[index] for index in found}) == 1:
+            raise InputError(
+                f"{self._name} has {len(found)} columns {asked}, so --column cannot choose; rename "
+                "one of them in its first line."
+            )
+        trouble = "more than one column" if found else "no column"
         raise InputError(
             f"{self._name} has {trouble} {asked}; its columns are {listing}. Use --column to name "
             "the one that holds the lead ids."

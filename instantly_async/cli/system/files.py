@@ -45,7 +45,7 @@ def open_to_read(path: str, holding: str) -> int:
         ) from None
     if stat.S_ISDIR(os.fstat(fd).st_mode):
         os.close(fd)
-        raise InputError(f"{path} is a folder; name a file with {holding}.")
+        raise InputError(f"{path} is a folder; name a file with {holding} in it.")
     return fd
 
 
@@ -87,6 +87,8 @@ def _not_to_be_opened(path: str, error: OSError | ValueError) -> CommandError:
     with contextlib.suppress(OSError, ValueError):
         if Path(path).is_symlink():
             return CommandError(f"{path} is a symbolic link; name the file that it points to.")
+        if Path(path).is_dir():
+            return _not_regular(path)
     return CommandError(f"{path} cannot be opened: {reason_of(error)}; choose another name.")
 
 
@@ -171,6 +173,8 @@ def _not_creatable(path: str | Path, error: OSError | ValueError) -> CommandErro
 
 
 def _not_regular(path: str) -> CommandError:
+    if Path(path).is_dir():
+        return CommandError(f"{path} is a folder; name a file in it.")
     return CommandError(f"{path} is not a regular file; choose another name.")
 
 

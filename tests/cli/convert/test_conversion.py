@@ -229,7 +229,7 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("leads.jsonl", ["--force"], "is the file with the leads"),
         ("leads.jsonl", [], "is the file with the leads"),
         ("here.csv", [], "exists already; choose another name or use --force"),
-        ("folder.csv", ["--force"], "is not a regular file"),
+        ("folder.csv", ["--force"], "is a folder; name a file in it"),
         ("link.csv", ["--force"], "is not a regular file"),
         ("no/o.csv", [], "There is no folder for no/o.csv"),
         ("a\0.csv", [], "cannot be created"),
@@ -253,7 +253,7 @@ def test_the_output_can_be_checked_without_leads(tmp_path: Path) -> None:
     check_output(str(tmp_path / "new.csv"), force=True)
     (tmp_path / "old.csv").touch()
     check_output(str(tmp_path / "old.csv"), force=True)
-    with pytest.raises(CommandError, match="not a regular file"):
+    with pytest.raises(CommandError, match="is a folder"):
         check_output(str(tmp_path), force=True)
 
 
@@ -261,7 +261,7 @@ def test_a_journal_that_cannot_be_read(command: Command, tmp_path: Path) -> None
     """It does not exist, is a folder, or its disk is broken."""
     for source, message in [
         ("no.jsonl", "There is no file no.jsonl; check the name."),
-        (tmp_path, f"{tmp_path} is a folder; name a file with leads."),
+        (tmp_path, f"{tmp_path} is a folder; name a file with leads in it."),
         (
             "/proc/self/mem",
             "Reading /proc/self/mem failed: Input/output error; check the file, then try again.",
