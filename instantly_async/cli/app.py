@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 
@@ -9,7 +10,7 @@ from instantly_async import __version__
 from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 
 from . import exits
-from .commands import COMMANDS
+from .commands import COMMANDS, require_stdout
 from .exits import CommandError
 from .remedies import NO_COMMAND
 from .terminal import QuietConsole, Terminal, discard
@@ -29,6 +30,16 @@ app = App(
 
 for each in COMMANDS:
     app.command(each)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a completion script for a shell.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    require_stdout().write(app.generate_completion(shell=shell))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -31,7 +31,8 @@ LARGE_BYTES = 64 * 1024
 class FetchJob:
     """One run of ``fetch``, ``get`` or ``demo``.
 
-    ``make_line`` makes a line from the server's JSON. ``quiet`` hides progress and summary.
+    ``make_line`` makes a line from the server's JSON. ``ordered``: lines are in the order of the
+    ids, not of completion. ``quiet`` hides progress and summary.
     ``resume_hint`` is the sentence that says how to resume; ``None``: the run cannot be resumed.
     ``hint`` is a sentence for the case that nothing answers; ``None``: there is no such hint.
     ``report`` is set once ``fetch`` has ended, for any reason.
@@ -43,6 +44,7 @@ class FetchJob:
     terminal: Terminal
     make_line: Callable[[bytes], bytes] = to_line
     strategy: Strategy = "get"
+    ordered: bool = False
     quiet: bool = False
     resume_hint: str | None = None
     hint: str | None = None
@@ -61,7 +63,9 @@ class FetchJob:
         if self.output.remark is not None and not self.quiet:
             self.terminal.show(self.output.remark)
         tally, started_at = Tally(time.monotonic), datetime.now(UTC)
-        stream = self.client.stream_leads(self.source.ids(), strategy=self.strategy, keep_raw=True)
+        stream = self.client.stream_leads(
+            self.source.ids(), strategy=self.strategy, ordered=self.ordered, keep_raw=True
+        )
         ended = False
         try:
             async with self.output.recording(), self.client, stream, self._display(stream):

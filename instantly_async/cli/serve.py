@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly
@@ -31,8 +36,53 @@ STOP_S = 5.0
 _URL = re.compile(rf"export {BASE_URL_VARIABLE}=(\S+)")
 
 
+Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
+Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FakeOptions:
+    """Options of the fake API."""
+
+    latency_ms: Milliseconds = 50.0
+    """Milliseconds until each answer."""
+
+    unknown: Share = 0.0
+    """Share of ids without a lead, 0 to 1."""
+
+    faults: Share = 0.0
+    """Share of requests that fail, 0 to 1."""
+
+    def make(self, host: str = "127.0.0.1", port: int = 0) -> FakeInstantly:
+        """Make the fake, which is not started yet. Faults are the same each time (seeded)."""
+        return FakeInstantly(
+            host=host,
+            port=port,
+            latency_s=self.latency_ms / 1000,
+            unknown=self.is_unknown if self.unknown else (),
+            fault_rate=self.faults,
+        )
+
+    def is_unknown(self, lead_id: str) -> bool:
+        """Whether there is no such lead: decided by the id alone, so always the same."""
+        digest = hashlib.blake2b(lead_id.encode(), digest_size=8).digest()
+        return int.from_bytes(digest) < self.unknown * 2**64
+
+    def arguments(self) -> list[str]:
+        """Return the options as they are on a command line."""
+        return [
+            f"--latency-ms={self.latency_ms}",
+            f"--unknown={self.unknown}",
+            f"--faults={self.faults}",
+        ]
+
+
+DEFAULT_FAKE = FakeOptions()
+
+
 async def serve_fake(
-    host: str, port: int, latency_s: float, terminal: Terminal, *, as_child: bool
+    host: str, port: int, options: FakeOptions, terminal: Terminal, *, as_child: bool
 ) -> int:
     """Run the fake API until cancelled, ``as_child`` until stdin ends; print how to reach it.
 
@@ -41,7 +91,7 @@ async def serve_fake(
     """
     _require_loopback(host)
     async with contextlib.AsyncExitStack() as stack:
-        fake = FakeInstantly(host=host, port=port, latency_s=latency_s)
+        fake = options.make(host, port)
         try:
             await stack.enter_async_context(fake)
         except (OSError, OverflowError) as error:
@@ -75,7 +125,7 @@ def _require_loopback(host: str) -> None:
 
 
 @contextlib.contextmanager
-def fake_process(latency_s: float) -> Iterator[str]:
+def fake_process(options: FakeOptions = DEFAULT_FAKE) -> Iterator[str]:
     """Run the fake API in a child process, and yield its URL.
 
     The process ends with the block. It also ends if this process is killed, because its stdin ends
@@ -86,10 +136,10 @@ def fake_process(latency_s: float) -> Iterator[str]:
         StartError: it did not start.
     """
     if not _can_start_python():
-        with FakeInstantly(latency_s=latency_s) as fake:
+        with options.make() as fake:
             yield fake.url
         return
-    process = _start(latency_s)
+    process = _start(options)
     stdin, stdout = process.stdin, process.stdout
     with process:
         try:
@@ -107,15 +157,14 @@ def _can_start_python() -> bool:
     return bool(sys.executable) and os.name == "posix" and not hasattr(sys, "frozen")
 
 
-def _start(latency_s: float) -> "subprocess.Popen[bytes]":
+def _start(options: FakeOptions) -> "subprocess.Popen[bytes]":
     # This path, because the package may come from an archive, or from a folder that was added.
     program = (
         f"import sys; sys.path[:] = {sys.path!r}; from instantly_async.cli import main; main()"
     )
     command = [sys.executable, "-c", program, "serve", "--port", "0"]
-    options = [f"--latency-ms={latency_s * 1000}", "--as-child"]
     return subprocess.Popen(  # noqa: S603 - our own command
-        command + options,
+        [*command, *options.arguments(), "--as-child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=without_keys(os.environ),

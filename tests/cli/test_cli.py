@@ -600,7 +600,7 @@ def test_a_fake_process_that_hangs_is_killed(
     stubborn.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(stubborn))
     monkeypatch.setattr("instantly_async.cli.serve.STOP_S", 0.01)
-    with fake_process(0) as url:
+    with fake_process() as url:
         assert url == "http://x"
 
 

@@ -98,7 +98,7 @@ def test_a_child_process_gets_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     )
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
-    with fake_process(0):
+    with fake_process():
         environment = json.loads(seen.read_text())
     assert "PATH" in environment
     assert not [name for name in environment if name.startswith("INSTANTLY_API_KEY")]

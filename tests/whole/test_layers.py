@@ -21,6 +21,7 @@ PACKAGE = Path(instantly_async.__file__).parent
 
 ROOMS: dict[str, list[str]] = {
     "": [
+        "__main__",
         "cli",
         "__init__",
         "client",
@@ -81,7 +82,7 @@ ROOMS: dict[str, list[str]] = {
         "app",
         "commands",
         "job  check  serve",
-        "target  usage",
+        "target  usage  pretty",
         "remedies  options  process",
         "show",
         "input  output  convert",

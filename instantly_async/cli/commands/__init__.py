@@ -3,6 +3,7 @@
 Decides what a user can type, and its help. Must not know how a run proceeds.
 """
 
+from .arguments import require_stdout
 from .convert import convert
 from .fetch import fetch
 from .get import check, get
@@ -10,4 +11,4 @@ from .trial import demo, ids, serve
 
 COMMANDS = (get, check, fetch, convert, demo, serve, ids)
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "require_stdout"]

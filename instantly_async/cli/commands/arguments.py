@@ -19,7 +19,6 @@ OptionalOutputFile = Annotated[
     str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
 ]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
-Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
 ShownStrategy = Annotated[Strategy, Parameter(show_choices=False)]
 ShownInputFormat = Annotated[InputFormat, Parameter(show_choices=False)]
 Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # the whole command line

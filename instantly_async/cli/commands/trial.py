@@ -10,7 +10,7 @@ from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.options import Connection, Flag, ShownLogLevel
 from instantly_async.cli.output import Resume
-from instantly_async.cli.serve import fake_process, serve_fake
+from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
 from instantly_async.cli.target import Target
 from instantly_async.cli.usage import path_of
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
@@ -18,7 +18,6 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from .arguments import (
     Arguments,
     Count,
-    Milliseconds,
     OptionalFile,
     OptionalOutputFile,
     ShownStrategy,
@@ -33,7 +32,7 @@ def demo(
     *,
     count: Count = 500,
     strategy: ShownStrategy = "get",
-    latency_ms: Milliseconds = 50.0,
+    fake: FakeOptions = DEFAULT_FAKE,
     output: OptionalOutputFile = None,
     resume: Flag = False,
     stats_json: OptionalFile = None,
@@ -48,7 +47,7 @@ def demo(
     Args:
         count: How many leads.
         strategy: get: one lead per request; list: 100.
-        latency_ms: Milliseconds until each answer.
+        fake: Shared options.
         output: New file for the leads; - is stdout. Default: none.
         resume: Resume an output that exists.
         stats_json: File for the summary as JSON; replaced if it exists.
@@ -61,7 +60,7 @@ def demo(
     target.require_other_than_stats(stats_json and path_of(stats_json))
     with (
         target.open(known, Resume() if resume else None) as out,
-        fake_process(latency_ms / 1000) as url,
+        fake_process(fake) as url,
     ):
         job = FetchJob(
             client=Connection().client_of(DEFAULT_API_KEY, url),
@@ -80,7 +79,7 @@ def serve(
     *,
     port: Port = 8700,
     host: str = "127.0.0.1",
-    latency_ms: Milliseconds = 50.0,
+    fake: FakeOptions = DEFAULT_FAKE,
     as_child: Annotated[bool, Parameter(show=False, negative=())] = False,
 ) -> int:
     """Run a fake API on this machine, until Ctrl-C.
@@ -91,11 +90,11 @@ def serve(
     Args:
         port: Port to listen on; 0 is any free port.
         host: 127.0.0.1, ::1 or localhost.
-        latency_ms: Milliseconds until each answer.
+        fake: Shared options.
         as_child: End with stdin.
     """
     terminal = start("warning")
-    job = serve_fake(host, port, latency_ms / 1000, terminal, as_child=as_child)
+    job = serve_fake(host, port, fake, terminal, as_child=as_child)
     code = process.run(job, terminal)
     return exits.ALL_FOUND if code > exits.SIGNAL_BASE else code  # a signal is how it ends
 

@@ -1,0 +1,7 @@
+"""``python -m instantly_async``: the command ``instantly-async``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,141 @@
+"""``serve`` and ``demo`` with unknown ids and faults; ``completion``; ``python -m``."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import Command
+
+from instantly_async import InstantlyClient, RetryPolicy
+from instantly_async.cli.serve import FakeOptions, fake_process
+from instantly_async.testing import DEFAULT_API_KEY, lead_ids
+
+SHELLS = ("bash", "zsh", "fish")
+COUNT = 2000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 1.0])
+def test_a_share_of_the_ids_is_unknown(share: float) -> None:
+    """The id alone decides, so a larger share has the same ids and more."""
+    options, more = FakeOptions(unknown=share), FakeOptions(unknown=min(1.0, share + 0.1))
+    unknown = {each for each in lead_ids(COUNT) if options.is_unknown(each)}
+    assert abs(len(unknown) - share * COUNT) < 100
+    assert all(map(more.is_unknown, unknown))
+
+
+async def test_every_process_and_strategy_agrees_on_what_is_unknown() -> None:
+    """``list`` as well as ``get``, in a child process with another seed of Python's hashes."""
+    options, ids = FakeOptions(unknown=0.3, latency_ms=0), list(lead_ids(40))
+    expected = [each for each in ids if options.is_unknown(each)]
+    assert expected
+    with fake_process(options) as url:
+        async with InstantlyClient(DEFAULT_API_KEY, base_url=url) as client:
+            by_get = await client.get_leads(ids)
+            by_list = await client.get_leads(ids, strategy="list")
+    for batch in (by_get, by_list):
+        assert sorted(map(str, batch.not_found)) == sorted(expected)
+
+
+async def test_a_share_of_the_requests_fails() -> None:
+    """With faults of several kinds, in the same order each time."""
+    faults = []
+    for _ in range(2):
+        with FakeOptions(faults=0.4, latency_ms=0).make() as fake:
+            retry = RetryPolicy(attempts=9, backoff_base_s=0.001, backoff_cap_s=0.002)
+            async with InstantlyClient(
+                DEFAULT_API_KEY, base_url=fake.url, retry=retry, rate_limit=None
+            ) as client:
+                batch = await client.get_leads(list(lead_ids(60)))
+            assert len(batch.leads) == 60
+            faults.append([each.fault for each in fake.requests][:60])
+    assert faults[0] == faults[1]
+    assert {"status 500", "status 502", "status 503", "reset", "truncate"} <= {*faults[0]}
+    assert 12 < faults[0].count(None) < 48
+
+
+def test_demo_with_unknown_ids_and_faults(command: Command) -> None:
+    options = ("--count", "40", "--unknown", "0.2", "--faults", "0.05", "--latency-ms", "0")
+    result = command("demo", *options)
+    assert result.code == 3
+    unknown = sum(map(FakeOptions(unknown=0.2).is_unknown, lead_ids(40)))
+    assert re.search(rf"^not found +{unknown}$", result.err, re.MULTILINE)
+    assert re.search(rf"^found +{40 - unknown}$", result.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize("option", ["--unknown", "--faults"])
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "5%", "nan"])
+def test_a_share_is_between_0_and_1(command: Command, option: str, value: str) -> None:
+    result = command("serve", f"{option}={value}")
+    assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
+    assert f"{option} must be " in result.err
+
+
+@pytest.mark.parametrize("module", ["instantly_async", "instantly_async.cli"])
+def test_the_package_can_be_run(module: str) -> None:
+    """The help names the command all the same."""
+    line = [sys.executable, "-m", module]
+    helped = subprocess.run([*line, "ids", "--help"], capture_output=True, text=True, check=True)
+    assert helped.stdout.startswith("Usage: instantly-async ids ")
+
+
+def test_the_package_cannot_be_run_without_the_extra() -> None:
+    program = (
+        "import sys, runpy; sys.modules['cyclopts'] = None; "
+        "runpy.run_module('instantly_async', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"pip install 'instantly-async[cli]'" in done.stderr
+
+
+@contextmanager
+def script_of(command: Command, shell: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the shell's path, and its completion script as a file; skip if it is not there."""
+    result = command("completion", shell)
+    assert (result.code, result.err) == (0, "")
+    (path := folder / f"completion.{shell}").write_bytes(result.out)
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    yield program, path
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_accepts_its_completion(command: Command, tmp_path: Path, shell: str) -> None:
+    with script_of(command, shell, tmp_path) as (program, path):
+        subprocess.run([program, "-n", path], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fe"], "fetch"),
+        (["fetch", "--retry"], "--retry-errors"),
+        (["convert", "--fo"], "--format\n--force"),
+    ],
+)
+def test_bash_completes(command: Command, tmp_path: Path, words: list[str], expected: str) -> None:
+    with script_of(command, "bash", tmp_path) as (program, path):
+        line = ["instantly-async", *words]
+        text = (
+            f"source {path}; COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(words)}; "
+            "$(complete -p instantly-async | sed 's/.*-F \\([^ ]*\\).*/\\1/'); "
+            "printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        # The function fills a variable, so it must not run in a subshell.
+        text = text.replace("$(complete", "f=$(complete").replace("; printf", '; "$f"; printf')
+        done = subprocess.run([program, "-c", text], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == sorted(expected.split())
+    assert done.stderr == ""
+
+
+def test_completion_of_another_shell(command: Command) -> None:
+    result = command("completion", "tcsh")
+    assert (result.code, result.out) == (2, b"")
+    assert "must be bash, zsh or fish." in result.err
+    assert "Name the shell: bash, zsh or fish." in command("completion").err
