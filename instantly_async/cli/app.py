@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from instantly_async import __version__
 from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 
 from . import exits
 from .commands import COMMANDS, require_stdout
+from .epilogues import epilogue_of
 from .exits import CommandError
+from .groups import ABOUT, OPTIONS, SHELL
 from .remedies import NO_COMMAND
 from .terminal import QuietConsole, Terminal, discard
 from .usage import CommandLine, StrayOptionError, require_no_key, without_private
@@ -26,14 +28,21 @@ app = App(
     version=__version__,
     help_format="plaintext",
     help_formatter="plain",
+    help_epilogue=epilogue_of(""),
+    group_parameters=OPTIONS,
 )
+app["--help"].group = app["--version"].group = ABOUT
 
-for each in COMMANDS:
-    app.command(each)
+for group, commands in COMMANDS.items():
+    for each in commands:
+        app.command(each, group=group, help_epilogue=epilogue_of(each.__name__))
 
 
-@app.command
-def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+Shell = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=False)]
+
+
+@app.command(group=SHELL, help_epilogue=epilogue_of("completion"))
+def completion(shell: Shell, /) -> None:
     """Print a completion script for a shell.
 
     Args:

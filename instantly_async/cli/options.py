@@ -21,6 +21,7 @@ from instantly_async.settings import (
 
 from .convert import OutputFormat
 from .exits import CommandError
+from .groups import DISPLAY, NETWORK, OUTPUT, RESUME
 from .keys import key_of
 from .output import Resume
 from .terminal import LogLevel
@@ -36,11 +37,18 @@ _IGNORED_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_prox
 PATIENCE_S = RetryPolicy().breaker_patience_s
 """How long ``fetch`` waits for an outage to end, in seconds."""
 
-ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False)]
+ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False, group=DISPLAY)]
 """A log level whose choices are in the help text."""
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
+
+Quiet = Annotated[bool, Parameter(negative=(), show_default=False, group=DISPLAY)]
+"""The option that hides what is for people."""
+
+Workspace = Annotated[str | None, Parameter(group=NETWORK)]
+Patience = Annotated[float, Parameter(group=NETWORK)]
+MaxLeadBytes = Annotated[int, Parameter(group=NETWORK)]
 
 _OPTION_OF_SETTING = {
     "share": "--rate-share",
@@ -56,7 +64,7 @@ def base_url() -> str:
     return os.environ.get(BASE_URL_VARIABLE) or DEFAULT_BASE_URL
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """Options of every command that writes files with leads."""
@@ -76,7 +84,7 @@ class OutputOptions:
     """Do not escape cells that look like spreadsheet formulas."""
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=RESUME)
 @dataclass(frozen=True, kw_only=True)
 class ResumeOptions:
     """Options for an output that exists."""
@@ -97,7 +105,7 @@ class ResumeOptions:
         return Resume(repair=self.repair, retry_errors=self.retry_errors)
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=NETWORK)
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """Options for the way to the API: with which key, through which proxy.
@@ -155,7 +163,7 @@ def _given_or_set(option: str | None, variable: str) -> str | None:
     return (os.environ.get(variable) if option is None else option) or None
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=NETWORK)
 @dataclass(frozen=True, kw_only=True)
 class Connection:
     """Options of every command that fetches from the API."""

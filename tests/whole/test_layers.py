@@ -87,8 +87,8 @@ ROOMS: dict[str, list[str]] = {
         "show",
         "input  output  convert",
         "known  records  system",
-        "keys",
-        "exits  terminal",
+        "keys  epilogues",
+        "exits  terminal  groups",
     ],
     "cli/commands": ["__init__", "get  fetch  convert  trial", "arguments"],
     "cli/input": [

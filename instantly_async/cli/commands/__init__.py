@@ -3,12 +3,23 @@
 Decides what a user can type, and its help. Must not know how a run proceeds.
 """
 
+from collections.abc import Callable
+
+from cyclopts import Group
+
+from instantly_async.cli.groups import FETCH, FILES, TRY
+
 from .arguments import require_stdout
 from .convert import convert
 from .fetch import fetch
 from .get import check, get
 from .trial import demo, ids, serve
 
-COMMANDS = (get, check, fetch, convert, demo, serve, ids)
+COMMANDS: dict[Group, tuple[Callable[..., int], ...]] = {
+    FETCH: (get, check, fetch),
+    FILES: (convert,),
+    TRY: (demo, serve, ids),
+}
+"""The commands of each group."""
 
 __all__ = ["COMMANDS", "require_stdout"]

@@ -7,6 +7,7 @@ from typing import Annotated, TextIO
 from cyclopts import Parameter, validators
 
 from instantly_async.cli.exits import CommandError
+from instantly_async.cli.groups import INPUT, OUTPUT, RESUME
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.options import Connection, OutputOptions, ResumeOptions
 from instantly_async.cli.terminal import LogLevel, Terminal, log_to
@@ -14,13 +15,19 @@ from instantly_async.settings import Strategy
 
 File = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is not an option
 OptionalFile = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
-OutputFile = Annotated[str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)]
-OptionalOutputFile = Annotated[
-    str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+OutputFile = Annotated[
+    str, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, group=OUTPUT)
 ]
+OptionalOutputFile = Annotated[
+    str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, group=OUTPUT)
+]
+StatsFile = Annotated[str | None, Parameter(allow_leading_hyphen=True, group=OUTPUT)]
+Column = Annotated[str | None, Parameter(group=INPUT)]
+Force = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
+ResumeFlag = Annotated[bool, Parameter(negative=(), show_default=False, group=RESUME)]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 ShownStrategy = Annotated[Strategy, Parameter(show_choices=False)]
-ShownInputFormat = Annotated[InputFormat, Parameter(show_choices=False)]
+ShownInputFormat = Annotated[InputFormat, Parameter(show_choices=False, group=INPUT)]
 Arguments = Annotated[Sequence[str], Parameter(parse=False)]  # the whole command line
 
 DEFAULT_CONNECTION = Connection()

@@ -1,11 +1,11 @@
 """``convert``: leads from JSON Lines to another format."""
 
 from instantly_async.cli import exits
-from instantly_async.cli.options import Flag, OutputOptions
+from instantly_async.cli.options import OutputOptions, Quiet
 from instantly_async.cli.target import convert_visibly, writer_of
 from instantly_async.cli.usage import path_of
 
-from .arguments import DEFAULT_OUTPUT, File, start
+from .arguments import DEFAULT_OUTPUT, File, Force, start
 
 
 def convert(
@@ -14,10 +14,12 @@ def convert(
     /,
     *,
     options: OutputOptions = DEFAULT_OUTPUT,
-    force: Flag = False,
-    quiet: Flag = False,
+    force: Force = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Convert leads to CSV, Parquet or JSON Lines, completely or not at all.
+    """Convert leads to CSV, Parquet or JSON Lines.
+
+    The output appears when it is complete.
 
     Args:
         leads: JSON Lines that `fetch` wrote; - is stdin.

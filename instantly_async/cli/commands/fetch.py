@@ -10,6 +10,7 @@ from instantly_async.cli.options import (
     Flag,
     Network,
     OutputOptions,
+    Quiet,
     ResumeOptions,
 )
 from instantly_async.cli.system import STDIO
@@ -21,11 +22,12 @@ from .arguments import (
     DEFAULT_OUTPUT,
     DEFAULT_RESUME,
     Arguments,
+    Column,
     File,
-    OptionalFile,
     OutputFile,
     ShownInputFormat,
     ShownStrategy,
+    StatsFile,
     require_stdout,
     start,
 )
@@ -40,15 +42,15 @@ def fetch(
     resuming: ResumeOptions = DEFAULT_RESUME,
     dry_run: Flag = False,
     input_format: ShownInputFormat | None = None,
-    column: str | None = None,
+    column: Column = None,
     strategy: ShownStrategy = "get",
-    stats_json: OptionalFile = None,
-    quiet: Flag = False,
+    stats_json: StatsFile = None,
+    quiet: Quiet = False,
     connection: Connection = DEFAULT_CONNECTION,
     network: Network = DEFAULT_NETWORK,
     arguments: Arguments = (),
 ) -> int:
-    """Fetch many leads: JSON Lines as they complete, CSV or Parquet at the end.
+    """Fetch many leads into JSON Lines, CSV or Parquet.
 
     Args:
         file: File with lead ids; - is stdin.

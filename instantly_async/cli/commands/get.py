@@ -11,13 +11,17 @@ from instantly_async.cli import process
 from instantly_async.cli.check import check_key
 from instantly_async.cli.convert import parse_fields
 from instantly_async.cli.exits import CommandError
+from instantly_async.cli.groups import OUTPUT
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, run_fetch
 from instantly_async.cli.options import (
     DEFAULT_NETWORK,
     Connection,
+    MaxLeadBytes,
     Network,
+    Patience,
     ShownLogLevel,
+    Workspace,
     base_url,
 )
 from instantly_async.cli.output import Stdout
@@ -34,10 +38,10 @@ def get(
     lead_ids: LeadIds,
     /,
     *,
-    fields: str | None = None,
-    workspace: str | None = None,
-    patience: float = 10.0,
-    max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
+    fields: Annotated[str | None, Parameter(group=OUTPUT)] = None,
+    workspace: Workspace = None,
+    patience: Patience = 10.0,
+    max_lead_bytes: MaxLeadBytes = DEFAULT_MAX_LEAD_BYTES,
     network: Network = DEFAULT_NETWORK,
     log_level: ShownLogLevel = "warning",
 ) -> int:
@@ -90,8 +94,8 @@ def _distinct(lead_ids: list[str]) -> list[str]:
 
 def check(
     *,
-    workspace: str | None = None,
-    patience: float = 10.0,
+    workspace: Workspace = None,
+    patience: Patience = 10.0,
     network: Network = DEFAULT_NETWORK,
     log_level: ShownLogLevel = "warning",
 ) -> int:

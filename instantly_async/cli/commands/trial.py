@@ -8,7 +8,7 @@ from instantly_async.cli import exits, process
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.options import Connection, Flag, ShownLogLevel
+from instantly_async.cli.options import Connection, Quiet, ShownLogLevel
 from instantly_async.cli.output import Resume
 from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
 from instantly_async.cli.target import Target
@@ -18,9 +18,10 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from .arguments import (
     Arguments,
     Count,
-    OptionalFile,
     OptionalOutputFile,
+    ResumeFlag,
     ShownStrategy,
+    StatsFile,
     require_stdout,
     start,
 )
@@ -34,9 +35,9 @@ def demo(
     strategy: ShownStrategy = "get",
     fake: FakeOptions = DEFAULT_FAKE,
     output: OptionalOutputFile = None,
-    resume: Flag = False,
-    stats_json: OptionalFile = None,
-    quiet: Flag = False,
+    resume: ResumeFlag = False,
+    stats_json: StatsFile = None,
+    quiet: Quiet = False,
     log_level: ShownLogLevel = "warning",
     arguments: Arguments = (),
 ) -> int:
@@ -84,8 +85,9 @@ def serve(
 ) -> int:
     """Run a fake API on this machine, until Ctrl-C.
 
-    It has a lead for every UUID, and enforces the rate limits. It prints two lines to
-    paste into another shell; `instantly-async ids` prints lead ids.
+    It has a lead for every UUID, and enforces the rate limits.
+    It prints two lines to paste into another shell.
+    `instantly-async ids` prints lead ids.
 
     Args:
         port: Port to listen on; 0 is any free port.
