@@ -160,7 +160,7 @@ def test_a_run_that_reaches_nothing_is_told_of_it(
         (["--proxy", "http://u:hunter2@h"], {}, "INSTANTLY_BASE_URL must be https with a proxy"),
         (["--prxy=http://u:hunter2@h"], {}, "Unknown option"),
         (["--prxy", "http://u:hunter2@h"], {}, ""),
-        (["--proxy", "http://u:hunter2@a", "--proxy", "http://u:hunter2@b"], {}, "multiple times"),
+        (["--proxy", "http://u:hunter2@a", "--proxy", "http://u:hunter2@b"], {}, "more than once"),
         (["--user-agent", "a\nb"], {}, "--user-agent must be a text"),
         ([], {"INSTANTLY_USER_AGENT": "é"}, "INSTANTLY_USER_AGENT must be a text"),
     ],
