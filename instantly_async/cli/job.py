@@ -1,16 +1,14 @@
 """``fetch``: from ids to lines; every failure is reported, and the exit code says how it ended."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from instantly_async.client import InstantlyClient
-from instantly_async.errors import TransientError
 from instantly_async.models import Lead
-from instantly_async.outcomes import Failed, Found, Outcome
+from instantly_async.outcomes import Found, Outcome
 from instantly_async.settings import RateLimit, Strategy
 from instantly_async.streams import LeadStream
 
@@ -18,10 +16,31 @@ from . import exits, process
 from .exits import CommandError
 from .input import FileOfIds, IdSource, Survey
 from .output import Output
-from .records import to_line
-from .show import Display, Report, Tally, charts, invalid, plan, summary, trouble, write_stats
+from .records import LineId, to_line
+from .show import (
+    INVALID,
+    MOST_NAMED,
+    Display,
+    Files,
+    Naming,
+    Progress,
+    Report,
+    Tally,
+    charts,
+    exit_reason,
+    exit_reason_and_place,
+    invalid,
+    kind_of,
+    next_step,
+    plan,
+    summary,
+    trouble,
+    write_stats,
+)
 from .target import Target
 from .terminal import Terminal
+
+NOWHERE = Target(None)
 
 LARGE_BYTES = 64 * 1024
 """JSON that is longer is made a line in a thread: selecting fields of 1 MiB can take 0.5 s."""
@@ -31,10 +50,12 @@ LARGE_BYTES = 64 * 1024
 class FetchJob:
     """One run of ``fetch``, ``get`` or ``demo``.
 
-    ``make_line`` makes a line from the server's JSON. ``ordered``: lines are in the order of the
-    ids, not of completion. ``quiet`` hides progress and summary.
-    ``resume_hint`` is the sentence that says how to resume; ``None``: the run cannot be resumed.
-    ``hint`` is a sentence for the case that nothing answers; ``None``: there is no such hint.
+    ``target`` says where ``output`` is. ``make_line`` makes a line from the server's JSON.
+    ``ordered``: lines are in the order of the ids, not of completion. ``naming`` says which ids
+    without a lead are named. ``quiet`` hides progress and summary. ``limit`` is that of the
+    source. ``resume_hint`` is the sentence that says how to resume, and ``retry_hint`` how to
+    fetch failed ids again; ``None``: the run cannot be resumed. ``hint`` is a sentence for the
+    case that nothing answers; ``None``: there is no such hint.
     ``report`` is set once ``fetch`` has ended, for any reason.
     """
 
@@ -42,15 +63,19 @@ class FetchJob:
     source: IdSource
     output: Output
     terminal: Terminal
+    target: Target = NOWHERE
+    naming: Naming = field(default_factory=Naming)
     make_line: Callable[[bytes], bytes] = to_line
     strategy: Strategy = "get"
     ordered: bool = False
     quiet: bool = False
+    progress: Progress = "auto"
+    limit: int | None = None
     resume_hint: str | None = None
+    retry_hint: str | None = None
     hint: str | None = None
     report: Report | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
-    transient: int = field(default=0, init=False)
 
     async def fetch(self) -> int:
         """Fetch every id of the source; return the exit code of a finished run.
@@ -66,28 +91,24 @@ class FetchJob:
         stream = self.client.stream_leads(
             self.source.ids(), strategy=self.strategy, ordered=self.ordered, keep_raw=True
         )
-        ended = False
+        display = Display(self.terminal, lambda: stream.stats, self.source)
+        showing = display.showing(self.progress, quiet=self.quiet)
+        code = None
         try:
-            async with self.output.recording(), self.client, stream, self._display(stream):
+            async with self.output.recording(), self.client, stream, showing:
                 async for outcome in stream:
                     await self._record(outcome)
                     tally.add(outcome)
-            ended = self.source.error is None and not self.stopped
+            if self.source.error is None and not self.stopped:
+                all_found = tally.found == tally.total and not self.output.failures
+                code = exits.ALL_FOUND if all_found else exits.INCOMPLETE
         finally:
-            self.output.finished = ended
-            self.report = Report(
-                stats=stream.stats,
-                tally=tally,
-                duplicates=self.source.duplicates,
-                already_done=self.source.done,
-                started_at=started_at,
-                ended_at=datetime.now(UTC),
-            )
-            self._sum_up(self.report, ended=ended)
+            self.output.finished = code is not None
+            self.report = self._report(stream, tally, started_at, ended=code is not None)
+            self._sum_up(self.report, code)
         if self.source.error is not None:
             raise self.source.error
-        all_found = stream.stats.found == stream.stats.requested and not self.output.failures
-        return exits.ALL_FOUND if all_found else exits.INCOMPLETE
+        return exits.INCOMPLETE if code is None else code
 
     def stop(self) -> None:
         """Request no more leads, and finish the requests in flight."""
@@ -104,49 +125,85 @@ class FetchJob:
         self.output.make_whole()
         self.terminal.restore()
 
-    @contextlib.asynccontextmanager
-    async def _display(self, stream: LeadStream[Lead]) -> AsyncIterator[None]:
-        if self.quiet or not self.terminal.is_live:
-            yield
-            return
-        display = Display(self.terminal, lambda: stream.stats, self.source)
-        async with display.live():
-            yield
-
     async def _record(self, outcome: Outcome[Lead]) -> None:
         if isinstance(outcome, Found):
             await self.output.write_lead(outcome, await self._line_of(outcome.raw or b""))
             return
-        if isinstance(outcome, Failed) and isinstance(outcome.error, TransientError):
-            self.transient += 1
-        if not self.source.has_reported(outcome.lead_id):
+        kind = kind_of(outcome)
+        if not self.source.has_reported(outcome.lead_id) and self.naming.takes(kind):
             self.terminal.say(trouble(outcome))
         await self.output.write_failure(outcome)
+        self.naming.on_recorded(kind)
 
     async def _line_of(self, raw: bytes) -> bytes:
         if len(raw) <= LARGE_BYTES:
             return self.make_line(raw)
         return await asyncio.to_thread(self.make_line, raw)
 
-    def _sum_up(self, report: Report, *, ended: bool) -> None:
+    def _report(
+        self, stream: LeadStream[Lead], tally: Tally, started_at: datetime, *, ended: bool
+    ) -> Report:
+        whole = self.source.whole
+        return Report(
+            stats=stream.stats,
+            tally=tally,
+            duplicates=self.source.duplicates,
+            already_done=self.source.done,
+            started_at=started_at,
+            ended_at=datetime.now(UTC),
+            left=None if whole is None else max(0, whole - tally.total),
+            limit=self.limit if ended else None,
+            found_before=self.output.leads_before,
+            failed_before=self.output.errors_before,
+        )
+
+    def _sum_up(self, report: Report, code: int | None) -> None:
+        """Say how the run ended; ``code`` is that of a finished run, otherwise ``None``."""
+        files = files_of(self.target)
+        if self.source.error is not None and not report.stats.requested:
+            return  # the error's sentence says all
         if self.quiet:
+            if code == exits.INCOMPLETE and self.naming.is_silent:
+                self.terminal.say(exit_reason_and_place(report, files))
             return
+        for line in self.naming.rest(files.errors):
+            self.terminal.say(line)
         if self.source.remark is not None:
             self.terminal.say(self.source.remark)
-        self.terminal.show(summary(report))
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
             self.terminal.show(charts(report.tally, width, block))
-        is_unfinished = not ended or self.transient
-        if self.resume_hint is not None and self.output.is_trusted and is_unfinished:
-            self.terminal.say(self.resume_hint)
+        self.terminal.show(summary(report, files))
+        if code == exits.INCOMPLETE:
+            self.terminal.say(exit_reason(report))
+        hint = next_step(
+            report, ended=code is not None, resume=self.resume_hint, retry=self.retry_hint
+        )
+        if hint is not None and self.output.is_trusted:
+            self.terminal.say(hint)
+
+
+def files_of(target: Target) -> Files:
+    """Return the names that the summary shows; none for stdout."""
+    if target.journal is None:
+        return Files()
+    return Files(output=target.output, journal=target.journal, errors=target.errors)
+
+
+def naming_for(target: Target, terminal: Terminal, *, quiet: bool) -> Naming:
+    """Return how many ids are named: all, if no file and no person would know the others."""
+    if target.journal is None and not terminal.is_terminal:
+        return Naming()
+    return Naming(0 if quiet else MOST_NAMED)
 
 
 def run_fetch(job: FetchJob) -> int:
     """Run a job; after the first signal it finishes the requests in flight."""
     code = process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
-    has_failed = code == exits.GAVE_UP or bool(job.transient)
-    if job.hint is not None and has_failed and job.report and not job.report.stats.bytes_received:
+    report = job.report
+    if job.hint is None or report is None or report.stats.bytes_received:
+        return code
+    if code == exits.GAVE_UP or report.tally.temporary:
         job.terminal.say(job.hint)
     return code
 
@@ -173,22 +230,29 @@ def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int
     return code
 
 
-def plan_only(source: FileOfIds, terminal: Terminal, limit: RateLimit) -> str:
+def plan_only(source: FileOfIds, terminal: Terminal, naming: Naming, limit: RateLimit) -> str:
     """Read the whole input and report on it; return the plan of a run.
 
     Raises:
         InputError: as ``survey``.
     """
-    found = survey(source, terminal)
+    found = survey(source, terminal, naming)
+    for line in naming.rest():
+        terminal.say(line)
     if source.remark is not None:
         terminal.say(source.remark)
     return plan(found, limit)
 
 
-def survey(source: FileOfIds, terminal: Terminal) -> Survey:
+def survey(source: FileOfIds, terminal: Terminal, naming: Naming) -> Survey:
     """Read the whole input beforehand, and report invalid ids.
 
     Raises:
         InputError: something else in the input is wrong.
     """
-    return source.survey(lambda lead_id: terminal.say(invalid(lead_id)))
+
+    def report(lead_id: LineId) -> None:
+        if naming.takes(INVALID):
+            terminal.say(invalid(lead_id))
+
+    return source.survey(report)

@@ -24,6 +24,7 @@ from .exits import CommandError
 from .groups import DISPLAY, NETWORK, OUTPUT, RESUME
 from .keys import key_of
 from .output import Resume
+from .show import Progress
 from .terminal import LogLevel
 
 PROXY_VARIABLE = "INSTANTLY_PROXY"
@@ -39,6 +40,9 @@ PATIENCE_S = RetryPolicy().breaker_patience_s
 
 ShownLogLevel = Annotated[LogLevel, Parameter(show_choices=False, group=DISPLAY)]
 """A log level whose choices are in the help text."""
+
+ShownProgress = Annotated[Progress, Parameter(show_choices=False, group=DISPLAY)]
+"""How progress is shown; its choices are in the help text."""
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""

@@ -167,17 +167,29 @@ class Target:
 
     def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
         """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
+        said = self._command_again(arguments, "--resume", from_stdin=from_stdin)
+        return said and f"Resume{said}"
+
+    def how_to_retry(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
+        """Return a sentence with the command that fetches failed ids again, or ``None``."""
+        said = self._command_again(arguments, "--retry-errors", from_stdin=from_stdin)
+        return said and f"If you want to, fetch the ids without a lead again{said}"
+
+    def _command_again(
+        self, arguments: Sequence[str], option: str, *, from_stdin: bool
+    ) -> str | None:
         # A key that was passed as an argument by mistake must not be printed.
         if self.journal is None or any(map(holds_key, arguments)):
             return None
         shown = _without_proxy(arguments)
-        command, *options = (each for each in shown if not each.startswith("--resume"))
-        words = ["instantly-async", command, "--resume", *options]
+        others = ("--resume", "--force", option)
+        command, *options = (each for each in shown if not each.startswith(others))
+        words = ["instantly-async", command, option, *options]
         line = " ".join(map(_quoted, words))
         same = ["the same ids on stdin"] * from_stdin
         same += ["the same --proxy"] * (len(shown) < len(arguments))
         beside = f", with {' and '.join(same)}," if same else ""
-        return f"Resume{beside} with: {line}"
+        return f"{beside} with: {line}"
 
 
 def _without_proxy(arguments: Sequence[str]) -> list[str]:

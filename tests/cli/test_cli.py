@@ -19,7 +19,7 @@ import pytest
 from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
-from instantly_async.cli.input import open_source
+from instantly_async.cli.input import Survey, open_source
 from instantly_async.cli.records import LineId
 from instantly_async.cli.serve import fake_process
 from instantly_async.cli.show import trouble
@@ -177,13 +177,13 @@ def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
     path.write_text(f"# two\n{IDS[0]}\n{IDS[0]}\n\nx\n{IDS[1]}")
     invalid = list[LineId]()
     with open_source(str(path), None, None) as source:
-        assert source.survey(invalid.append) == (2, 1, 1, 0)
+        assert source.survey(invalid.append) == Survey(2, 1, 1, 0)
         assert asyncio.run(collect(source.ids())) == [IDS[0], "x", IDS[1]]
         assert (source.total, source.duplicates) == (3, 1)
     assert [each.line for each in invalid] == [5]
     with piped_stdin(IDS[0].encode()), open_source("-", None, None) as source:
         assert source.total is None
-        assert source.survey(invalid.append) == (1, 0, 0, 0)
+        assert source.survey(invalid.append) == Survey(1, 0, 0, 0)
         assert asyncio.run(collect(source.ids())) == []
 
 

@@ -23,6 +23,10 @@ OptionalOutputFile = Annotated[
 ]
 StatsFile = Annotated[str | None, Parameter(allow_leading_hyphen=True, group=OUTPUT)]
 Column = Annotated[str | None, Parameter(group=INPUT)]
+LimitCount = Annotated[
+    int | None, Parameter(name="--limit", validator=validators.Number(gte=1), group=INPUT)
+]
+AllowEmpty = Annotated[bool, Parameter(negative=(), show_default=False, group=INPUT)]
 Force = Annotated[bool, Parameter(negative=(), show_default=False, group=OUTPUT)]
 ResumeFlag = Annotated[bool, Parameter(negative=(), show_default=False, group=RESUME)]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]

@@ -2,7 +2,7 @@
 
 from instantly_async.cli import exits
 from instantly_async.cli.input import open_source
-from instantly_async.cli.job import FetchJob, end, plan_only, run_fetch, survey
+from instantly_async.cli.job import FetchJob, end, naming_for, plan_only, run_fetch, survey
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.options import (
     DEFAULT_NETWORK,
@@ -12,6 +12,7 @@ from instantly_async.cli.options import (
     OutputOptions,
     Quiet,
     ResumeOptions,
+    ShownProgress,
 )
 from instantly_async.cli.system import STDIO
 from instantly_async.cli.target import target_of
@@ -21,9 +22,11 @@ from .arguments import (
     DEFAULT_CONNECTION,
     DEFAULT_OUTPUT,
     DEFAULT_RESUME,
+    AllowEmpty,
     Arguments,
     Column,
     File,
+    LimitCount,
     OutputFile,
     ShownInputFormat,
     ShownStrategy,
@@ -43,8 +46,11 @@ def fetch(
     dry_run: Flag = False,
     input_format: ShownInputFormat | None = None,
     column: Column = None,
+    limit: LimitCount = None,
+    allow_empty: AllowEmpty = False,
     strategy: ShownStrategy = "get",
     stats_json: StatsFile = None,
+    progress: ShownProgress = "auto",
     quiet: Quiet = False,
     connection: Connection = DEFAULT_CONNECTION,
     network: Network = DEFAULT_NETWORK,
@@ -60,9 +66,12 @@ def fetch(
         dry_run: Print what a run would do, and send no request.
         input_format: text, csv, tsv or jsonl. Default: by FILE's suffix.
         column: CSV column with the ids. Default: id or lead_id.
+        limit: Fetch at most so many ids; --resume fetches the next ones.
+        allow_empty: Accept an input without ids.
         strategy: get: one lead per request; list: 100.
         stats_json: File for the summary as JSON; replaced if it exists.
-        quiet: Hide progress and summary.
+        progress: auto, on (also with --quiet) or off.
+        quiet: Hide progress and summary, and name no ids.
         connection: Shared options.
         network: Shared options.
         arguments: The command line.
@@ -70,26 +79,36 @@ def fetch(
     terminal = start(connection.log_level)
     file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
     client = None if dry_run else connection.client(network)
-    with open_source(file, input_format, column, known) as source:
+    naming = naming_for(target, terminal, quiet=quiet)
+    with open_source(
+        file, input_format, column, known, allow_empty=allow_empty, limit=limit
+    ) as source:
         target.require_other_than(source)
         target.require_other_than_stats(stats_json and path_of(stats_json), source)
+        if source.is_terminal:
+            terminal.say("Reading ids from the terminal, one per line; Ctrl-D ends them.")
         if client is None:
             target.read(known, resuming.how())
-            text = plan_only(source, terminal, connection.rate_limit())
+            text = plan_only(source, terminal, naming, connection.rate_limit())
             require_stdout().write(text + "\n")
             return exits.ALL_FOUND
         with target.open(known, resuming.how()) as out:
             if source.is_regular:
-                survey(source, terminal)
+                survey(source, terminal, naming)
             job = FetchJob(
                 client=client,
                 source=source,
                 output=out,
                 terminal=terminal,
+                target=target,
+                naming=naming,
                 make_line=target.make_line,
                 strategy=strategy,
                 quiet=quiet,
+                progress=progress,
+                limit=limit,
                 resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
+                retry_hint=target.how_to_retry(arguments, from_stdin=file == STDIO),
                 hint=network.hint,
             )
             code = run_fetch(job)

@@ -6,9 +6,9 @@ from cyclopts import Parameter, validators
 
 from instantly_async.cli import exits, process
 from instantly_async.cli.input import GivenIds
-from instantly_async.cli.job import FetchJob, end, run_fetch
+from instantly_async.cli.job import FetchJob, end, naming_for, run_fetch
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.options import Connection, Quiet, ShownLogLevel
+from instantly_async.cli.options import Connection, Quiet, ShownLogLevel, ShownProgress
 from instantly_async.cli.output import Resume
 from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
 from instantly_async.cli.target import Target
@@ -37,6 +37,7 @@ def demo(
     output: OptionalOutputFile = None,
     resume: ResumeFlag = False,
     stats_json: StatsFile = None,
+    progress: ShownProgress = "auto",
     quiet: Quiet = False,
     log_level: ShownLogLevel = "warning",
     arguments: Arguments = (),
@@ -52,7 +53,8 @@ def demo(
         output: New file for the leads; - is stdout. Default: none.
         resume: Resume an output that exists.
         stats_json: File for the summary as JSON; replaced if it exists.
-        quiet: Hide progress and summary.
+        progress: auto, on (also with --quiet) or off.
+        quiet: Hide progress and summary, and name no ids.
         log_level: Log debug, info, warning or error.
         arguments: The command line.
     """
@@ -68,8 +70,11 @@ def demo(
             source=GivenIds(tuple(lead_ids(count)), known),
             output=out,
             terminal=terminal,
+            target=target,
+            naming=naming_for(target, terminal, quiet=quiet),
             strategy=strategy,
             quiet=quiet,
+            progress=progress,
             resume_hint=target.how_to_resume(arguments, from_stdin=False),
         )
         code = run_fetch(job)

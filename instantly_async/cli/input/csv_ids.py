@@ -119,10 +119,8 @@ class CsvParser:
         )
 
     def finish(self) -> None:
-        """Raise ``InputError`` if a quote is open at the end, or if there is no header."""
+        """Raise ``InputError`` if a quote is open at the end."""
         self._records.finish()
-        if self._header is None:
-            raise InputError(f"{self._name} has no line with column names; add one at the top.")
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from instantly_async.cli.records import BOM, LineId
 from .csv_ids import CsvParser
 from .formats import InputFormat, JsonLinesParser, LineParser, TextParser
 from .lines import LineSplitter
+from .looks import no_lead_ids
 
 MOST_HELD_BACK = 50
 """Invalid ids at the beginning after which this is another file (*choice*)."""
@@ -21,7 +22,7 @@ class IdReader:
     Lines end with LF, CRLF or CR; a byte order mark that begins one is skipped. Ids are compared
     as UUIDs, ignoring case. ``known`` says which ids are done; several readers can share it, and
     each of them starts at the beginning of the input. Invalid ids are held back until there is a
-    valid one. ``is_empty``: the input was read to its end, and had no ids, not even invalid ones.
+    valid one; without one, the input is refused. ``has_ended``: the input was read to its end.
     Memory: that of ``known``, and one line.
 
     Raises, from both methods:
@@ -37,10 +38,11 @@ class IdReader:
         self._parser = _make_parser(form, name, column)
         self._splitter = LineSplitter(name, form)
         self._held_back: list[LineId] | None = []
-        self._has_valid = False  # among those that are skipped
+        self._wrong: list[str] = []  # before the first valid one, also if they are skipped
+        self._has_valid = False
         self._known = known or KnownIds()
         self._known.begin()
-        self.is_empty = False
+        self.has_ended = False
         self.lines = 0
         self.yielded = 0
         self.duplicates = 0
@@ -48,30 +50,29 @@ class IdReader:
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids of the lines that this chunk completes."""
-        for line in self._splitter.feed(chunk):
-            if (lead_id := self._take(line)) is not None:
-                if self._held_back is None:
-                    yield lead_id
-                else:
-                    yield from self._hold_back(lead_id, self._held_back)
+        return self._ids_of(self._splitter.feed(chunk))
 
     def finish(self) -> Iterator[LineId]:
         """Yield the ids of what is left: the last line need not have an end."""
-        for line in self._splitter.finish():
+        yield from self._ids_of(self._splitter.finish())
+        self._parser.finish()
+        if self._wrong and not self._has_valid:
+            raise InputError(no_lead_ids(self._wrong, self._name, self._form, all_read=True))
+        self.has_ended = True
+        yield from self._held_back or ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the input was read to its end, and had no entries."""
+        return self.has_ended and not (self.yielded or self.duplicates or self.done)
+
+    def _ids_of(self, lines: Iterable[bytes]) -> Iterator[LineId]:
+        for line in lines:
             if (lead_id := self._take(line)) is not None:
                 if self._held_back is None:
                     yield lead_id
                 else:
                     yield from self._hold_back(lead_id, self._held_back)
-        self._parser.finish()
-        held_back = self._held_back or ()
-        if held_back and not self._has_valid and all("@" in each for each in held_back):
-            raise InputError(
-                f"{self._name} holds emails and no lead ids; name a file with the leads' ids, "
-                "which are UUIDs."
-            )
-        self.is_empty = not (self.yielded or self.duplicates or self.done)
-        yield from held_back
 
     def _hold_back(self, lead_id: LineId, held_back: list[LineId]) -> Iterable[LineId]:
         """Return the ids to yield now: none as long as no valid id has occurred.
@@ -80,15 +81,14 @@ class IdReader:
             InputError: there are too many of them.
         """
         held_back.append(lead_id)
-        if self._has_valid or wire_id(lead_id) is not None:
+        if wire_id(lead_id) is not None:
+            self._has_valid = True
+        if self._has_valid:
             self._held_back = None
             return held_back
+        self._wrong.append(lead_id)
         if len(held_back) >= MOST_HELD_BACK:
-            raise InputError(
-                f"None of the first {MOST_HELD_BACK} entries of {self._name} is a lead id, which "
-                f"is a UUID; check the file, and that its format is {self._form} "
-                "(--input-format, --column)."
-            )
+            raise InputError(no_lead_ids(self._wrong, self._name, self._form, all_read=False))
         return ()
 
     def _take(self, line: bytes) -> LineId | None:
@@ -104,9 +104,16 @@ class IdReader:
             self.duplicates += 1
         else:
             self.done += 1
-        if self._held_back is not None and wire_id(lead_id) is not None:
-            self._has_valid = True
+        if not self._has_valid:
+            self._note_skipped(lead_id)
         return None
+
+    def _note_skipped(self, lead_id: LineId) -> None:
+        """Note whether an id that is skipped is valid; an earlier run may have recorded others."""
+        if wire_id(lead_id) is not None:
+            self._has_valid = True
+        elif len(self._wrong) < MOST_HELD_BACK:
+            self._wrong.append(lead_id)
 
     def _decode(self, line: bytes) -> str:
         line = line.removeprefix(BOM)  # each of joined files may begin with one

@@ -28,12 +28,16 @@ class IdSource(Protocol):
     """Where the ids of a run come from.
 
     ``ids()`` is passed to ``stream_leads``. ``error`` is why it ended early: it is reported
-    after the leads that were already requested. ``total``: how many ids it will yield; ``None``:
-    unknown.
+    after the leads that were already requested. ``total``: how many ids it will yield; ``whole``:
+    how many it would yield without ``--limit``; ``None``: unknown.
     """
 
     error: InputError | None
     total: int | None
+
+    @property
+    def whole(self) -> int | None:
+        """How many ids have to be fetched, in this run and later ones; ``None``: unknown."""
 
     def ids(self) -> AsyncIterator[str]:
         """Yield the ids as they are needed."""
@@ -81,6 +85,10 @@ class GivenIds:
                 return
             yield lead_id
 
+    @property
+    def whole(self) -> int | None:
+        return self.total
+
     def stop(self) -> None:
         self._stopped = True
 
@@ -90,29 +98,65 @@ class GivenIds:
 
 
 class Survey(NamedTuple):
-    """What an input holds: ids ``to_fetch``, ``invalid`` ones, and those that are skipped."""
+    """What an input holds: ids ``to_fetch``, ``invalid`` ones, and those that are skipped.
+
+    ``later`` are the ids that ``--limit`` leaves for later runs.
+    """
 
     to_fetch: int
     invalid: int
     duplicates: int
     done: int
+    later: int = 0
+
+
+class Quota:
+    """Counts the valid ids that a run takes; ``limit=None``: it may take all."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self.used = 0
+
+    def use(self, lead_id: str) -> None:
+        """Count an id, unless it is invalid: for that one no request is sent."""
+        self.used += wire_id(lead_id) is not None
+
+    @property
+    def is_used_up(self) -> bool:
+        return self._limit is not None and self.used >= self._limit
 
 
 class FileOfIds:
-    """The ids of a file, a pipe or a terminal. Implements ``IdSource``."""
+    """The ids of a file, a pipe or a terminal. Implements ``IdSource``.
+
+    ``allow_empty``: an input without ids is no error. At most ``limit`` valid ids are yielded, and
+    nothing is read after the last one; ``None``: all.
+    """
 
     total: int | None = None
 
-    def __init__(self, fd: int, make_reader: Callable[[], IdReader], name: str) -> None:
+    def __init__(
+        self,
+        fd: int,
+        make_reader: Callable[[], IdReader],
+        name: str,
+        *,
+        allow_empty: bool = False,
+        limit: int | None = None,
+    ) -> None:
         self._fd = fd
         self._name = name
         self._make_reader = make_reader
         self._reader = make_reader()
         self._reading: asyncio.Future[None] | None = None
         self._stopped = False
+        self._allow_empty = allow_empty
+        self._limit = limit
+        self._whole: int | None = None
         self._surveyed_done = 0
         self._surveyed_lines = 0
         self.is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        self.is_terminal = os.isatty(fd)
         self.error: InputError | None = None
 
     async def ids(self) -> AsyncIterator[LineId]:
@@ -120,22 +164,38 @@ class FileOfIds:
         if self.total == 0:
             return
         self._reader = self._make_reader()
+        quota = Quota(self._limit)
         try:
-            while chunk := await self._read():
-                for lead_id in self._reader.feed(chunk):
+            while not self._reader.has_ended:
+                chunk = await self._read()
+                if self._stopped:
+                    return
+                for lead_id in self._reader.feed(chunk) if chunk else self._reader.finish():
                     if self._stopped:
                         return
+                    quota.use(lead_id)
                     yield lead_id
-            for lead_id in () if self._stopped else self._reader.finish():
-                yield lead_id
+                    if quota.is_used_up:
+                        return
             self._require_all()
         except InputError as error:
             self.error = error
 
     def _require_all(self) -> None:
-        if self.total is not None and self._reader.yielded < self.total and not self._stopped:
+        if self._stopped:
+            return
+        if self.total is not None and self._reader.yielded < self.total:
             raise InputError(
                 f"{self._name} changed while it was read; repeat the command with --resume."
+            )
+        self._whole = self._reader.yielded
+        self._require_ids(self._reader)
+
+    def _require_ids(self, reader: IdReader) -> None:
+        if reader.is_empty and not self._allow_empty:
+            raise InputError(
+                f"There are no ids in {self._name}; check it, or add --allow-empty if a job may "
+                "have nothing to do."
             )
 
     async def _read(self) -> bytes:
@@ -175,10 +235,14 @@ class FileOfIds:
 
     @property
     def remark(self) -> str | None:
-        """That the input is empty, because another file may have been meant."""
+        """That the input is empty, which is allowed."""
         if self.error is not None or not self._reader.is_empty:
             return None
         return f"There are no ids in {self._name}."
+
+    @property
+    def whole(self) -> int | None:
+        return self._whole
 
     @property
     def duplicates(self) -> int:
@@ -198,17 +262,23 @@ class FileOfIds:
             InputError: something in the input is wrong.
         """
         reader = self._reader = self._make_reader()
-        invalid = 0
+        quota = Quota(self._limit)
+        invalid = taken = 0
         offset = os.lseek(self._fd, 0, os.SEEK_CUR) if self.is_regular else 0
         for lead_id in self._all_of(reader):
+            if not quota.is_used_up:
+                quota.use(lead_id)
+                taken += 1
             if wire_id(lead_id) is None:
                 invalid += 1
                 on_invalid(lead_id)
+        self._require_ids(reader)
         if self.is_regular:
             os.lseek(self._fd, offset, os.SEEK_SET)
             self._surveyed_lines = reader.lines
-        self.total, self._surveyed_done = reader.yielded, reader.done
-        return Survey(reader.yielded - invalid, invalid, reader.duplicates, reader.done)
+        self.total, self._whole, self._surveyed_done = taken, reader.yielded, reader.done
+        later = reader.yielded - invalid - quota.used
+        return Survey(quota.used, invalid, reader.duplicates, reader.done, later)
 
     def _all_of(self, reader: IdReader) -> Iterator[LineId]:
         while chunk := self._read_now():
@@ -227,9 +297,15 @@ class FileOfIds:
 
 
 def open_source(
-    path: str, form: InputFormat | None, column: str | None, known: KnownIds | None = None
+    path: str,
+    form: InputFormat | None,
+    column: str | None,
+    known: KnownIds | None = None,
+    *,
+    allow_empty: bool = False,
+    limit: int | None = None,
 ) -> FileOfIds:
-    """Open a file of ids; ``-`` is stdin.
+    """Open a file of ids; ``-`` is stdin. The other options are those of ``FileOfIds``.
 
     Raises:
         InputError: it cannot be opened, or the options contradict each other.
@@ -238,8 +314,7 @@ def open_source(
     form = form or ("csv" if column and path == STDIO else format_of(path))
     make_reader = partial(IdReader, form, name, column, known or KnownIds())
     make_reader()  # raises if the options do not fit
-    if path == STDIO:
-        if sys.stdin is None:
-            raise InputError("stdin is closed; name a file with ids.")
-        return FileOfIds(0, make_reader, name)
-    return FileOfIds(open_to_read(path, holding="ids"), make_reader, name)
+    if path == STDIO and sys.stdin is None:
+        raise InputError("stdin is closed; name a file with ids.")
+    fd = 0 if path == STDIO else open_to_read(path, holding="ids")
+    return FileOfIds(fd, make_reader, name, allow_empty=allow_empty, limit=limit)

@@ -4,8 +4,17 @@ Decides how a lead is written, what is on disk, and what an earlier run has done
 how leads are fetched, or in which format they end up.
 """
 
+from .error_lines import is_temporary
 from .journal import ADD_RESUME, open_journal, read_journal
 from .lines import Output, Stdout
 from .recovery import Resume
 
-__all__ = ["ADD_RESUME", "Output", "Resume", "Stdout", "open_journal", "read_journal"]
+__all__ = [
+    "ADD_RESUME",
+    "Output",
+    "Resume",
+    "Stdout",
+    "is_temporary",
+    "open_journal",
+    "read_journal",
+]

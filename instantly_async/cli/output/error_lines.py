@@ -4,7 +4,7 @@ import msgspec
 
 from instantly_async.cli.known import storable
 from instantly_async.cli.records import LineId
-from instantly_async.errors import DecodeError, LeadError, TransientError
+from instantly_async.errors import DecodeError, TransientError
 from instantly_async.outcomes import Failed, NotFound
 
 
@@ -22,7 +22,7 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
     """Return the line that records a final failure; ``None``: the failure may be temporary."""
     if isinstance(outcome, NotFound):
         error, message = "NotFoundError", "not found"
-    elif _may_pass(outcome.error):
+    elif is_temporary(outcome):
         return None
     else:
         error, message = type(outcome.error).__name__, str(outcome.error.args[0])
@@ -37,8 +37,11 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _may_pass(error: LeadError) -> bool:
-    """Whether a failure says nothing about the lead, so that a later run has to try again."""
+def is_temporary(outcome: object) -> bool:
+    """Whether this failure says nothing about the lead, so that a later run has to try again."""
+    if not isinstance(outcome, Failed):
+        return False
+    error = outcome.error
     if isinstance(error, DecodeError):
         return error.reason in {"foreign", "truncated"}
     return isinstance(error, TransientError)

@@ -56,7 +56,9 @@ class Journal(Output):
     ) -> None:
         self.name = leads.name
         self.recovery = recovery
+        self.leads_before = recovery.leads
         self.failures = recovery.failures
+        self.errors_before = recovery.errors
         self.remark = "\n".join(map(visible, recovery.describe())) or None
         self._leads = leads
         self._errors = errors

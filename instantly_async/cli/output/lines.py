@@ -9,6 +9,8 @@ import contextlib
 import os
 import stat
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 from instantly_async.cli.exits import CommandError, OutputClosedError, OutputError
@@ -99,12 +101,15 @@ class LineWriter:
 class Output:
     """Where the outcomes of a run go. This one drops them. Leaving its block closes it.
 
-    ``finished``: nothing is left to fetch. ``failures`` counts the ids that failed in earlier
-    runs; ``remark`` is what the user should know about those runs.
+    ``finished``: nothing is left to fetch. ``leads_before`` counts the leads of earlier runs,
+    ``failures`` the ids that failed in them, and ``errors_before`` the same by the error's class;
+    ``remark`` is what the user should know about those runs.
     """
 
     finished = False
+    leads_before = 0
     failures = 0
+    errors_before: Mapping[str, int] = MappingProxyType({})
     remark: str | None = None
 
     @property

@@ -4,10 +4,14 @@ A file that may not be a journal is never changed. A tail without a line end is 
 interrupted write only if it looks like one, and a file without a single good line is not repaired.
 """
 
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, number_of
@@ -26,6 +30,10 @@ class Resume:
 
     repair: bool = False
     retry_errors: bool = False
+
+
+class _Error(msgspec.Struct):
+    error: str = "unknown"
 
 
 class Span(NamedTuple):
@@ -52,13 +60,15 @@ class Readback(NamedTuple):
 class Recovery:
     """Reads which ids are done into ``known``.
 
-    ``leads`` and ``failures`` count them; ``retried`` are failed ids that are fetched again.
+    ``leads`` and ``failures`` count them, ``errors`` counts the failures by the error's class;
+    ``retried`` are failed ids that are fetched again.
     """
 
     def __init__(self, known: KnownIds, resume: Resume) -> None:
         self.known = known
         self.leads = 0
         self.failures = 0
+        self.errors: Counter[str] = Counter()
         self.retried: set[int] = set()
         self._remarks: list[str] = []
         self._resume = resume
@@ -87,12 +97,14 @@ class Recovery:
         """
         latest: dict[int, Span] = {}
         settled: list[Span] = []
+        final: list[Span] = []
 
         def take(lead_id: str, span: Span) -> bool:
             number = number_of(lead_id)
             if number is None:
                 self.known.add_invalid(lead_id)
                 self.failures += 1
+                final.append(span)
             elif self.known.is_done(number):
                 settled.append(span)
             else:
@@ -108,6 +120,8 @@ class Recovery:
             self.failures += len(latest)
             for number in latest:
                 self.known.add_done(number)
+            final += latest.values()
+        self.errors.update(error_at(fd, span) for span in final)
         return found._replace(settled=settled)
 
     def remark(self, sentence: str) -> None:
@@ -138,6 +152,15 @@ class Recovery:
         if found.bad:
             self.remark(f"{name}: dropped lines that are not leads: {len(found.bad)}.")
         return found
+
+
+def error_at(fd: int, span: Span) -> str:
+    """Return the class of the error that a good line records, if it is a name at all."""
+    line = os.pread(fd, span.end - span.start, span.start)
+    error = "unknown"
+    with contextlib.suppress(msgspec.MsgspecError):
+        error = msgspec.json.decode(line, type=_Error).error
+    return error if error.isidentifier() else "unknown"
 
 
 def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:

@@ -5,16 +5,27 @@ Decides wording and layout. Must not know how leads are fetched or written.
 
 from .chart import charts
 from .messages import invalid, plan, trouble
-from .progress import Display, counting
-from .report import Report, Tally, summary, write_stats
+from .naming import INVALID, MOST_NAMED, Naming, kind_of
+from .progress import Display, Progress, counting
+from .report import Report, Tally, write_stats
+from .summary import Files, exit_reason, exit_reason_and_place, next_step, summary
 
 __all__ = [
+    "INVALID",
+    "MOST_NAMED",
     "Display",
+    "Files",
+    "Naming",
+    "Progress",
     "Report",
     "Tally",
     "charts",
     "counting",
+    "exit_reason",
+    "exit_reason_and_place",
     "invalid",
+    "kind_of",
+    "next_step",
     "plan",
     "summary",
     "trouble",

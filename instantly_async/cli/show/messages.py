@@ -9,6 +9,9 @@ from instantly_async.cli.records import LineId
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.settings import RateLimit
 
+from .amounts import amount, duration
+from .naming import is_invalid
+
 _LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F{}-]{1,64}")
 
 
@@ -17,7 +20,8 @@ def trouble(outcome: NotFound | Failed) -> str:
     lead_id = outcome.lead_id
     if isinstance(outcome, NotFound):
         return f"not found: {lead_id}"
-    if not outcome.attempts and isinstance(lead_id, LineId):
+    if is_invalid(outcome):
+        assert isinstance(lead_id, LineId)
         return invalid(lead_id)
     reason = outcome.error.args[0]
     return f"failed: {lead_id}: {reason} (attempts: {outcome.attempts})"
@@ -34,20 +38,23 @@ def invalid(lead_id: LineId) -> str:
 
 def plan(found: Survey, limit: RateLimit) -> str:
     """Return what a run would do, one fact per line."""
-    read = found.to_fetch + found.invalid + found.duplicates + found.done
+    read = found.to_fetch + found.later + found.invalid + found.duplicates + found.done
     pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
     facts = {
-        "ids read": read,
-        "invalid": found.invalid,
-        "duplicates": found.duplicates,
-        "already done": found.done,
-        "to fetch": found.to_fetch,
-        "with get": _at_the_limit(found.to_fetch, limit),
-        "with list": _at_the_limit(pages, limit) + ", and one for each lead that is not found",
+        "ids read": amount(read),
+        "invalid": amount(found.invalid),
+        "duplicates": amount(found.duplicates),
+        "already done": amount(found.done),
+        "to fetch": amount(found.to_fetch),
+    }
+    if found.later:
+        facts["later"] = f"{amount(found.later)}, because of --limit"
+    facts |= {
+        "with get": f"{_requests(found.to_fetch, limit)} at {limit.rate:.0f} requests/s",
+        "with list": f"{_requests(pages, limit)}, and one for each lead not found",
     }
     return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
 
 
-def _at_the_limit(requests: int, limit: RateLimit) -> str:
-    minutes, seconds = divmod(ceil(requests / limit.rate), 60)
-    return f"{requests} requests, {minutes}:{seconds:02} at {limit.rate:.0f}/s"
+def _requests(count: int, limit: RateLimit) -> str:
+    return f"{amount(count, 'request')}, {duration(ceil(count / limit.rate))}"

@@ -1,11 +1,14 @@
-"""Progress on a terminal: one line, fitted to the terminal's width."""
+"""Progress: one line, fitted to the terminal's width; without a terminal, a line a minute."""
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from itertools import product
 from math import ceil
+from typing import Literal
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -14,10 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 from instantly_async.cli.input import IdSource
-from instantly_async.cli.terminal import Terminal
+from instantly_async.cli.terminal import MAX_CHARS, Terminal
 from instantly_async.stats import Stats
 
-from .report import NOTHING
+from .summary import NOTHING
+
+Progress = Literal["auto", "on", "off"]
+"""``auto``: unless ``--quiet`` hides it; ``on``: always; ``off``: never."""
+
+LINE_S = 60.0
+"""Seconds between two lines where no line can be redrawn."""
 
 REFRESH_S = 0.2
 """Seconds between two drawings of the progress line (*choice*)."""
@@ -30,19 +39,33 @@ _GAP = "  "
 
 
 class Display:
-    """Draws one line a few times a second, also while the run waits."""
+    """Shows a run while it lasts, also while it waits. ``now`` returns the time of day."""
 
-    def __init__(self, terminal: Terminal, stats: Callable[[], Stats], source: IdSource) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        stats: Callable[[], Stats],
+        source: IdSource,
+        now: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+    ) -> None:
+        self._terminal = terminal
         self._console = terminal.console
         self._stats = stats
         self._source = source
+        self._now = now
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         # Drawn in the event loop's thread, where the counters change.
         self._live = Live(console=terminal.console, auto_refresh=False, redirect_stdout=False)
 
+    def showing(self, progress: Progress, *, quiet: bool) -> AbstractAsyncContextManager[None]:
+        """Show the run until the end of the block, as ``--progress`` says."""
+        if progress == "off" or (quiet and progress == "auto"):
+            return contextlib.nullcontext()
+        return self.live() if self._terminal.is_live else self.lines()
+
     @contextlib.asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
-        """Draw until the end of the block."""
+        """Draw one line a few times a second."""
         with self._live:
             drawing = asyncio.create_task(self._draw_repeatedly())
             try:
@@ -51,18 +74,40 @@ class Display:
                 drawing.cancel()
                 self._draw()
 
+    @contextlib.asynccontextmanager
+    async def lines(self) -> AsyncIterator[None]:
+        """Print a plain line every minute: for logs, and for terminals that cannot redraw one."""
+        self._samples = deque(maxlen=2)
+        printing = asyncio.create_task(self._print_repeatedly())
+        try:
+            yield
+        finally:
+            printing.cancel()
+
     async def _draw_repeatedly(self) -> None:
         while True:
             self._draw()
             await asyncio.sleep(REFRESH_S)
 
+    async def _print_repeatedly(self) -> None:
+        self._sample()
+        while True:
+            await asyncio.sleep(LINE_S)
+            stats, done, total = self._sample()
+            line = progress_line(stats, done, total, self._rate(), MAX_CHARS)
+            self._terminal.say(f"{self._now()}{_GAP}{line}")
+
     def _draw(self) -> None:
-        stats, to_fetch, before = self._stats(), self._source.total, self._source.done
-        self._samples.append((stats.elapsed_s, stats.done))
-        done, total = before + stats.done, None if to_fetch is None else before + to_fetch
+        stats, done, total = self._sample()
         width = self._console.width - 1  # some terminals wrap in the last column
         line = progress_line(stats, done, total, self._rate(), width)
         self._live.update(_with_bar(line, done, total, width), refresh=True)
+
+    def _sample(self) -> tuple[Stats, int, int | None]:
+        """Return the counters, and how many ids are done of how many, with earlier runs."""
+        stats, to_fetch, before = self._stats(), self._source.total, self._source.done
+        self._samples.append((stats.elapsed_s, stats.done))
+        return stats, before + stats.done, None if to_fetch is None else before + to_fetch
 
     def _rate(self) -> float:
         (since, before), (now, done) = self._samples[0], self._samples[-1]
@@ -103,13 +148,12 @@ def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[s
             states[-1],
             count,
         ]
-    speeds = (f"{rate:.1f} leads/s", f"{rate:.0f}/s")
-    limits = (f"allowed {_allowed(stats, '.1f')}", f"max {_allowed(stats, '.0f')}")
+    speeds = (f"{rate:.1f} leads/s", f"{rate:.0f} leads/s")
     eta = f"ETA {_eta(done, total, rate)}"
     return [
-        *(_GAP.join((count, *both, *troubles, eta)) for both in product(speeds, limits)),
+        *(_GAP.join((count, *both, *troubles, eta)) for both in product(speeds, _limits(stats))),
         _GAP.join((count, speeds[0], eta)),
-        _GAP.join((count, speeds[1], eta)),
+        _GAP.join((count, f"{rate:.0f}/s", eta)),
         _GAP.join((count, eta)),
         count,
     ]
@@ -135,8 +179,15 @@ def _states(stats: Stats) -> tuple[str, ...]:
     return ()
 
 
-def _allowed(stats: Stats, form: str) -> str:
-    return "any" if stats.allowed_rate is None else f"{stats.allowed_rate:{form}}/s"
+def _limits(stats: Stats) -> tuple[str, ...]:
+    """Return the rate that the limiter allows, from the longest wording to the shortest.
+
+    With strategy "list" a request is for many leads, so the unit is always there.
+    """
+    allowed = stats.allowed_rate
+    if allowed is None:
+        return ("no limit",)
+    return (f"{allowed:.1f} requests/s allowed", f"max {allowed:.0f} requests/s")
 
 
 def _eta(done: int, total: int | None, rate: float) -> str:

@@ -1,29 +1,27 @@
-"""``Report``: what a run did, as a summary for people and as JSON for programs."""
+"""``Report``: what a run did, with earlier runs; and the same as JSON for programs."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from instantly_async import __version__
+from instantly_async.cli.output import is_temporary
 from instantly_async.cli.system import replacement
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, Outcome
 from instantly_async.stats import Stats
-
-NOTHING = "-"
-"""Shown instead of an unknown number."""
 
 
 class Tally:
     """Counts what was written or reported, and measures from the first answer to the last.
 
     It differs from ``Stats`` when a run is stopped: leads that had arrived but were not written
-    are not found, as far as the user can see. ``clock`` returns monotonic seconds. ``statuses``
-    and ``interests`` count the leads by ``status`` and ``lt_interest_status``.
+    are not found, as far as the user can see. ``clock`` returns monotonic seconds. ``temporary``
+    counts the failed ids that a later run has to try again; ``statuses`` and ``interests`` count
+    the leads by ``status`` and ``lt_interest_status``.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -34,6 +32,7 @@ class Tally:
         self.found = 0
         self.not_found = 0
         self.failed: Counter[str] = Counter()
+        self.temporary = 0
         self.statuses: Counter[int | None] = Counter()
         self.interests: Counter[int | None] = Counter()
 
@@ -45,6 +44,7 @@ class Tally:
             self.interests[outcome.lead.lt_interest_status] += 1
         elif isinstance(outcome, Failed):
             self.failed[type(outcome.error).__name__] += 1
+            self.temporary += is_temporary(outcome)
         else:
             self.not_found += 1
         if not outcome.attempts:
@@ -65,9 +65,21 @@ class Tally:
         return (self._answers - 1) / elapsed_s if elapsed_s > 0 else None
 
 
+NOT_FOUND = "NotFoundError"
+"""The class of the error that the errors file names for an id that was not found."""
+
+INVALID_ID = "InvalidLeadIdError"
+"""The class of the error of an id that is not a UUID; ``--retry-errors`` leaves it out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A run that has ended. ``already_done``: ids that earlier runs have done."""
+    """A run that has ended. ``already_done``: ids of the input that earlier runs have done.
+
+    ``left``: ids that have no outcome yet and have to be fetched; ``None``: unknown, because the
+    input was not read to its end. ``limit``: ``--limit``, if there was one. ``found_before`` and
+    ``failed_before`` (by the error's class) are what earlier runs have recorded.
+    """
 
     stats: Stats
     tally: Tally
@@ -75,6 +87,39 @@ class Report:
     already_done: int
     started_at: datetime
     ended_at: datetime
+    left: int | None = 0
+    limit: int | None = None
+    found_before: int = 0
+    failed_before: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_resumed(self) -> bool:
+        return bool(self.found_before or self.failed_before)
+
+    @property
+    def found(self) -> int:
+        """Leads of this run and of earlier ones."""
+        return self.found_before + self.tally.found
+
+    @property
+    def not_found(self) -> int:
+        return self.failed_before.get(NOT_FOUND, 0) + self.tally.not_found
+
+    @property
+    def failed(self) -> Counter[str]:
+        """Failed ids of this run and of earlier ones, by the error's class."""
+        failed = Counter(self.failed_before) + self.tally.failed
+        del failed[NOT_FOUND]
+        return failed
+
+    @property
+    def without_lead(self) -> int:
+        return self.not_found + self.failed.total()
+
+    @property
+    def recorded(self) -> int:
+        """Ids in the errors file, if there is one."""
+        return self.without_lead - self.tally.temporary
 
     @property
     def unfinished(self) -> int:
@@ -88,7 +133,8 @@ class RunStats(msgspec.Struct, kw_only=True):
     ``failed`` counts by the error's class; ``status`` and ``lt_interest_status`` count leads by
     the number, ``none`` for leads without. ``retries`` counts repeated attempts, ``throttled`` the
     429s. Times are UTC; ``null`` means unknown, such as the latency of a run without an answer.
-    ``leads_per_s`` is measured from the first answer to the last.
+    ``leads_per_s`` is measured from the first answer to the last. ``found_in_all`` and
+    ``without_lead_in_all`` include earlier runs; ``left`` ids have to be fetched by later ones.
     """
 
     version: str
@@ -112,6 +158,9 @@ class RunStats(msgspec.Struct, kw_only=True):
     leads_per_s: float | None
     status: Mapping[str, int]
     lt_interest_status: Mapping[str, int]
+    found_in_all: int
+    without_lead_in_all: int
+    left: int | None
 
 
 def run_stats(report: Report, exit_code: int) -> RunStats:
@@ -139,6 +188,9 @@ def run_stats(report: Report, exit_code: int) -> RunStats:
         leads_per_s=tally.rate,
         status=_by_number(tally.statuses),
         lt_interest_status=_by_number(tally.interests),
+        found_in_all=report.found,
+        without_lead_in_all=report.without_lead,
+        left=report.left,
     )
 
 
@@ -155,49 +207,3 @@ def write_stats(path: str, report: Report, exit_code: int) -> None:
     text = msgspec.json.format(msgspec.json.encode(run_stats(report, exit_code)))
     with replacement(path) as file:
         file.write(text + b"\n")
-
-
-def summary(report: Report) -> str:
-    """Return what a run did, one fact per line."""
-    stats, tally = report.stats, report.tally
-    facts: dict[str, object] = {
-        "found": tally.found,
-        "not found": tally.not_found,
-        "failed": _failures(tally.failed),
-        "duplicates": report.duplicates,
-    }
-    if report.already_done:
-        facts["already done"] = report.already_done
-    facts |= {
-        "requests": f"{stats.requests} ({stats.retries} retries, {stats.throttled} × 429)",
-        "received": f"{stats.bytes_received / 1e6:.1f} MB",
-        "latency": _latency(stats),
-        "time": f"{stats.elapsed_s:.1f} s",
-        "rate": NOTHING
-        if tally.rate is None
-        else f"{tally.rate:.1f} leads/s, first to last answer",
-    }
-    if stats.fallbacks:
-        facts["one by one"] = f"{stats.fallbacks}, not settled by pages"
-    if report.unfinished:
-        facts["unfinished"] = report.unfinished
-    return "\n".join(f"{name:<12} {value}" for name, value in facts.items())
-
-
-def _failures(failed: Counter[str]) -> str:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(failed.items()))
-    return f"{failed.total()} ({kinds})" if failed else "0"
-
-
-def _latency(stats: Stats) -> str:
-    quantiles: dict[str, Any] = {
-        "p50": stats.latency_p50_s,
-        "p95": stats.latency_p95_s,
-        "p99": stats.latency_p99_s,
-    }
-    shown = ", ".join(
-        f"{name} {seconds * 1000:.1f} ms"
-        for name, seconds in quantiles.items()
-        if seconds is not None
-    )
-    return shown or NOTHING

@@ -20,7 +20,8 @@ from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.options import Connection
 from instantly_async.cli.output import Output
 from instantly_async.cli.show.chart import chart, charts
-from instantly_async.cli.show.report import Report, RunStats, Tally, summary
+from instantly_async.cli.show.report import Report, RunStats, Tally
+from instantly_async.cli.show.summary import summary
 from instantly_async.cli.target import Target
 from instantly_async.cli.terminal import Terminal
 from instantly_async.enums import InterestStatus, LeadStatus

@@ -1,0 +1,73 @@
+"""What entries look like, if none of them is a lead id. Pure: texts in, a sentence out.
+
+Each kind is one row of a table. The texts themselves are never shown: they may be personal data.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .formats import InputFormat
+
+
+class Look(NamedTuple):
+    """What every entry ``is`` if it matches ``pattern``, and the ``remedy``."""
+
+    pattern: re.Pattern[str]
+    is_: str
+    remedy: str
+
+
+def _look(pattern: str, is_: str, remedy: str) -> Look:
+    return Look(re.compile(pattern, re.IGNORECASE | re.DOTALL), is_, remedy)
+
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_NAME_IDS = "name a file with the leads' ids"
+
+_LOOKS = (
+    _look("", "empty values", 'each record needs its id under "id", or under the name in --column'),
+    _look(r"[0-9a-f]{32}", "UUIDs without hyphens", "write them with hyphens (8-4-4-4-12 digits)"),
+    _look(
+        rf"[^0-9a-z]*(?:urn:uuid:)?{_UUID}[^0-9a-z]*",
+        "UUIDs with other characters around them",
+        "remove quotes, brackets and commas",
+    ),
+    _look(
+        rf"[a-z][a-z0-9+.-]*://.*{_UUID}.*",
+        "web addresses",
+        "write only the ids, one per line",
+    ),
+    _look(r"[a-z][a-z0-9+.-]*://.*", "web addresses", _NAME_IDS),
+    _look(r"[^,;\t]*@[^,;\t]*", "emails", _NAME_IDS),
+    _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "write its ids one per line, with jq -r"),
+    _look(r"[^\t]*\t.*", "rows of a table", "add --input-format tsv, and --column"),
+    _look(
+        r"(?=.*[0-9])[-+0-9.,()\s]+",
+        "numbers",
+        _NAME_IDS,
+    ),
+    _look(r"[^,;]*[,;].*", "rows of a table", "add --input-format csv, and --column"),
+)
+
+_COLUMN_NAME = re.compile(r"[^\W\d][\w -]*")
+
+
+def no_lead_ids(entries: Sequence[str], name: str, form: InputFormat, *, all_read: bool) -> str:
+    """Return the sentence about an input without a valid id; there is at least one entry.
+
+    ``all_read``: these are all of its entries, and not only the first.
+    """
+    body = entries[_COLUMN_NAME.fullmatch(entries[0]) is not None :] or entries
+    for look in _LOOKS:
+        if all(map(look.pattern.fullmatch, body)):
+            return f"{name} holds {look.is_} and no lead ids, which are UUIDs; {look.remedy}."
+    if all_read:
+        return (
+            f"No entry of {name} is a lead id, which is a UUID; check the file, and that its "
+            f"format is {form} (--input-format, --column)."
+        )
+    return (
+        f"None of the first {len(entries)} entries of {name} is a lead id, which is a UUID; check "
+        f"the file, and that its format is {form} (--input-format, --column)."
+    )
