@@ -91,10 +91,10 @@ def test_fetch_from_stdin(command: Command, arguments: tuple[str, ...]) -> None:
     assert re.search(r"^duplicates +1$", result.err, re.MULTILINE)
 
 
-def test_an_empty_input_is_fine(command: Command) -> None:
-    result = command("fetch", "/dev/null")
+def test_an_empty_input_may_be_allowed(command: Command) -> None:
+    result = command("fetch", "/dev/null", "--allow-empty")
     assert (result.code, result.out) == (0, b"")
-    assert re.search(r"^rate +-$", result.err, re.MULTILINE)
+    assert result.err.startswith("There are no ids in /dev/null.\nfound        0\n")
 
 
 def test_csv_and_jsonl_by_suffix_and_by_option(command: Command, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_every_id_is_written_or_reported(command: Command, fake_instantly: FakeI
 
 
 def test_failures_are_counted_by_kind(command: Command) -> None:
-    result = command("fetch", stdin=b"x\n")
+    result = command("fetch", stdin=f"x\n{IDS[0]}\n".encode())
     assert re.search(r"^failed +1 \(1 InvalidLeadIdError\)$", result.err, re.MULTILINE)
 
 

@@ -105,7 +105,7 @@ def test_row_30_a_request_that_takes_too_long_is_cancelled(
     written = whole_leads(output)
     assert IDS[0] not in written
     assert f"found        {len(written)}\n" in err
-    assert "unfinished" in err
+    assert f"left         {len(IDS) - len(written)} id" in err
     assert "Traceback" not in err
 
 

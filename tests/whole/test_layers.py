@@ -104,7 +104,7 @@ ROOMS: dict[str, list[str]] = {
     "cli/show": [
         "__init__",
         "progress  chart",
-        "summary  messages",
+        "ending  messages",
         "report  naming",
         "amounts",
     ],

@@ -4,11 +4,11 @@ Decides wording and layout. Must not know how leads are fetched or written.
 """
 
 from .chart import charts
+from .ending import Files, exit_reason, exit_reason_and_place, next_step, summary
 from .messages import invalid, plan, trouble
 from .naming import INVALID, MOST_NAMED, Naming, kind_of
 from .progress import Display, Progress, counting
 from .report import Report, Tally, write_stats
-from .summary import Files, exit_reason, exit_reason_and_place, next_step, summary
 
 __all__ = [
     "INVALID",

@@ -20,7 +20,7 @@ from instantly_async.cli.input import IdSource
 from instantly_async.cli.terminal import MAX_CHARS, Terminal
 from instantly_async.stats import Stats
 
-from .summary import NOTHING
+from .ending import NOTHING
 
 Progress = Literal["auto", "on", "off"]
 """``auto``: unless ``--quiet`` hides it; ``on``: always; ``off``: never."""
@@ -187,7 +187,8 @@ def _limits(stats: Stats) -> tuple[str, ...]:
     allowed = stats.allowed_rate
     if allowed is None:
         return ("no limit",)
-    return (f"{allowed:.1f} requests/s allowed", f"max {allowed:.0f} requests/s")
+    shortest = f"max {allowed:.0f} req/s"
+    return (f"{allowed:.1f} requests/s allowed", f"max {allowed:.0f} requests/s", shortest)
 
 
 def _eta(done: int, total: int | None, rate: float) -> str:

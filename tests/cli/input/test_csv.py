@@ -120,8 +120,8 @@ def test_a_row_that_lacks_its_id_is_no_comment() -> None:
 
 def test_a_row_with_a_shifted_id_is_no_comment() -> None:
     """The comma in the name is not quoted, so the id is in another cell."""
-    text = f"name,id,city\n#1 Realty, Inc.,{A},Rome\n#2,,{B}\n# a, note, and, more\n"
-    assert read(text, "csv") == [("Inc.", 2), ("", 3)]
+    text = f"name,id,city\n#1 Realty, Inc.,{A},Rome\n#2,,{B}\n# a, note, and, more\nx,{C}\n"
+    assert read(text, "csv") == [("Inc.", 2), ("", 3), (C, 5)]
     assert read(f"id,list\n#{A},{B},{C}\n{C},x\n", "csv") == [(C, 3)]
 
 

@@ -9,6 +9,7 @@ import pickle
 import sqlite3
 import zipfile
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -194,20 +195,54 @@ def test_emails_are_no_ids() -> None:
         ("ada@example.com", "text", None),
     ]
     for data, form, column in cases:
-        with pytest.raises(InputError, match="in holds emails and no lead ids; name a file with"):
+        with pytest.raises(
+            InputError, match="in holds emails and no lead ids, which are UUIDs; name"
+        ):
             read(data, form, column)
     assert len(read(f"{text}{A}\n")) == 3
-    assert len(read(f"{text}x\n")) == 3
 
 
-def test_many_lines_without_an_id_are_another_file() -> None:
-    """Each is named if there is a valid one among the first, or if they are few."""
-    wrong = [f"line {number}" for number in range(MOST_HELD_BACK)]
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        (["ada@example.com"] * 20_000, "in holds emails and no lead ids"),
+        (["email", "ada@example.com"], "in holds emails and no lead ids"),
+        (["0123456789abcdef0123456789abcdef"], "in holds UUIDs without hyphens and"),
+        ([f'"{A}",', f'"{B}"'], "in holds UUIDs with other characters around them and"),
+        ([f"{{{A}}}", f"urn:uuid:{B}"], "in holds UUIDs with other characters around them and"),
+        ([f"https://app.example/leads/{A}"], "in holds web addresses and"),
+        (["4711", "+1 (202) 555-0125", "1.5"], "in holds numbers and no lead ids"),
+        (["name,city", "Ada,Rome"], "in holds rows of a table and"),
+        (["[", '"id": 1,', "]"], "in holds JSON and no lead ids"),
+        (["x"], "No entry of in is a lead id, which is a UUID; check the file"),
+        ([f"line {n}" for n in range(MOST_HELD_BACK)], "None of the first 50 entries of in is a"),
+    ],
+)
+def test_entries_of_which_none_is_an_id_are_named_by_their_looks(
+    entries: list[str], said: str
+) -> None:
+    """One sentence, which never has the text itself."""
     with pytest.raises(InputError) as caught:
-        read("\n".join(wrong))
-    assert str(caught.value).startswith("None of the first 50 entries of in is a lead id, which is")
-    assert [each for each, _ in read("\n".join(wrong[1:]))] == wrong[1:]
-    assert [each for each, _ in read("\n".join([*wrong[1:], A, *wrong]))] == [*wrong[1:], A, *wrong]
+        read("\n".join(entries), size=1 << 16)
+    assert str(caught.value).startswith(said)
+    assert not any(entry in str(caught.value) for entry in entries if len(entry) > 5)
+    many = [*entries[: MOST_HELD_BACK - 1], A, *entries]
+    assert len(read("\n".join(many), size=1 << 16)) == len(many)
+
+
+def test_values_that_are_empty() -> None:
+    with pytest.raises(InputError, match="in holds empty values and no lead ids"):
+        read('{"name": 1}\n{"id": null}\n', "jsonl")
+
+
+def test_entries_that_an_earlier_run_has_recorded_are_no_ids_either() -> None:
+    """They are skipped, so they are not held back; the input is refused nevertheless."""
+    known = KnownIds()
+    known.add_invalid("x")
+    reader = IdReader("text", "in", None, known)
+    with pytest.raises(InputError, match="No entry of in is a lead id"):
+        list(chain(reader.feed(b"x\n"), reader.finish()))
+    assert reader.done == 1
 
 
 def test_ids_that_are_skipped_count_as_valid() -> None:
@@ -245,12 +280,33 @@ def test_the_command_says_it_before_any_request(
     assert not fake_instantly.requests
 
 
-def test_an_empty_input_is_named(command: Command, tmp_path: Path) -> None:
-    """A job without new leads is fine, so the exit code is 0; but another file may be meant."""
-    path = tmp_path / "ids"
-    path.write_text("\n# none\n")
-    for result in (command("fetch", path), command("fetch", path, "--dry-run")):
-        assert result.code == 0
-        assert result.err.count(f"There are no ids in {path}.\n") == 1
-    assert "There are no ids in stdin." in command("fetch", stdin=b"").err
-    assert command("fetch", path, "--quiet").err == ""
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ids", "\n# none\n"), ("ids.csv", ""), ("ids.csv", "id,name\n"), ("ids.jsonl", "\n")],
+)
+def test_an_empty_input_is_refused_unless_it_is_allowed(
+    command: Command, tmp_path: Path, name: str, text: str
+) -> None:
+    """In each format, from a file and from a pipe, with --dry-run, and with --quiet."""
+    path, output = tmp_path / name, tmp_path / "out"
+    path.write_text(text)
+    form = {"ids.csv": "csv", "ids.jsonl": "jsonl"}.get(name, "text")
+    for options in (["-o", output], ["--dry-run"], ["--quiet"]):
+        for source, shown in ((path, path), ("-", "stdin")):
+            said = f"There are no ids in {shown}"
+            refused = f"{said}; check it, or add --allow-empty if a job may have nothing to do.\n"
+            arguments = ["fetch", source, "--input-format", form, *options]
+            assert command(*arguments, stdin=text.encode()) == (2, b"", refused)
+            assert not output.exists()
+            result = command(*arguments, "--allow-empty", stdin=text.encode())
+            assert result.code == 0
+            assert result.err.count(f"{said}.\n") == ("--quiet" not in options)
+            output.unlink(missing_ok=True)
+
+
+def test_an_input_that_is_done_is_not_empty(command: Command, tmp_path: Path) -> None:
+    path, output = tmp_path / "ids", tmp_path / "out"
+    path.write_text(f"{A}\n" * 2)
+    assert command("fetch", path, "-o", output).code == 0
+    assert command("fetch", path, "-o", output, "--resume").code == 0
+    assert command("fetch", "-o", output, "--resume", stdin=path.read_bytes()).code == 0

@@ -20,8 +20,8 @@ from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.options import Connection
 from instantly_async.cli.output import Output
 from instantly_async.cli.show.chart import chart, charts
+from instantly_async.cli.show.ending import summary
 from instantly_async.cli.show.report import Report, RunStats, Tally
-from instantly_async.cli.show.summary import summary
 from instantly_async.cli.target import Target
 from instantly_async.cli.terminal import Terminal
 from instantly_async.enums import InterestStatus, LeadStatus
@@ -46,16 +46,15 @@ def test_the_summary_has_every_fact(command: Command, ids_file: Path) -> None:
     assert re.search(r"^requests +6 \(0 retries, 0 . 429\)$", err, re.MULTILINE)
     assert re.search(r"^latency +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$", err, re.MULTILINE)
     assert re.search(r"^rate +[\d.]+ leads/s, first to last answer$", err, re.MULTILINE)
-    assert "unfinished" not in err
-    assert "already done" not in err
+    assert "left" not in err
+    assert " now)" not in err
 
 
 def test_earlier_leads_are_counted(command: Command, ids_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "leads.jsonl"
     output.write_bytes(lead_json(IDS[0]) + b"\n")
     err = command("fetch", ids_file, "-o", output, "--resume").err
-    assert re.search(r"^found +5$", err, re.MULTILINE)
-    assert re.search(r"^already done 1$", err, re.MULTILINE)
+    assert re.search(r"^found +6 \(5 now\)$", err, re.MULTILINE)
 
 
 def test_the_rate_is_from_the_first_to_the_last_answer() -> None:
@@ -82,10 +81,11 @@ def test_leads_that_were_not_written_are_unfinished() -> None:
         already_done=0,
         started_at=now,
         ended_at=now,
+        left=None,
     )
     text = summary(report)
     assert text.startswith("found        0\n")
-    assert text.endswith("unfinished   5")
+    assert "left         5 ids, and the rest of the input, which was not read" in text
 
 
 # --- as JSON -----------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_bars_fit_the_terminal(width: int) -> None:
 
 
 def test_charts_on_a_terminal(ids_file: Path, fake_instantly: FakeInstantly) -> None:
-    """They follow the summary and show only statuses; bars are # if the encoding has no blocks."""
+    """They precede the summary and show only statuses; bars are # if the encoding has no blocks."""
     for lead_id in IDS:
         fake_instantly.script(lead_id, Fault.patch(status=3, lt_interest_status=None))
     environment = {"PYTHONIOENCODING": "ascii", "TERM": "dumb"}
@@ -311,7 +311,7 @@ def test_charts_on_a_terminal(ids_file: Path, fake_instantly: FakeInstantly) -> 
         assert terminal.wait() == 0
     bar = "#" * 40
     expected = f"status\r\n  Completed 6 {bar}\r\nlt_interest_status\r\n  none 6 {bar}\r\n"
-    assert terminal.screen.endswith(expected)
+    assert terminal.screen.startswith(f"{expected}found ")
 
 
 def test_blocks_on_a_terminal(ids_file: Path) -> None:
@@ -320,13 +320,14 @@ def test_blocks_on_a_terminal(ids_file: Path) -> None:
     after = terminal.lines[terminal.lines.index("status") :]
     assert "lt_interest_status" in after
     assert any("█" in line for line in after)
-    assert max(len(line) for line in after) < 60
+    bars = after[: next(i for i, line in enumerate(after) if line.startswith("found"))]
+    assert max(map(len, bars)) < 60
 
 
 def test_no_charts_without_leads(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
-    with OnTerminal("fetch", path) as terminal:
+    with OnTerminal("fetch", path, "--allow-empty") as terminal:
         assert terminal.wait() == 0
     assert "status" not in terminal.screen
 

@@ -127,8 +127,8 @@ def exit_reason_and_place(report: Report, files: Files) -> str:
     if not report.recorded:
         return f"{missing}; --resume tries again."
     if report.tally.temporary:
-        recorded = amount(report.recorded)
-        return f"{missing}; {recorded} are in {files.errors}, and --resume tries the others again."
+        again = amount(report.tally.temporary)
+        return f"{missing}; --resume tries {again} again, the others are in {files.errors}."
     return f"{missing}; {'it is' if report.without_lead == 1 else 'they are'} in {files.errors}."
 
 
