@@ -213,7 +213,7 @@ def test_emails_are_no_ids() -> None:
         ([f"https://app.example/leads/{A}"], "in holds web addresses and"),
         (["4711", "+1 (202) 555-0125", "1.5"], "in holds numbers and no lead ids"),
         (["name,city", "Ada,Rome"], "in holds rows of a table and"),
-        (["[", '"id": 1,', "]"], "in holds JSON and no lead ids"),
+        (['"id": 1,', '"name": "x"', "}"], "in holds JSON and no lead ids"),
         (["x"], "No entry of in is a lead id, which is a UUID; check the file"),
         ([f"line {n}" for n in range(MOST_HELD_BACK)], "None of the first 50 entries of in is a"),
     ],

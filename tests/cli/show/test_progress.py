@@ -1,5 +1,6 @@
 """What a terminal shows during a run; with a real pseudo-terminal where needed."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import msgspec
 import pytest
 from commands import IDS, Command
 from terminals import OnTerminal
+from virtual_loop import run_virtual
 
-from instantly_async.cli.show.progress import progress_line
+from instantly_async.cli.input import GivenIds
+from instantly_async.cli.show.progress import Display, Progress, progress_line
+from instantly_async.cli.terminal import Terminal
 from instantly_async.stats import Recorder, Stats
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
@@ -162,12 +166,72 @@ def test_leads_of_earlier_runs_are_included(ids_file: Path, tmp_path: Path) -> N
     assert any(re.fullmatch(r"found +6 \(2 now\)", line) for line in terminal.lines)
 
 
-def test_a_dumb_terminal_gets_no_line(ids_file: Path) -> None:
+def test_a_dumb_terminal_gets_no_live_line(ids_file: Path) -> None:
     with OnTerminal("fetch", ids_file, environment={"TERM": "dumb"}) as terminal:
         assert terminal.wait() == 0
     assert "leads/s  " not in terminal.screen
     assert "\x1b" not in terminal.screen
     assert re.search(r"(?m)^found +6\r?$", terminal.screen)
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "none"])
+def test_long_runs_print_a_line_a_minute(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: str
+) -> None:
+    """Plain lines with the time of day and the rate of the last minute, from the first minute on.
+
+    The loop's clock is virtual, so nothing waits.
+    """
+    monkeypatch.setenv("TERM", "dumb" if terminal == "dumb" else "xterm")
+    source = GivenIds(list(lead_ids(6000)))
+
+    def snapshot() -> Stats:
+        seconds = asyncio.get_running_loop().time()
+        return stats(elapsed_s=seconds, found=int(seconds * (20 if seconds < 70 else 30)))
+
+    async def run(seconds: float) -> None:
+        display = Display(Terminal(), snapshot, source, now=lambda: "23:59:59")
+        async with display.showing("auto", quiet=False):
+            await asyncio.sleep(seconds)
+
+    run_virtual(run(59.0))
+    assert capfd.readouterr().err == ""
+    run_virtual(run(125.0))
+    limit = "95.0 requests/s allowed  429s 0  retries 0"
+    assert capfd.readouterr().err.splitlines() == [
+        f"23:59:59  1200/6000  20.0 leads/s  {limit}  ETA 4:00",
+        f"23:59:59  3600/6000  40.0 leads/s  {limit}  ETA 1:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("progress", "quiet", "lines"),
+    [
+        ("auto", False, 1),
+        ("auto", True, 0),
+        ("on", False, 1),
+        ("on", True, 1),
+        ("off", False, 0),
+        ("off", True, 0),
+    ],
+)
+def test_progress_may_be_chosen(
+    capfd: pytest.CaptureFixture[str], progress: Progress, lines: int, *, quiet: bool
+) -> None:
+    async def run() -> None:
+        display = Display(Terminal(), stats, GivenIds(IDS))
+        async with display.showing(progress, quiet=quiet):
+            await asyncio.sleep(90)
+
+    run_virtual(run())
+    assert capfd.readouterr().err.count("\n") == lines
+
+
+def test_progress_on_a_terminal_may_be_chosen(ids_file: Path) -> None:
+    for options, drawn in ((["--progress", "on", "--quiet"], True), (["--progress", "off"], False)):
+        with OnTerminal("fetch", ids_file, *options) as terminal:
+            assert terminal.wait() == 0
+        assert ("6/6" in terminal.screen) == drawn
 
 
 def test_quiet_is_quiet_on_a_terminal(ids_file: Path) -> None:
