@@ -56,7 +56,8 @@ class FetchJob:
     source. ``resume_hint`` is the sentence that says how to resume, and ``retry_hint`` how to
     fetch failed ids again; ``None``: the run cannot be resumed. ``hint`` is a sentence for the
     case that nothing answers; ``None``: there is no such hint.
-    ``report`` is set once ``fetch`` has ended, for any reason.
+    ``report`` is set once ``fetch`` has ended, for any reason; ``step`` is the sentence with the
+    command to go on with, which ``end`` says last.
     """
 
     client: InstantlyClient[Lead]
@@ -75,6 +76,7 @@ class FetchJob:
     retry_hint: str | None = None
     hint: str | None = None
     report: Report | None = field(default=None, init=False)
+    step: str | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
 
     async def fetch(self) -> int:
@@ -176,11 +178,9 @@ class FetchJob:
         self.terminal.show(summary(report, files))
         if code == exits.INCOMPLETE:
             self.terminal.say(exit_reason(report))
-        hint = next_step(
-            report, ended=code is not None, resume=self.resume_hint, retry=self.retry_hint
-        )
-        if hint is not None and self.output.is_trusted:
-            self.terminal.say(hint)
+        if self.output.is_trusted:
+            resume, retry = self.resume_hint, self.retry_hint
+            self.step = next_step(report, ended=code is not None, resume=resume, retry=retry)
 
 
 def files_of(target: Target) -> Files:
@@ -209,21 +209,29 @@ def run_fetch(job: FetchJob) -> int:
 
 
 def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int:
-    """Create derived files and statistics after a run; return the final exit code."""
+    """Create derived files and statistics after a run, and say how to go on.
+
+    Returns the final exit code.
+    """
     try:
         if code in {exits.ALL_FOUND, exits.INCOMPLETE}:
             target.derive(job.terminal, quiet=job.quiet)
     except CommandError as error:
         job.terminal.say(str(error))
-        code = error.code
+        code, job.step = error.code, job.resume_hint
     except (KeyboardInterrupt, SystemExit) as stop:  # the latter by another signal
-        code = process.code_of_signal(stop)
-        if job.resume_hint is not None and not job.quiet:
-            job.terminal.say(job.resume_hint)
-    if stats_json is None or job.report is None:
+        code, job.step = process.code_of_signal(stop), job.resume_hint
+    code = _write_stats(job, code, stats_json)
+    if job.step is not None and not job.quiet:
+        job.terminal.say(job.step)
+    return code
+
+
+def _write_stats(job: FetchJob, code: int, path: str | None) -> int:
+    if path is None or job.report is None:
         return code
     try:
-        write_stats(stats_json, job.report, code)
+        write_stats(path, job.report, code)
     except CommandError as error:
         job.terminal.say(str(error))
         return code or exits.GAVE_UP

@@ -196,6 +196,18 @@ def test_a_job_in_three_runs(
     assert ids_in(output.read_bytes()) == IDS
 
 
+def test_the_command_is_the_last_line_after_an_error(
+    command: Command, fake_instantly: FakeInstantly, ids_file: Path, tmp_path: Path
+) -> None:
+    """Below the sentence about the error, so that it is seen."""
+    fake_instantly.api_key = "another"
+    result = command("fetch", ids_file, "-o", tmp_path / "out")
+    assert result.code == 4
+    *_, error, step = result.err.splitlines()
+    assert "(401" in error
+    assert step.startswith("Resume with: instantly-async fetch --resume ")
+
+
 @contextmanager
 def fetching(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
     command = [*program(drain_s=0.3), "fetch", *map(str, arguments)]
