@@ -103,7 +103,8 @@ def _latency(stats: Stats) -> str:
 
 
 def _places(report: Report, files: Files) -> dict[str, str]:
-    if files.output is None or files.journal is None:
+    is_removed = report.left != 0 and not (report.found or report.recorded)  # nothing is in it
+    if files.output is None or files.journal is None or is_removed:
         return {}
     facts = {"output": files.output}
     if files.output != files.journal:

@@ -206,6 +206,8 @@ def test_the_command_is_the_last_line_after_an_error(
     *_, error, step = result.err.splitlines()
     assert "(401" in error
     assert step.startswith("Resume with: instantly-async fetch --resume ")
+    assert "output" not in facts_of(result.err)  # it was empty, so it is removed
+    assert not (tmp_path / "out").exists()
 
 
 @contextmanager
