@@ -448,7 +448,7 @@ def test_outputs_that_cannot_be_resumed(
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "-o", output, "--resume", *options)
         assert result == (2, b"", f"{output} is not a regular file; choose another name.\n")
-    assert "cannot be opened" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
+    assert "is a folder" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "--resume", *options)
         assert result == (2, b"", "Only a file can be resumed; name it with -o.\n")

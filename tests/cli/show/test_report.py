@@ -194,11 +194,11 @@ def test_demo_writes_them_too(command: Command, tmp_path: Path) -> None:
     [
         ("-", "--stats-json needs a file name"),
         ("missing/stats.json", "There is no folder for missing/stats.json"),
-        (".", "is not a regular file"),
+        (".", "is a folder; name a file in it"),
         ("/dev/null", "is not a regular file"),
         ("x" * 300, "cannot be created"),
         ("a\0b", "cannot be created"),
-        ("--quiet", "Unknown option: --quiet."),
+        ("--quiet", "A value is missing before --quiet."),
         ("ids.txt", "is the input or the output"),
         ("leads.jsonl", "is the input or the output"),
         ("leads.jsonl.errors.jsonl", "is the input or the output"),
