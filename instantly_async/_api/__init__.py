@@ -9,7 +9,7 @@ from .copying import deep_copy
 from .decoding import LeadDecoder, LeadItem
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
 from .ids import wire_id
-from .scanning import split_members
+from .scanning import is_cut_off_object, split_members
 from .steps import Steps
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "deep_copy",
     "error_for",
     "error_in",
+    "is_cut_off_object",
     "is_misdelivered",
     "split_members",
     "wire_id",

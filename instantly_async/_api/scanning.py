@@ -4,6 +4,7 @@ A page is read as Latin-1, so that each byte is one character: the syntax of JSO
 bytes need not be UTF-8.
 """
 
+import json
 from collections.abc import Generator, Iterator
 
 from .pieces import PIECE, STEP, Failure, Found, PieceReader
@@ -91,6 +92,25 @@ def find_members(reader: PieceReader) -> Generator[None, None, dict[str, slice]]
         at = reader.next_part(found[1], "}")
     reader.end(at + 1)
     return members
+
+
+def is_cut_off_object(body: bytes) -> bool:
+    """Whether this is the beginning of an object in UTF-8 that ends too early.
+
+    The last character may be cut, too.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return False
+        text = body[: error.start].decode()
+    reader = PieceReader(text, json.JSONDecoder(parse_int=float))
+    try:
+        Steps(find_members(reader)).at_once()
+    except (ValueError, IndexError, RecursionError):
+        return reader.failure == "truncated"
+    return False
 
 
 def split_members(body: bytes) -> dict[str, bytes] | None:

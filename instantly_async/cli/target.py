@@ -1,9 +1,8 @@
 """``Target``: the files that a run writes, checked before it starts."""
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .convert import (
@@ -22,10 +21,10 @@ from .known import KnownIds
 from .options import OutputOptions
 from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
 from .process import unwinding_on_signals
-from .records import MAX_LINE_BYTES, Selection, keys_of, to_line
+from .records import Selection, to_line
 from .show import counting
-from .system import STDIO, check_writable, is_at, open_existing
-from .terminal import Terminal, visible
+from .system import STDIO, check_writable, is_at
+from .terminal import Terminal, shell_quoted
 
 ERRORS_SUFFIX = ".errors.jsonl"
 """Added to the output's name for the file with the ids that have no lead."""
@@ -101,7 +100,7 @@ class Target:
         Raises:
             CommandError: it cannot be created or resumed.
         """
-        self._check(resume)
+        resume = self._checked(resume)
         if self.journal is not None:
             return open_journal(self.journal, self.errors, known, resume)
         return Output() if self.output is None else Stdout()
@@ -112,15 +111,16 @@ class Target:
         Raises:
             CommandError: as ``open``.
         """
-        self._check(resume)
+        resume = self._checked(resume)
         if self.journal is not None:
             read_journal(self.journal, self.errors, known, resume)
 
-    def _check(self, resume: Resume | None) -> None:
+    def _checked(self, resume: Resume | None) -> Resume | None:
+        """Check the names; return how to resume, with the keys of each line."""
         if self.journal is None:
             if resume is not None:
                 raise CommandError("Only a file can be resumed; name it with -o.")
-            return
+            return None
         assert self.output is not None
         if os.path.isdir(self.output):  # noqa: PTH112 - Path refuses NUL characters
             raise CommandError(f"{self.output} is a folder; name a file in it with -o.")
@@ -128,8 +128,9 @@ class Target:
             raise CommandError(f"{self.output} is named like an errors file; choose another name.")
         if self.writer is not None:
             self._check_derived(self.output, self.journal, resume)
-        if self.selection is not None and resume is not None:
-            self._check_fields(self.selection, self.journal)
+        if resume is None or self.selection is None:
+            return resume
+        return replace(resume, keys=self.selection.keys)
 
     @staticmethod
     def _check_derived(output: str, journal: str, resume: Resume | None) -> None:
@@ -141,20 +142,6 @@ class Target:
                 "another name."
             )
         check_output(output, force=True)
-
-    @staticmethod
-    def _check_fields(selection: Selection, journal: str) -> None:
-        fd = open_existing(journal, os.O_RDONLY)
-        if fd is None:
-            return
-        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
-            line = file.readline(MAX_LINE_BYTES)
-        keys = keys_of(line)
-        if line.endswith(b"\n") and keys is not None and keys != selection.keys:
-            raise CommandError(
-                f"{journal} has other fields; name the same fields with --fields, or choose "
-                "another output."
-            )
 
     def derive(self, terminal: Terminal, *, quiet: bool) -> None:
         """Create the output from the journal, unless it is the journal itself.
@@ -185,7 +172,7 @@ class Target:
         others = ("--resume", "--force", option)
         command, *options = (each for each in shown if not each.startswith(others))
         words = ["instantly-async", command, option, *options]
-        line = " ".join(map(_quoted, words))
+        line = " ".join(map(shell_quoted, words))
         same = ["the same ids on stdin"] * from_stdin
         same += ["the same --proxy"] * (len(shown) < len(arguments))
         beside = f", with {' and '.join(same)}," if same else ""
@@ -202,19 +189,6 @@ def _without_proxy(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(each)
     return kept
-
-
-def _quoted(word: str) -> str:
-    """Quote a word for a shell; one with control characters for bash and zsh."""
-    if visible(word) == word:
-        return shlex.quote(word)
-    return "$'" + "".join(map(_ansi_c, word)) + "'"
-
-
-def _ansi_c(character: str) -> str:
-    if visible(character) != character:
-        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
-    return f"\\{character}" if character in "\\'" else character
 
 
 def target_of(output: str, options: OutputOptions) -> Target:

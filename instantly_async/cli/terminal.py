@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import sys
 import unicodedata
 from typing import Literal, TextIO
@@ -75,6 +76,19 @@ def visible(text: str) -> str:
 
 def _is_visible(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in _CONTROLS
+
+
+def shell_quoted(word: str) -> str:
+    """Quote a word for a shell; one with control characters for bash and zsh."""
+    if visible(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_ansi_c, word)) + "'"
+
+
+def _ansi_c(character: str) -> str:
+    if visible(character) != character:
+        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    return f"\\{character}" if character in "\\'" else character
 
 
 class Terminal:

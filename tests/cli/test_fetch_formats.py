@@ -78,7 +78,7 @@ def test_json_lines_with_fields(command: Command, ids_file: Path, tmp_path: Path
     lines = output.read_bytes().splitlines()
     output.write_bytes(lines[0] + b"\n")
     refused = command("fetch", ids_file, "-o", output, "--resume", "--fields", "email")
-    assert (refused.code, "has other fields; name the same" in refused.err) == (2, True)
+    assert (refused.code, "holds only some fields; resume it with" in refused.err) == (2, True)
     assert command("fetch", ids_file, "-o", output, "--resume", *fields).code == 0
     assert sorted(output.read_bytes().splitlines()) == sorted(lines)
 

@@ -99,7 +99,12 @@ ROOMS: dict[str, list[str]] = {
         "csv_records  sniff",
         "formats",
     ],
-    "cli/output": ["__init__", "journal", "lines  recovery  syncer  error_lines"],
+    "cli/output": [
+        "__init__",
+        "journal",
+        "lines  recovery  syncer  error_lines",
+        "tearing",
+    ],
     "cli/convert": ["__init__", "conversion", "writers", "csv_cells", "columns"],
     "cli/show": [
         "__init__",
@@ -108,7 +113,7 @@ ROOMS: dict[str, list[str]] = {
         "report  naming",
         "amounts",
     ],
-    "cli/records": ["__init__", "selection", "line"],
+    "cli/records": ["__init__", "selection", "line  payload_keys"],
     "cli/system": ["__init__", "files  polling", "durability  locks"],
 }
 """Names in the same line do not import each other."""

@@ -1,7 +1,7 @@
 """Recovery: reads back what an earlier run has written, and repairs it. Synchronous.
 
-A file that may not be a journal is never changed. A tail without a line end is treated as an
-interrupted write only if it looks like one, and a file without a single good line is not repaired.
+A file that may not be a journal is never changed: only what a killed run can have left is removed
+from its end, and a file without a single good line is not repaired.
 """
 
 import contextlib
@@ -13,10 +13,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from instantly_async.cli.exits import InputError
+from instantly_async.cli.exits import CommandError, InputError
 from instantly_async.cli.known import KnownIds, number_of
-from instantly_async.cli.records import MAX_LINE_BYTES, id_of_object
+from instantly_async.cli.records import (
+    MAX_LINE_BYTES,
+    cut_keys,
+    fields_text,
+    id_of_object,
+    keys_of,
+)
 from instantly_async.cli.system import lock, replacement
+from instantly_async.cli.terminal import shell_quoted
+
+from .tearing import Begins, begins_as_error, begins_as_lead, is_torn
 
 _BUFFER_BYTES = 1024 * 1024
 
@@ -25,11 +34,13 @@ _BUFFER_BYTES = 1024 * 1024
 class Resume:
     """How to resume an output that exists.
 
-    ``repair`` drops lines that are not leads; ``retry_errors`` fetches failed ids again.
+    ``repair`` drops lines that are not leads; ``retry_errors`` fetches failed ids again. ``keys``
+    are those to which the run cuts each line; ``None``: it keeps leads whole.
     """
 
     repair: bool = False
     retry_errors: bool = False
+    keys: tuple[str, ...] | None = None
 
 
 class _Error(msgspec.Struct):
@@ -47,10 +58,11 @@ class Readback(NamedTuple):
     """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
 
     ``settled`` are good lines that are obsolete: a later line, or the lead, exists. ``unended``:
-    the last line is whole, only its line end is missing.
+    the last line is good, only its line end is missing. ``first`` is the first good line.
     """
 
     good: int
+    first: bytes
     bad: list[Span]
     settled: list[Span]
     torn: Span | None
@@ -78,6 +90,7 @@ class Recovery:
 
         Raises:
             InputError: a line is not a lead, and ``repair`` is off; or no line is a lead.
+            CommandError: it holds other fields than the run would write.
         """
 
         def take(lead_id: str, _: Span) -> bool:
@@ -87,7 +100,10 @@ class Recovery:
             self.leads += self.known.add_done(number)
             return True
 
-        return self._read(fd, name, take)
+        found = self._read(fd, name, take, begins_as_lead)
+        if found.good:
+            require_same_fields(found.first, self._resume.keys, name)
+        return found
 
     def read_errors(self, fd: int, name: str) -> Readback:
         """Read the errors file, after the leads: ids that were found since are settled.
@@ -113,7 +129,7 @@ class Recovery:
                 latest[number] = span
             return True
 
-        found = self._read(fd, name, take)
+        found = self._read(fd, name, take, begins_as_error)
         if self._resume.retry_errors:
             self.retried.update(latest)
         else:
@@ -135,8 +151,10 @@ class Recovery:
         there = f"Resuming after {self.leads} leads and {self.failures} failed ids."
         return [*self._remarks, there]
 
-    def _read(self, fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
-        found = read_back(fd, name, take)
+    def _read(
+        self, fd: int, name: str, take: Callable[[str, Span], bool], begins: Begins
+    ) -> Readback:
+        found = read_back(fd, name, take, begins)
         if found.torn is not None:
             length = found.torn.end - found.torn.start
             self.remark(
@@ -163,24 +181,32 @@ def error_at(fd: int, span: Span) -> str:
     return error if error.isidentifier() else "unknown"
 
 
-def read_back(fd: int, name: str, take: Callable[[str, Span], bool]) -> Readback:
+def read_back(
+    fd: int, name: str, take: Callable[[str, Span], bool], begins: Begins = begins_as_lead
+) -> Readback:
     """Pass the id of each line to ``take``, which returns whether it is valid.
+
+    ``begins`` says whether a torn line begins as it must if no good line is before it.
 
     Raises:
         InputError: the file is not a journal, so it must not be changed.
     """
-    good, bad, torn, line = 0, list[Span](), None, b"\n"
+    good, first, bad, torn, unended = 0, b"", list[Span](), None, False
     for line, span in _lines(fd):
-        if _is_good(line, span, take):
+        text = line.rstrip(b"\0")
+        if _is_good(text, span, take):
+            first = first or text
             good += 1
-        elif not (line.endswith(b"\n") or _is_object(line)):
-            torn = _require_torn(line, span, name, good)
+            unended = not text.endswith(b"\n")
+            if text != line:  # only the line end was lost
+                torn = Span(span.start + len(text), span.end)
+        elif not line.endswith(b"\n") and is_torn(line, begins, after_good=bool(good)):
+            torn = span
         elif not line.isspace():
             bad.append(span)
-    if bad and not good:
+    if not good and (bad or (torn is None and os.fstat(fd).st_size)):
         raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
-    unended = not line.endswith(b"\n") and torn is None
-    return Readback(good, bad, [], torn, unended)
+    return Readback(good, first, bad, [], torn, unended)
 
 
 def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
@@ -205,22 +231,23 @@ def _is_good(line: bytes, span: Span, take: Callable[[str, Span], bool]) -> bool
     return isinstance(lead_id, str) and take(lead_id, span)
 
 
-def _is_object(line: bytes) -> bool:
-    try:
-        id_of_object(line)
-    except ValueError:
-        return False
-    return True
+def require_same_fields(line: bytes, keys: tuple[str, ...] | None, name: str) -> None:
+    """Check that a run goes on with the fields that the first good line has.
 
-
-def _require_torn(line: bytes, span: Span, name: str, good: int) -> Span:
-    looks_torn = good or line.lstrip().startswith(b"{") or not line.strip(b"\0")
-    if span.end - span.start > MAX_LINE_BYTES or not looks_torn:
-        raise InputError(
-            f"{name} ends with something that is not a lead, so it is not changed; choose another "
-            "name."
+    Raises:
+        CommandError: it would mix lines with different fields.
+    """
+    there = cut_keys(line)
+    if there == keys or (keys is not None and keys_of(line) == keys):
+        return
+    if there is None:
+        raise CommandError(
+            f"{name} holds whole leads; leave --fields out, or choose another output."
         )
-    return span
+    option = f"--fields {shell_quoted(fields_text(there))}"
+    raise CommandError(
+        f"{name} holds only some fields; resume it with {option}, or choose another output."
+    )
 
 
 def cut_torn_line(fd: int) -> None:

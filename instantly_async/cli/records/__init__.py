@@ -4,7 +4,22 @@ Decides how a lead becomes a line and how the id is read back from it. Must not 
 come from or where they go.
 """
 
-from .line import BOM, MAX_LINE_BYTES, LineId, id_of_object, to_line
-from .selection import Selection, keys_of
+from .line import BOM, MAX_LINE_BYTES, LineId, id_of_object, is_cut, to_line
+from .payload_keys import SHOWN_CHARS, PayloadKeys
+from .selection import Selection, cut_keys, fields_text, keys_of, payload_key
 
-__all__ = ["BOM", "MAX_LINE_BYTES", "LineId", "Selection", "id_of_object", "keys_of", "to_line"]
+__all__ = [
+    "BOM",
+    "MAX_LINE_BYTES",
+    "SHOWN_CHARS",
+    "LineId",
+    "PayloadKeys",
+    "Selection",
+    "cut_keys",
+    "fields_text",
+    "id_of_object",
+    "is_cut",
+    "keys_of",
+    "payload_key",
+    "to_line",
+]

@@ -18,6 +18,9 @@ keys can be in a line twice. So readers need no such option.
 """
 
 
+_SPACE = b" \t\r\n"  # JSON's
+
+
 class LineId(str):
     """An id as it is in the input; ``line`` is the number of its line, from 1."""
 
@@ -32,16 +35,26 @@ class LineId(str):
         return self
 
 
-def to_line(raw: bytes) -> bytes:
+def to_line(raw: bytes, *, cut: bool = False) -> bytes:
     """Return the server's JSON as one line, without loss.
 
     CR and LF cannot occur inside a JSON string, so they are layout; a byte order mark in front
-    is not JSON. Nothing is decoded or encoded.
+    is not JSON, and white space behind it means nothing. Nothing is decoded or encoded.
+
+    ``cut``: the line holds only some fields, so it gets the mark that ``is_cut`` looks for.
     """
-    raw = raw.removeprefix(BOM)
+    raw = raw.removeprefix(BOM).rstrip(_SPACE)
     if b"\n" in raw or b"\r" in raw:  # rare, and the check is much cheaper
         raw = raw.translate(None, b"\r\n")
-    return raw + b"\n"
+    return raw + (b" \n" if cut else b"\n")
+
+
+def is_cut(line: bytes) -> bool:
+    """Whether a line holds only some fields of its lead: it ends with a blank.
+
+    Its keys do not show that, because a whole lead may have few.
+    """
+    return line.rstrip(b"\r\n").endswith(b" ")
 
 
 class _IdOnly(msgspec.Struct, gc=False):

@@ -1,5 +1,7 @@
-"""``Selection``: a lead's line with only some of its fields. Pure: bytes in, bytes out."""
+"""``Selection``: a lead's line with only some of its fields. Bytes in, bytes out."""
 
+import csv
+import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,7 +9,11 @@ import msgspec
 
 from instantly_async._api import split_members
 
-from .line import to_line
+from .line import is_cut, to_line
+from .payload_keys import PayloadKeys
+
+PAYLOAD_KEY = "payload."
+"""Begins the name of a key of the payload."""
 
 _NULL = b"null"
 
@@ -18,15 +24,18 @@ class Selection:
     """Reduces lines to the named fields and ``id``, which comes first if it is not named.
 
     ``keys`` are the keys of the lines it makes, in order. ``payload.<key>`` is one key.
+    ``payload_keys`` knows which of those keys no lead had.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         given = tuple(names)
         self.keys = given if "id" in given else ("id", *given)
         self._encoded = [msgspec.json.encode(key) for key in self.keys]
+        self._inner = {key: inner for key in self.keys if (inner := payload_key(key))}
+        self.payload_keys = PayloadKeys(self._inner.values())
 
     def cut(self, line: bytes) -> bytes:
-        r"""Return the line with these fields only, and ``\n`` at its end.
+        """Return the line with these fields only, marked as cut.
 
         Values are the server's own bytes, ``null`` where there is none. A line that cannot be
         parsed (nested a thousand deep) or that has no ``id`` is kept as it is.
@@ -34,23 +43,49 @@ class Selection:
         members = _split(line)
         if members is None or "id" not in members:
             return to_line(line)
-        payload: dict[str, Any] | None = None
-        values = []
-        for key in self.keys:
-            field, dot, inner = key.partition(".")
-            value = members.get(field, _NULL)
-            if dot:
-                payload = (_split(bytes(value)) or {}) if payload is None else payload
-                value = payload.get(inner, _NULL)
-            values.append(bytes(value))
+        if self._inner:
+            members |= self._keys_in_payload(members)
+        values = [bytes(members.get(key, _NULL)) for key in self.keys]
         pairs = map(b"%s:%s".__mod__, zip(self._encoded, values, strict=True))
-        return to_line(b"{%s}" % b",".join(pairs))
+        return to_line(b"{%s}" % b",".join(pairs), cut=True)
+
+    def _keys_in_payload(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Return the selected keys of the payload, unless the line was cut to them before."""
+        payload = _split(bytes(members.get("payload", _NULL))) or {}
+        cut_before = {
+            inner: members[key]
+            for key, inner in self._inner.items()
+            if key in members and bytes(members[key]) != _NULL
+        }
+        self.payload_keys.see(payload | cut_before)
+        return {
+            key: payload[inner]
+            for key, inner in self._inner.items()
+            if inner in payload and key not in members
+        }
+
+
+def payload_key(name: str) -> str | None:
+    """Return ``<key>`` of ``payload.<key>``; ``None``: the name is another one."""
+    return name.removeprefix(PAYLOAD_KEY) if name.startswith(PAYLOAD_KEY) else None
 
 
 def keys_of(line: bytes) -> tuple[str, ...] | None:
     """Return the keys of a line's object, in order; ``None`` if it is not an object."""
     members = _split(line)
     return None if members is None else tuple(members)
+
+
+def cut_keys(line: bytes) -> tuple[str, ...] | None:
+    """Return the keys to which a line was cut; ``None`` if it is a whole lead."""
+    return keys_of(line) if is_cut(line) else None
+
+
+def fields_text(keys: Iterable[str]) -> str:
+    """Return the value of ``--fields`` that selects these keys."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(keys)
+    return text.getvalue()
 
 
 def _split(text: bytes) -> dict[str, Any] | None:

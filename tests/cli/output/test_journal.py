@@ -122,14 +122,6 @@ def test_a_last_line_that_only_lacks_its_end_is_kept(
     assert "Resuming after 7 leads" in result.err
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 5000, b"{", LINES[1][:100]])
-def test_the_rest_of_a_lost_write_is_removed(output: Path, tail: bytes) -> None:
-    """After a power loss, a file may have zeros instead of the written bytes."""
-    output.write_bytes(tail)
-    with open_journal(str(output), f"{output}.errors", KnownIds(), Resume()):
-        assert output.read_bytes() == b""
-
-
 @pytest.mark.parametrize(
     "content",
     [
