@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from instantly_async.cli.convert import convert
 from instantly_async.cli.options import OutputOptions
-from instantly_async.cli.target import writer_of
+from instantly_async.cli.target import layout_of
 from instantly_async.testing import lead_ids, lead_json
 
 TARGET_MIB = 200
@@ -64,8 +64,8 @@ def main(count: int = 1_000_000) -> list[Cost]:
 def convert_here(journal: Path, output: Path) -> None:
     """Convert in this process; print peak memory in MiB, seconds and leads."""
     began = time.perf_counter()
-    writer = writer_of(str(output), OutputOptions(fields=OUTPUTS[output.name]))
-    leads = convert(str(journal), str(output), writer).leads
+    layout = layout_of(str(output), OutputOptions(fields=OUTPUTS[output.name]))
+    leads = convert(str(journal), str(output), layout).leads
     seconds = time.perf_counter() - began
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds, leads)
 

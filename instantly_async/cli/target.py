@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .convert import (
-    Writer,
-    check_options,
+    Layout,
     check_output,
     convert,
     format_of_output,
-    make_writer,
+    make_layout,
     parse_fields,
 )
 from .exits import CommandError
@@ -23,7 +22,7 @@ from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journ
 from .process import unwinding_on_signals
 from .records import Selection, to_line
 from .show import counting
-from .system import STDIO, check_writable, is_at
+from .system import STDIO, check_writable, is_at, require_no_link
 from .terminal import Terminal, shell_quoted
 
 ERRORS_SUFFIX = ".errors.jsonl"
@@ -34,12 +33,12 @@ ERRORS_SUFFIX = ".errors.jsonl"
 class Target:
     """Where leads go: ``output`` is the name that the user gave, ``-`` for stdout, or ``None``.
 
-    With a ``writer``, the output is created from the journal at the end. Otherwise the output is
+    With a ``layout``, the output is created from the journal at the end. Otherwise the output is
     the journal, and its lines are cut down to ``selection`` if there is one.
     """
 
     output: str | None
-    writer: Writer | None = None
+    layout: Layout | None = None
     selection: Selection | None = None
 
     @property
@@ -47,7 +46,7 @@ class Target:
         """The file that the run writes and that a later run resumes."""
         if self.output == STDIO:
             return None
-        return self.output if self.writer is None else f"{self.output}.jsonl"
+        return self.output if self.layout is None else f"{self.output}.jsonl"
 
     @property
     def errors(self) -> str:
@@ -126,7 +125,7 @@ class Target:
             raise CommandError(f"{self.output} is a folder; name a file in it with -o.")
         if self.output.endswith(ERRORS_SUFFIX):
             raise CommandError(f"{self.output} is named like an errors file; choose another name.")
-        if self.writer is not None:
+        if self.layout is not None:
             self._check_derived(self.output, self.journal, resume)
         if resume is None or self.selection is None:
             return resume
@@ -134,6 +133,7 @@ class Target:
 
     @staticmethod
     def _check_derived(output: str, journal: str, resume: Resume | None) -> None:
+        require_no_link(output)
         if os.path.lexists(output) and resume is None:
             raise CommandError(f"{output} exists already; {ADD_RESUME}.")
         if os.path.lexists(output) and not os.path.lexists(journal):
@@ -146,11 +146,15 @@ class Target:
     def derive(self, terminal: Terminal, *, quiet: bool) -> None:
         """Create the output from the journal, unless it is the journal itself.
 
+        Report selected keys of the payload that no lead has.
+
         Raises:
             CommandError: it cannot be created.
         """
-        if self.writer is not None and self.output is not None and self.journal is not None:
-            convert_visibly(self.journal, self.output, self.writer, terminal, quiet=quiet)
+        if self.selection and (absent := self.selection.payload_keys.describe("lead of this run")):
+            terminal.say(absent)
+        if self.layout is not None and self.output is not None and self.journal is not None:
+            convert_visibly(self.journal, self.output, self.layout, terminal, quiet=quiet)
 
     def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
         """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
@@ -191,53 +195,50 @@ def _without_proxy(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def target_of(output: str, options: OutputOptions) -> Target:
-    """Make the target that the options describe; JSON Lines unless the name says otherwise.
+def target_of(output: str, options: OutputOptions | None) -> Target:
+    """Make the target that the options describe; ``None``: the command has no such options.
 
     Raises:
-        CommandError: the options contradict each other, or pyarrow is missing.
+        CommandError: the options contradict each other, the name does not show the format, or
+            pyarrow is missing.
     """
-    form = options.output_format or format_of_output(output) or "jsonl"
-    if form != "jsonl":
-        return Target(output, writer_of(output, options))
-    check_options(output, form, labels=options.labels, csv_raw=options.csv_raw)
-    if options.fields is None:
-        return Target(output)
-    return Target(output, selection=Selection(parse_fields(options.fields)))
+    chosen = options or OutputOptions()
+    if output == STDIO and chosen.output_format is None:
+        chosen = replace(chosen, output_format="jsonl")
+    layout = layout_of(output, chosen, has_option=options is not None)
+    if layout.form != "jsonl":
+        return Target(output, layout)
+    return Target(output, selection=None if layout.names is None else Selection(layout.names))
 
 
-def writer_of(output: str, options: OutputOptions) -> Writer:
-    """Make the writer that the options describe.
+def layout_of(output: str, options: OutputOptions, *, has_option: bool = True) -> Layout:
+    """Make the layout that the options describe; ``has_option``: ``--format`` exists.
 
     Raises:
-        CommandError: the options contradict each other, or pyarrow is missing.
+        CommandError: as ``target_of``.
     """
-    form = options.output_format or format_of_output(output)
-    if form is None:
-        raise CommandError(
-            f"The name {output} does not show the format; end it with .jsonl, .csv or .parquet, "
-            "or use --format."
-        )
+    if output.endswith(os.sep) or os.path.isdir(output):  # noqa: PTH112 - a long name is no error
+        raise CommandError(f"{output} is a folder; name a file in it.")
+    form = options.output_format or format_of_output(output, has_option=has_option)
     names = None if options.fields is None else parse_fields(options.fields)
-    check_options(output, form, labels=options.labels, csv_raw=options.csv_raw)
-    return make_writer(form, names, labels=options.labels, csv_raw=options.csv_raw)
+    return make_layout(output, form, names, labels=options.labels, csv_raw=options.csv_raw)
 
 
 def convert_visibly(
     source: str,
     output: str,
-    writer: Writer,
+    layout: Layout,
     terminal: Terminal,
     *,
     quiet: bool,
     force: bool = True,
 ) -> None:
-    """Convert with a progress line, and report what was changed.
+    """Convert with a progress line, and report what was written and changed.
 
     Raises:
         CommandError: it fails.
     """
     with unwinding_on_signals(), counting(terminal, quiet=quiet) as on_progress:
-        done = convert(source, output, writer, force=force, on_progress=on_progress)
-    if remark := done.describe():
-        terminal.say(remark)
+        done = convert(source, output, layout, force=force, on_progress=on_progress)
+    for sentence in done.warnings + ([] if quiet else done.remarks):
+        terminal.say(sentence)

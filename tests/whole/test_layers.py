@@ -105,7 +105,16 @@ ROOMS: dict[str, list[str]] = {
         "lines  recovery  syncer  error_lines",
         "tearing",
     ],
-    "cli/convert": ["__init__", "conversion", "writers", "csv_cells", "columns"],
+    "cli/convert": [
+        "__init__",
+        "conversion",
+        "reading",
+        "layout",
+        "writers",
+        "csv_cells",
+        "columns",
+        "payloads",
+    ],
     "cli/show": [
         "__init__",
         "progress  chart",

@@ -2,7 +2,7 @@
 
 from instantly_async.cli import exits
 from instantly_async.cli.options import OutputOptions, Quiet
-from instantly_async.cli.target import convert_visibly, writer_of
+from instantly_async.cli.target import convert_visibly, layout_of
 from instantly_async.cli.usage import path_of
 
 from .arguments import DEFAULT_OUTPUT, File, Force, start
@@ -26,10 +26,10 @@ def convert(
         output: New file, named .jsonl, .csv or .parquet.
         options: Shared options.
         force: Replace an existing file.
-        quiet: Hide progress.
+        quiet: Hide progress and summary.
     """
     terminal = start("warning")
     leads, output = path_of(leads), path_of(output)
-    writer = writer_of(output, options)
-    convert_visibly(leads, output, writer, terminal, quiet=quiet, force=force)
+    layout = layout_of(output, options)
+    convert_visibly(leads, output, layout, terminal, quiet=quiet, force=force)
     return exits.ALL_FOUND

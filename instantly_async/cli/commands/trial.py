@@ -11,7 +11,7 @@ from instantly_async.cli.known import KnownIds
 from instantly_async.cli.options import Connection, Quiet, ShownLogLevel, ShownProgress
 from instantly_async.cli.output import Resume
 from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
-from instantly_async.cli.target import Target
+from instantly_async.cli.target import Target, target_of
 from instantly_async.cli.usage import path_of
 from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 
@@ -59,7 +59,7 @@ def demo(
         arguments: The command line.
     """
     terminal = start(log_level)
-    target, known = Target(None if output is None else path_of(output)), KnownIds()
+    target, known = _target(output), KnownIds()
     target.require_other_than_stats(stats_json and path_of(stats_json))
     with (
         target.open(known, Resume() if resume else None) as out,
@@ -79,6 +79,10 @@ def demo(
         )
         code = run_fetch(job)
     return end(job, target, code, stats_json)
+
+
+def _target(output: str | None) -> Target:
+    return Target(None) if output is None else target_of(path_of(output), None)
 
 
 def serve(

@@ -5,15 +5,14 @@ Decides columns, cells, delimiters and files of each format. Must not know how l
 
 from .columns import OutputFormat, format_of_output, parse_fields
 from .conversion import check_output, convert
-from .writers import Writer, check_options, make_writer
+from .layout import Layout, make_layout
 
 __all__ = [
+    "Layout",
     "OutputFormat",
-    "Writer",
-    "check_options",
     "check_output",
     "convert",
     "format_of_output",
-    "make_writer",
+    "make_layout",
     "parse_fields",
 ]

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import inspect
 
 from instantly_async.cli.exits import CommandError
+from instantly_async.cli.records import SHOWN_CHARS, PayloadKeys, payload_key
 from instantly_async.enums import OpenIntEnum, OpenStrEnum
 from instantly_async.models import Lead
+
+from .payloads import Payloads
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 
@@ -27,10 +31,8 @@ _SUFFIXES: dict[str, OutputFormat] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-_PAYLOAD_KEY = "payload."
-
-SHOWN_CHARS = 100
-"""Characters of a name that a message shows (*choice*; the longest field has 30)."""
+ALL_KEYS = "payload.*"
+"""Selects every key of the payload."""
 
 _NULL = msgspec.Raw(b"null")
 
@@ -46,6 +48,10 @@ class ColumnKind(StrEnum):
     TIME = "time"
     JSON = "JSON"
     ANY = "text or JSON"
+    MAP = "map of text or JSON"
+
+
+_OF_KEYS = {ColumnKind.ANY, ColumnKind.MAP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ class Column:
     """A column: its ``name``, and the ``field`` of the lead that it is made from.
 
     The field is decoded as ``type``. ``read`` returns the value of a row, ``None`` for null; in
-    ``JSON`` and ``ANY`` columns that is the server's own JSON.
+    ``JSON`` and ``ANY`` columns that is the server's own JSON, in a ``MAP`` column that of each
+    key.
     """
 
     name: str
@@ -97,10 +104,24 @@ class Row(msgspec.Struct):
         return not bytes(getattr(self, name)).startswith((b"{", b"null"))
 
 
-def format_of_output(path: str) -> OutputFormat | None:
-    """Return the format for a file's name; ``None``: its suffix is unknown."""
+def format_of_output(path: str, *, has_option: bool = True) -> OutputFormat:
+    """Return the format for a file's name; ``has_option``: ``--format`` could say it, too.
+
+    Raises:
+        CommandError: its suffix is unknown.
+    """
     lower = path.lower()
-    return next((form for suffix, form in _SUFFIXES.items() if lower.endswith(suffix)), None)
+    for suffix, form in _SUFFIXES.items():
+        if lower.endswith(suffix):
+            return form
+    *others, last = _SUFFIXES
+    nearest = difflib.get_close_matches(PurePath(lower).suffix, _SUFFIXES, n=1)
+    hint = f" (the nearest is {nearest[0]})" if nearest else ""
+    option = ", or use --format" if has_option else ""
+    raise CommandError(
+        f"The name {path} does not show the format; end it with {', '.join(others)} or "
+        f"{last}{hint}{option}."
+    )
 
 
 def parse_fields(text: str) -> list[str]:
@@ -119,7 +140,7 @@ def parse_fields(text: str) -> list[str]:
     seen = set[str]()
     for name in names:
         shown = name[:SHOWN_CHARS]
-        if name not in Lead.__struct_fields__ and not _payload_key(name):
+        if name not in Lead.__struct_fields__ and not payload_key(name):
             nearest = difflib.get_close_matches(shown, Lead.__struct_fields__, n=1, cutoff=0.0)[0]
             raise CommandError(
                 f'There is no field "{shown}"; the nearest is "{nearest}", and payload.<key> '
@@ -133,35 +154,42 @@ def parse_fields(text: str) -> list[str]:
     return names
 
 
-def _payload_key(name: str) -> str:
-    return name.removeprefix(_PAYLOAD_KEY) if name.startswith(_PAYLOAD_KEY) else ""
-
-
-def columns_of(names: Iterable[str] | None = None, *, labels: bool = False) -> list[Column]:
+def columns_of(
+    names: Iterable[str] | None = None,
+    *,
+    labels: bool = False,
+    keys: PayloadKeys | None = None,
+    maps: bool = False,
+) -> list[Column]:
     """Return the columns of these fields, of all 50 if ``None``.
 
     They depend only on the names, not on the leads. ``labels``: enums become their labels.
+    ``keys`` watches for the selected keys of the payload. ``maps``: ``payload.*`` is a map of all
+    keys, and not a key of that name.
     """
     fields = {field.name: field for field in msgspec.structs.fields(Lead)}
+    payloads = Payloads(PayloadKeys(()) if keys is None else keys)
     return [
-        _payload_column(name) if _payload_key(name) else _column(fields[name], labels=labels)
+        _column(fields[name], labels=labels)
+        if name in fields
+        else _map_column(payloads)
+        if maps and name == ALL_KEYS
+        else _payload_column(name, payloads)
         for name in (fields if names is None else names)
     ]
 
 
-def _payload_column(name: str) -> Column:
-    key = _payload_key(name)
+def _payload_column(name: str, payloads: Payloads) -> Column:
+    key = payload_key(name) or ""
 
     def read(lead: Any) -> Any:
-        try:
-            return _none_for_null(_decode_members(lead.payload).get(key, _NULL))
-        except (msgspec.ValidationError, RecursionError):  # null, not an object, or too deep
-            return None
+        return _none_for_null((payloads.of(lead) or {}).get(key, _NULL))
 
     return Column(name, "payload", ColumnKind.ANY, msgspec.Raw, read)
 
 
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+def _map_column(payloads: Payloads) -> Column:
+    return Column("payload", "payload", ColumnKind.MAP, msgspec.Raw, payloads.of)
 
 
 def _none_for_null(raw: Any) -> Any:
@@ -208,9 +236,15 @@ def row_type(columns: Sequence[Column]) -> type[Row]:
     ]
     namespace = {
         "times": tuple(each.field for each in columns if each.kind is ColumnKind.TIME),
-        "objects": tuple({each.field for each in columns if each.kind is ColumnKind.ANY}),
+        "objects": tuple({each.field for each in columns if each.kind in _OF_KEYS}),
     }
-    made = msgspec.defstruct("LeadRow", fields, bases=(Row,), namespace=namespace, gc=False)
+    made = msgspec.defstruct(
+        "LeadRow",
+        fields,
+        bases=(Row,),
+        namespace=namespace,
+        gc=False,
+    )
     assert issubclass(made, Row)
     return made
 

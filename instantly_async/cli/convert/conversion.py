@@ -1,29 +1,20 @@
 """Conversion: from a finished journal to a file in another format, completely or not at all."""
 
-import contextlib
 import os
-import stat
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from instantly_async._api import LeadDecoder, LeadItem
-from instantly_async.cli.exits import CommandError, InputError, OutputError
-from instantly_async.cli.records import BOM, MAX_LINE_BYTES
+from instantly_async.cli.exits import CommandError, OutputError
 from instantly_async.cli.system import (
     STDIO,
     check_writable,
-    open_to_read,
     reading_until_signal,
-    reason_of,
     replacement,
     require_locks,
-    try_lock,
 )
 
-from .columns import Row
-from .writers import Writer
+from .layout import Layout
+from .reading import lock_to_read, look_into, open_source, read_leads
 
 PROGRESS_LEADS = 1000
 """Leads between two calls of ``on_progress`` (*choice*; about 50 ms)."""
@@ -35,12 +26,18 @@ _BUFFER_BYTES = 1024 * 1024
 class Conversion:
     """The result of a conversion: ``leads``, and how many have a field that was ``changed``.
 
-    A changed field was converted or left out; ``first`` names the first one.
+    A changed field was converted or left out; ``first`` names the first one. ``size`` is that of
+    the ``output`` in bytes. ``remarks`` are what the user may want to know, ``warnings`` what
+    they have to.
     """
 
+    output: str
     leads: int = 0
     changed: int = 0
     first: str = ""
+    size: int = 0
+    warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def count(self, problems: tuple[str, ...], line: int) -> None:
         self.leads += 1
@@ -48,21 +45,40 @@ class Conversion:
             self.changed += 1
             self.first = self.first or f"{problems[0]} in line {line}"
 
-    def describe(self) -> str | None:
-        """Return a message for the user; ``None``: there is none."""
-        if not self.changed:
-            return None
-        have = "lead has" if self.changed == 1 else "leads have"
-        return (
-            f"{self.changed} of {self.leads} {have} a field that was converted or left out; the "
-            f"first is {self.first}."
-        )
+    def conclude(self, absent: str | None, cells: str | None, size: int) -> None:
+        """Note what the writer has to say, and the size of the output."""
+        self.size = size
+        if self.changed:
+            have = "lead has" if self.changed == 1 else "leads have"
+            self.warnings.append(
+                f"{self.changed} of {self.leads} {have} a field that was converted or left out; "
+                f"the first is {self.first}."
+            )
+        self.warnings += filter(None, [absent])
+        leads = "1 lead" if self.leads == 1 else f"{self.leads:,} leads"
+        wrote = f"Wrote {leads} to {self.output} ({size_text(size)})."
+        self.remarks += filter(None, [cells, wrote])
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size_text(999), size_text(12_345_678)
+    ('999 bytes', '12.3 MB')
+    """
+    if size < 1000:
+        return "1 byte" if size == 1 else f"{size} bytes"
+    number, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if number >= 999.95:
+            number, unit = number / 1000, larger
+    return f"{number:.1f} {unit}"
 
 
 def convert(
     source: str,
     output: str,
-    writer: Writer,
+    layout: Layout,
     *,
     force: bool = False,
     on_progress: Callable[[int], object] = lambda _: None,
@@ -75,93 +91,33 @@ def convert(
     Raises:
         InputError: the journal cannot be read, is being written, is unfinished, or has a line
             that is not a lead.
-        CommandError: the output cannot be created, or this system has no locks.
+        CommandError: the output cannot be created, this system has no locks, or the journal
+            does not have the fields of the layout.
         OutputError: it cannot be written. As after any other error, nothing is changed.
     """
     require_locks(output)
     name = "stdin" if source == STDIO else source
-    conversion = Conversion()
-    with reading_until_signal(_open_lines(source), _BUFFER_BYTES) as lines:
-        _lock_to_read(lines.fileno(), name)
+    conversion = Conversion(output)
+    with reading_until_signal(open_source(source), _BUFFER_BYTES) as lines:
+        lock_to_read(lines.fileno(), name)
         check_output(output, os.fstat(lines.fileno()), force=force)
+        found, journal = look_into(lines, name, layout)
+        writer, keys = layout.writer(found)
         with replacement(output) as file:
             with writer.writing(file) as add:
-                for number, item in read_leads(lines, name, writer.lead_type):
+                for number, item in read_leads(journal, name, writer.lead_type):
                     conversion.count(item.problems + item.lead.settle(), number)
                     add(item)
                     if not conversion.leads % PROGRESS_LEADS:
                         on_progress(conversion.leads)
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
             if not force and os.path.lexists(output):
                 raise OutputError(
                     f"{output} was created by someone else meanwhile; choose another name."
                 )
+        conversion.conclude(keys.describe(), writer.remark, size)
     return conversion
-
-
-def read_leads(
-    lines: BinaryIO, name: str, lead_type: type[Row]
-) -> Iterator[tuple[int, LeadItem[Row]]]:
-    """Yield the lead of each line, and the line's number; skip blank lines, as ``fetch`` does.
-
-    Raises:
-        InputError: a line is not a lead, or the last line has no line end.
-    """
-    decoder = LeadDecoder(lead_type)
-    number, start = 0, 0
-    while line := _read_line(lines, name):
-        number += 1
-        where = (number, start)
-        start += len(line)
-        if len(line) > MAX_LINE_BYTES:
-            raise InputError(
-                f"{_line(name, *where)} is longer than {MAX_LINE_BYTES >> 20} MiB, which no lead "
-                "is; name a file with leads."
-            )
-        if not line.endswith(b"\n"):
-            raise InputError(
-                f"{_line(name, *where)} has no line end, so the run that writes this file has "
-                "not finished; let it finish, or remove that line."
-            )
-        body = line.rstrip(b"\r\n")
-        _, item = decoder.decode_item(body.removeprefix(BOM) if number == 1 else body)
-        if item is not None:
-            yield number, item
-        elif not line.isspace():
-            raise InputError(f"{_line(name, *where)} is not a lead; fix or remove it.")
-
-
-def _line(name: str, number: int, start: int) -> str:
-    return f"Line {number} of {name} (from byte {start})"
-
-
-def _read_line(lines: BinaryIO, name: str) -> bytes:
-    try:
-        return lines.readline(MAX_LINE_BYTES + 1)
-    except OSError as error:
-        raise InputError(
-            f"Reading {name} failed: {reason_of(error)}; check the file, then try again."
-        ) from None
-
-
-def _open_lines(source: str) -> int:
-    if source != STDIO:
-        return open_to_read(source, holding="leads")
-    if sys.stdin is None:
-        raise InputError("stdin is closed; name a file with leads.")
-    return 0
-
-
-def _lock_to_read(fd: int, name: str) -> None:
-    """Keep runs from writing the journal until it is closed.
-
-    Raises:
-        InputError: a run is writing it.
-    """
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        return
-    with contextlib.suppress(OSError):  # without locks, no run writes here
-        if not try_lock(fd, shared=True):
-            raise InputError(f"{name} is being written by another run; let it finish.")
 
 
 def check_output(output: str, source: os.stat_result | None = None, *, force: bool) -> None:

@@ -12,15 +12,40 @@ _DELIMITER = ","
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What spreadsheets may treat as the beginning of a formula (OWASP)."""
 
+_is_plain_number = re.compile(r"(?=\D*\d)[+-]?[\d ().-]+", re.ASCII).fullmatch
+"""Such as ``+1 (202) 555-0125``: it calls no function and refers to no cell."""
+
 _NEEDS_QUOTES = re.compile(rf'["{_DELIMITER}\r\n]').search
 
 
-def csv_formatter(kind: ColumnKind, *, guard: bool) -> Callable[[Any], str]:
+class Guard:
+    """Escapes formulas and quotes cells; ``count`` says how many began like a formula."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, text: str) -> str:
+        guarded = guard_cell(text)
+        self.count += guarded is not text
+        return quote_cell(guarded)
+
+    def describe(self) -> str | None:
+        """Return a sentence about the escaped cells; ``None``: there are none."""
+        if not self.count:
+            return None
+        one = self.count == 1
+        cells = (
+            "1 cell begins like a formula" if one else f"{self.count:,} cells begin like formulas"
+        )
+        them = "it" if one else "them"
+        return f"{cells}, so a ' is in front of {them}; --csv-raw leaves it out."
+
+
+def csv_formatter(kind: ColumnKind, text: Callable[[str], str]) -> Callable[[Any], str]:
     """Return the function that makes a cell of a value of this kind, quoted where needed.
 
-    ``guard`` escapes formulas in texts; other values cannot be formulas.
+    ``text`` does that for texts: a ``Guard``, or ``quote_cell``. Other values cannot be formulas.
     """
-    text = _guard_and_quote if guard else quote_cell
     formatters: dict[ColumnKind, Callable[[Any], str]] = {
         ColumnKind.TEXT: text,
         ColumnKind.INTEGER: str,
@@ -37,8 +62,10 @@ def guard_cell(text: str) -> str:
 
     >>> guard_cell("=1+1")
     "'=1+1"
+    >>> guard_cell("+1 (202) 555-0125")
+    '+1 (202) 555-0125'
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_plain_number(text) else text
 
 
 # Not csv.writer: it checks each character, which takes 25 of 60 µs a lead.
@@ -49,10 +76,6 @@ def quote_cell(text: str) -> str:
     '"say ""hi"" twice"'
     """
     return '"{}"'.format(text.replace('"', '""')) if _NEEDS_QUOTES(text) else text
-
-
-def _guard_and_quote(text: str) -> str:
-    return quote_cell(guard_cell(text))
 
 
 def csv_row(cells: Iterable[str]) -> bytes:

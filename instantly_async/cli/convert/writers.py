@@ -10,20 +10,10 @@ from typing import Any, BinaryIO, Protocol
 
 from instantly_async._api import LeadItem
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.records import Selection, to_line
-from instantly_async.cli.system import STDIO
+from instantly_async.cli.records import Selection, is_cut, to_line
 
-from .columns import (
-    Column,
-    ColumnKind,
-    OutputFormat,
-    Row,
-    any_text,
-    columns_of,
-    json_text,
-    row_type,
-)
-from .csv_cells import csv_formatter, csv_row, quote_cell
+from .columns import Column, ColumnKind, Row, any_text, json_text, row_type
+from .csv_cells import Guard, csv_formatter, csv_row, quote_cell
 
 BATCH_ROWS = 500
 """Leads per Arrow batch, which needs a fifth of the memory of Python objects (*choice*)."""
@@ -45,6 +35,10 @@ class Writer(Protocol):
 
     lead_type: type[Row]
 
+    @property
+    def remark(self) -> str | None:
+        """What the user may want to know about the cells that were written; ``None``: nothing."""
+
     def writing(self, file: BinaryIO) -> contextlib.AbstractContextManager[Add]:
         """Write into this file, and complete it at the end of the block. The caller closes it."""
 
@@ -53,9 +47,10 @@ class JsonLinesWriter:
     """The lines as they are, or cut down to the fields of a ``Selection``."""
 
     lead_type = Row
+    remark = None
 
-    def __init__(self, names: Sequence[str] | None) -> None:
-        self._line_of = to_line if names is None else Selection(names).cut
+    def __init__(self, selection: Selection | None) -> None:
+        self._line_of = _same_line if selection is None else selection.cut
 
     @contextlib.contextmanager
     def writing(self, file: BinaryIO) -> Iterator[Add]:
@@ -65,6 +60,10 @@ class JsonLinesWriter:
         yield add
 
 
+def _same_line(line: bytes) -> bytes:
+    return to_line(line, cut=is_cut(line))
+
+
 class CsvWriter:
     """RFC 4180: UTF-8, names in the first line, CRLF; an empty cell for ``None``."""
 
@@ -72,7 +71,13 @@ class CsvWriter:
         self.lead_type = row_type(columns)
         # Not guarded: a name is a field's, or begins with "payload.".
         self._header = csv_row(quote_cell(each.name) for each in columns)
-        self._cells = [(each.read, csv_formatter(each.kind, guard=guard)) for each in columns]
+        self._guard = Guard()
+        text = self._guard if guard else quote_cell
+        self._cells = [(each.read, csv_formatter(each.kind, text)) for each in columns]
+
+    @property
+    def remark(self) -> str | None:
+        return self._guard.describe()
 
     @contextlib.contextmanager
     def writing(self, file: BinaryIO) -> Iterator[Add]:
@@ -94,12 +99,10 @@ class ParquetWriter:
         CommandError: pyarrow is not installed.
     """
 
+    remark = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
-        try:
-            self._arrow: Any = import_module("pyarrow")
-            self._parquet: Any = import_module("pyarrow.parquet")
-        except ModuleNotFoundError as error:
-            raise CommandError(_MISSING.format(name=error.name)) from None
+        self._arrow, self._parquet = import_arrow()
         self.lead_type = row_type(columns)
         self.schema = arrow_schema(columns)
         self._columns = columns
@@ -128,6 +131,18 @@ class ParquetWriter:
             for column, field in zip(self._columns, self.schema, strict=True)
         ]
         return self._arrow.record_batch(arrays, schema=self.schema)
+
+
+def import_arrow() -> tuple[Any, Any]:
+    """Return the modules ``pyarrow`` and ``pyarrow.parquet``.
+
+    Raises:
+        CommandError: pyarrow is not installed.
+    """
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        raise CommandError(_MISSING.format(name=error.name)) from None
 
 
 class _RowGroup:
@@ -165,10 +180,19 @@ class _RowGroup:
 
 def _values(column: Column, leads: Sequence[Row]) -> list[Any]:
     values = map(column.read, leads)
-    to_text = {ColumnKind.JSON: json_text, ColumnKind.ANY: any_text}.get(column.kind)
-    if to_text is None:
+    forms: dict[ColumnKind, Callable[[Any], Any]] = {
+        ColumnKind.JSON: json_text,
+        ColumnKind.ANY: any_text,
+        ColumnKind.MAP: _pairs,
+    }
+    form = forms.get(column.kind)
+    if form is None:
         return list(values)
-    return [None if value is None else to_text(value) for value in values]
+    return [None if value is None else form(value) for value in values]
+
+
+def _pairs(members: dict[str, Any]) -> list[tuple[str, str | None]]:
+    return [(key, None if bytes(raw) == b"null" else any_text(raw)) for key, raw in members.items()]
 
 
 def arrow_schema(columns: Sequence[Column]) -> Any:
@@ -178,6 +202,7 @@ def arrow_schema(columns: Sequence[Column]) -> Any:
         ColumnKind.INTEGER: arrow.int64(),
         ColumnKind.BOOLEAN: arrow.bool_(),
         ColumnKind.TIME: arrow.timestamp("us", tz="UTC"),
+        ColumnKind.MAP: arrow.map_(arrow.string(), arrow.string()),
     }
     return arrow.schema(
         [
@@ -185,34 +210,3 @@ def arrow_schema(columns: Sequence[Column]) -> Any:
             for each in columns
         ]
     )
-
-
-def check_options(output: str, form: OutputFormat, *, labels: bool, csv_raw: bool) -> None:
-    """Check that options fit the format.
-
-    Raises:
-        CommandError: they do not.
-    """
-    if output == STDIO and form != "jsonl":
-        raise CommandError(f"Only JSON Lines can be written to stdout; name a file for {form}.")
-    if csv_raw and form != "csv":
-        raise CommandError(f"--csv-raw is for CSV, and {output} will be {form}; leave it out.")
-    if labels and form == "jsonl":
-        raise CommandError(
-            "--labels is for CSV and Parquet, because JSON Lines keep the server's own values; "
-            "leave it out."
-        )
-
-
-def make_writer(
-    form: OutputFormat, names: Sequence[str] | None, *, labels: bool, csv_raw: bool
-) -> Writer:
-    """Make the writer of a format; ``names`` are the fields, ``None``: all.
-
-    Raises:
-        CommandError: pyarrow is not installed.
-    """
-    if form == "jsonl":
-        return JsonLinesWriter(names)
-    columns = columns_of(names, labels=labels)
-    return CsvWriter(columns, guard=not csv_raw) if form == "csv" else ParquetWriter(columns)

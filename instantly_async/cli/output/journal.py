@@ -22,6 +22,7 @@ from instantly_async.cli.system import (
     open_folder,
     reason_of,
     remove,
+    require_no_link,
     sync,
     sync_open_folder,
 )
@@ -307,6 +308,7 @@ def _readable(path: str) -> Iterator[None]:
 
 
 def _require_nothing_there(path: str, errors_path: str) -> None:
+    require_no_link(path)
     if os.path.lexists(path):
         raise CommandError(f"{path} exists already; {ADD_RESUME}.")
     if os.path.lexists(errors_path):

@@ -6,7 +6,7 @@ come from or where they go.
 
 from .line import BOM, MAX_LINE_BYTES, LineId, id_of_object, is_cut, to_line
 from .payload_keys import SHOWN_CHARS, PayloadKeys
-from .selection import Selection, cut_keys, fields_text, keys_of, payload_key
+from .selection import Selection, cut_keys, fields_text, keys_of, payload_key, restored
 
 __all__ = [
     "BOM",
@@ -21,5 +21,6 @@ __all__ = [
     "is_cut",
     "keys_of",
     "payload_key",
+    "restored",
     "to_line",
 ]

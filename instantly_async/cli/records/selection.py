@@ -1,7 +1,9 @@
 """``Selection``: a lead's line with only some of its fields. Bytes in, bytes out."""
 
 import csv
+import functools
 import io
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +17,7 @@ from .payload_keys import PayloadKeys
 PAYLOAD_KEY = "payload."
 """Begins the name of a key of the payload."""
 
+_BEGINS_KEY = b'"payload.'
 _NULL = b"null"
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -30,7 +33,6 @@ class Selection:
     def __init__(self, names: Iterable[str]) -> None:
         given = tuple(names)
         self.keys = given if "id" in given else ("id", *given)
-        self._encoded = [msgspec.json.encode(key) for key in self.keys]
         self._inner = {key: inner for key in self.keys if (inner := payload_key(key))}
         self.payload_keys = PayloadKeys(self._inner.values())
 
@@ -40,29 +42,48 @@ class Selection:
         Values are the server's own bytes, ``null`` where there is none. A line that cannot be
         parsed (nested a thousand deep) or that has no ``id`` is kept as it is.
         """
-        members = _split(line)
+        members = _split(restored(line))
         if members is None or "id" not in members:
             return to_line(line)
         if self._inner:
-            members |= self._keys_in_payload(members)
+            payload = _split(bytes(members.get("payload", _NULL))) or {}
+            self.payload_keys.see(payload)
+            members |= {key: payload.get(inner, _NULL) for key, inner in self._inner.items()}
         values = [bytes(members.get(key, _NULL)) for key in self.keys]
-        pairs = map(b"%s:%s".__mod__, zip(self._encoded, values, strict=True))
-        return to_line(b"{%s}" % b",".join(pairs), cut=True)
+        return to_line(_object(zip(self.keys, values, strict=True)), cut=True)
 
-    def _keys_in_payload(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Return the selected keys of the payload, unless the line was cut to them before."""
-        payload = _split(bytes(members.get("payload", _NULL))) or {}
-        cut_before = {
-            inner: members[key]
-            for key, inner in self._inner.items()
-            if key in members and bytes(members[key]) != _NULL
-        }
-        self.payload_keys.see(payload | cut_before)
-        return {
-            key: payload[inner]
-            for key, inner in self._inner.items()
-            if inner in payload and key not in members
-        }
+
+def restored(line: bytes) -> bytes:
+    """Return a line in which each ``payload.<key>`` is a key of the payload, as in a whole lead.
+
+    A ``null`` there may mean that the lead had no such key, so it says nothing.
+    """
+    if _BEGINS_KEY not in line:
+        return line
+    members = _split(line) or {}
+    names = {name: key for name in members if (key := payload_key(name))}
+    if not names:
+        return line
+    given = {key: members[name] for name, key in names.items() if bytes(members[name]) != _NULL}
+    whole = {name: value for name, value in members.items() if name not in names}
+    if given:
+        payload = _split(bytes(whole.get("payload", _NULL))) or {}
+        whole["payload"] = _object((payload | given).items())
+    return _object(whole.items())
+
+
+def _object(members: Iterable[tuple[str, Any]]) -> bytes:
+    """Return an object with these members; values are JSON already."""
+    pairs = (b"%s:%s" % (_key(key), bytes(value)) for key, value in members)
+    return b"{%s}" % b",".join(pairs)
+
+
+@functools.lru_cache(maxsize=1000)
+def _key(key: str) -> bytes:
+    try:
+        return msgspec.json.encode(key)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return json.dumps(key).encode()
 
 
 def payload_key(name: str) -> str | None:

@@ -16,6 +16,7 @@ from .files import (
     reason_of,
     remove,
     replacement,
+    require_no_link,
 )
 from .locks import require_locks, try_lock
 from .polling import reading_until_signal, until_readable, until_writable
@@ -35,6 +36,7 @@ __all__ = [
     "remove",
     "replacement",
     "require_locks",
+    "require_no_link",
     "sync",
     "sync_folder",
     "sync_open_folder",

@@ -83,10 +83,19 @@ def open_existing(path: str, flags: int) -> int | None:
     raise problem
 
 
+def require_no_link(path: str) -> None:
+    """Check that the path is not a symbolic link.
+
+    Raises:
+        CommandError: it is.
+    """
+    if os.path.islink(path):  # noqa: PTH114 - a path that cannot be is no error here
+        raise CommandError(f"{path} is a symbolic link; name the file that it points to.")
+
+
 def _not_to_be_opened(path: str, error: OSError | ValueError) -> CommandError:
     with contextlib.suppress(OSError, ValueError):
-        if Path(path).is_symlink():
-            return CommandError(f"{path} is a symbolic link; name the file that it points to.")
+        require_no_link(path)
         if Path(path).is_dir():
             return _not_regular(path)
     return CommandError(f"{path} cannot be opened: {reason_of(error)}; choose another name.")

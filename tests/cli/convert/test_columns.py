@@ -21,13 +21,14 @@ from stepping import at_once
 from instantly_async._api import LeadDecoder
 from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, parse_fields
-from instantly_async.cli.convert.conversion import read_leads
 from instantly_async.cli.convert.csv_cells import guard_cell
+from instantly_async.cli.convert.layout import Found
+from instantly_async.cli.convert.reading import look_into, read_leads
 from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.options import OutputOptions
 from instantly_async.cli.records import Selection, keys_of
-from instantly_async.cli.target import writer_of
+from instantly_async.cli.target import layout_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
@@ -40,6 +41,8 @@ NAMES = Lead.__struct_fields__
 class Converted(NamedTuple):
     data: bytes
     problems: list[tuple[str, ...]]
+    guarded: str | None
+    absent: str | None
 
     @property
     def rows(self) -> list[list[str]]:
@@ -61,14 +64,16 @@ def convert(
     csv_raw: bool = False,
 ) -> Converted:
     encoded = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
-    writer = writer_of(f"out.{form}", OutputOptions(fields=fields, labels=labels, csv_raw=csv_raw))
+    layout = layout_of(f"out.{form}", OutputOptions(fields=fields, labels=labels, csv_raw=csv_raw))
+    source = io.BytesIO(b"".join(each + b"\n" for each in encoded))
+    found, journal = look_into(source, "leads", layout)
+    writer, keys = layout.writer(found)
     file, problems = io.BytesIO(), []
     with writer.writing(file) as add:
-        source = io.BytesIO(b"".join(each + b"\n" for each in encoded))
-        for _, item in read_leads(source, "leads", writer.lead_type):
+        for _, item in read_leads(journal, "leads", writer.lead_type):
             problems.append(item.problems + item.lead.settle())
             add(item)
-    return Converted(file.getvalue(), problems)
+    return Converted(file.getvalue(), problems, writer.remark, keys.describe())
 
 
 # --- any lead ----------------------------------------------------------------------------
@@ -127,6 +132,11 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
+def is_plain_number(cell: str) -> bool:
+    """Whether a cell with a sign is a number, such as that of a phone; independent of the code."""
+    return set(cell[1:]) <= set("0123456789 ().-") and any(each in "0123456789" for each in cell)
+
+
 def ids_of(lines: list[bytes]) -> list[str]:
     return [json.loads(line)["id"] for line in lines]
 
@@ -152,7 +162,7 @@ def test_any_lead_becomes_a_row_of_csv(lines: list[bytes], options: dict[str, An
     for row in rows:
         for name, cell in zip(header, row, strict=True):
             kept = "payload" in name or name.startswith("status")  # numbers may begin with a sign
-            assert not cell.startswith(FORMULA) or kept or cell.lstrip("-").isdigit()
+            assert not cell.startswith(FORMULA) or kept or is_plain_number(cell)
 
 
 @given(LINES)
@@ -195,7 +205,7 @@ T1 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("phone", "1.50", "1.50", "1.50", True),
         ("phone", "9" * 30, "9" * 30, "9" * 30, True),
         ("phone", "1e999", "1e999", "1e999", True),
-        ("phone", "-5", "-5", "'-5", True),
+        ("phone", "-5", "-5", "-5", True),
         ("phone", "true", "true", "true", True),
         ("phone", "[5]", None, "", True),
         ("upload_method", "5", "5", "5", True),
@@ -231,7 +241,7 @@ T1 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("payload", '{"a":"\\ud83d"}', '{"a":"\ufffd"}', '{"a":"\ufffd"}', True),
         ("status_summary", "{}", "{}", "{}", False),
         ("payload.k", '{"k":"=x"}', "=x", "'=x", False),
-        ("payload.k", '{"k":"-5"}', "-5", "'-5", False),
+        ("payload.k", '{"k":"-5"}', "-5", "-5", False),
         ("payload.k", '{"k":-5}', "-5", "-5", False),
         ("payload.k", '{"k":[1, "é"]}', '[1, "é"]', '[1, "é"]', False),
         ("payload.k", '{"k":null}', None, "", False),
@@ -309,7 +319,7 @@ def test_a_lone_empty_cell_is_a_row() -> None:
 def test_no_text_begins_a_formula(text: str) -> None:
     """A guarded text is the text after a quote; ``--csv-raw`` does not change it."""
     cell = guard_cell(text)
-    assert not cell.startswith(FORMULA)
+    assert not cell.startswith(FORMULA) or (cell[0] in "+-" and is_plain_number(cell))
     assert cell in {text, f"'{text}"}
     lead = {"id": "x", "email": text, "payload": {"a": text}}
     fields = "id,email,payload.a"
@@ -341,19 +351,19 @@ def test_json_lines_keep_the_servers_own_bytes() -> None:
     ]
     assert convert(lines, "jsonl").data == b"\n".join(lines)[3:].replace(b"\r", b"") + b"\n"
     assert convert(lines, "jsonl", "payload.a,status").data == (
-        b'{"id":"X","payload.a":[1, 2.0],"status":1.50}\n'
-        b'{"id":"y","payload.a":"\\ud83d","status":"\\ud83d"}\n'
-        b'{"id":"z","payload.a":null,"status":null}\n'
+        b'{"id":"X","payload.a":[1, 2.0],"status":1.50} \n'
+        b'{"id":"y","payload.a":"\\ud83d","status":"\\ud83d"} \n'
+        b'{"id":"z","payload.a":null,"status":null} \n'
     )
-    assert convert(lines[:1], "jsonl", "status,id").data == b'{"status":1.50,"id":"X"}\n'
+    assert convert(lines[:1], "jsonl", "status,id").data == b'{"status":1.50,"id":"X"} \n'
 
 
 @pytest.mark.parametrize(
     ("line", "cut"),
     [
-        (b'{"id":"x","email":\r\n"e"}', b'{"id":"x","email":"e"}\n'),
-        (b'{"id":"x","email":"\xff\xed\xa0\xbd"}\n', b'{"id":"x","email":"\xff\xed\xa0\xbd"}\n'),
-        (b'{"id":"x","email":{"a":\n[1 ]}}', b'{"id":"x","email":{"a":[1 ]}}\n'),
+        (b'{"id":"x","email":\r\n"e"}', b'{"id":"x","email":"e"} \n'),
+        (b'{"id":"x","email":"\xff\xed\xa0\xbd"}\n', b'{"id":"x","email":"\xff\xed\xa0\xbd"} \n'),
+        (b'{"id":"x","email":{"a":\n[1 ]}}', b'{"id":"x","email":{"a":[1 ]}} \n'),
         (b'{"email":"e"}\n', b'{"email":"e"}\n'),
         (b"[1]", b"[1]\n"),
     ],
@@ -373,7 +383,7 @@ def test_keys_of_a_line_are_the_selected_fields() -> None:
     selection = Selection(["payload.a.b", "email"])
     assert selection.keys == ("id", "payload.a.b", "email")
     line = selection.cut(b'{"email":"\\ud83d","id":"x","payload":{"a.b":{}}}')
-    assert line == b'{"id":"x","payload.a.b":{},"email":"\\ud83d"}\n'
+    assert line == b'{"id":"x","payload.a.b":{},"email":"\\ud83d"} \n'
     assert keys_of(line) == selection.keys
     assert keys_of(lead_json(IDS[0])) != selection.keys
     assert keys_of(b"[1]\n") is None
@@ -447,7 +457,7 @@ def test_memory_does_not_grow(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(writers, "BATCH_ROWS", 20)
     monkeypatch.setattr(writers, "GROUP_BYTES", 100 * 3000)
     fields = "id,payload" if form == "jsonl" else None
-    writer = writer_of(f"out.{form}", OutputOptions(fields=fields))
+    writer, _ = layout_of(f"out.{form}", OutputOptions(fields=fields)).writer(Found())
     decoder = LeadDecoder(writer.lead_type)
     peaks, arrow = {}, {}
     tracemalloc.start()

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -21,12 +22,12 @@ import pytest
 from commands import MODULE, Command, wait_until
 
 from instantly_async.cli import main
-from instantly_async.cli.convert import check_output
+from instantly_async.cli.convert import check_output, reading
 from instantly_async.cli.convert import conversion as module
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.options import OutputOptions
 from instantly_async.cli.system import files, replacement
-from instantly_async.cli.target import writer_of
+from instantly_async.cli.target import layout_of
 from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
@@ -64,9 +65,16 @@ def convert(
         out, err = capfd.readouterr()
         assert out == ""
         assert not list(tmp_path.glob(".*"))  # no temporary file is left
-        return code, err
+        return code, err if code else without_summary(err, output)
 
     return run
+
+
+def without_summary(err: str, output: str) -> str:
+    """Return stderr without its last line, which says what was written."""
+    *others, last = err.splitlines(keepends=True)
+    assert re.fullmatch(rf"Wrote .+ leads? to {output} \(.+\)\.\n", last)
+    return "".join(others)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -219,7 +227,7 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("o.csv", ["--fields", "payload.\udcff"], "--fields is not a list of names"),
         ("o.jsonl", ["--labels"], "--labels is for CSV and Parquet"),
         ("o.parquet", ["--csv-raw"], "--csv-raw is for CSV"),
-        ("o.xlsx", [], "end it with .jsonl, .csv or .parquet"),
+        ("o.xlsx", [], "end it with .jsonl, .ndjson, .csv or .parquet, or use --format."),
         (
             "-",
             ["--format", "csv"],
@@ -229,7 +237,7 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("leads.jsonl", ["--force"], "is the file with the leads"),
         ("leads.jsonl", [], "is the file with the leads"),
         ("here.csv", [], "exists already; choose another name or use --force"),
-        ("folder.csv", ["--force"], "is a folder; name a file in it"),
+        ("folder.csv", ["--force"], "folder.csv is a folder; name a file in it."),
         ("link.csv", ["--force"], "is not a regular file"),
         ("no/o.csv", [], "There is no folder for no/o.csv"),
         ("a\0.csv", [], "cannot be created"),
@@ -294,7 +302,7 @@ def test_a_bad_line_leaves_nothing(
     convert: Convert, form: str, end: bytes, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even a temporary file is left, and an existing output is not changed."""
-    monkeypatch.setattr(module, "MAX_LINE_BYTES", 9 << 20)  # instead of a line of 129 MiB
+    monkeypatch.setattr(reading, "MAX_LINE_BYTES", 9 << 20)  # instead of a line of 129 MiB
     lines = b'{"id":"a"}\n{"id":"b"}\n' + end
     code, err = convert(lines, f"out.{form}")
     assert (code, err.count("\n")) == (2, 1)
@@ -337,8 +345,8 @@ def test_no_run_writes_a_journal_that_is_being_read(
             return
         refused.append(leads)
 
-    writer = writer_of(output, OutputOptions())
-    module.convert(str(journal), output, writer, on_progress=lock_it)
+    layout = layout_of(output, OutputOptions())
+    module.convert(str(journal), output, layout, on_progress=lock_it)
     assert refused == [3, 6]
 
 
@@ -348,9 +356,9 @@ def test_an_output_that_is_created_during_the_conversion(
     monkeypatch.setattr(module, "PROGRESS_LEADS", 3)
     journal, output = tmp_path / "leads.jsonl", tmp_path / "out.csv"
     journal.write_bytes(LINES)
-    writer = writer_of(str(output), OutputOptions())
+    layout = layout_of(str(output), OutputOptions())
     with pytest.raises(CommandError, match="someone else meanwhile; choose another name"):
-        module.convert(str(journal), str(output), writer, on_progress=lambda _: output.touch())
+        module.convert(str(journal), str(output), layout, on_progress=lambda _: output.touch())
     assert names_in(tmp_path) == ["leads.jsonl", "out.csv"]
     assert output.read_bytes() == b""
 
@@ -541,7 +549,9 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     """One line, which is erased at the end."""
     code, screen = convert_on_terminal(tmp_path, enough=b"Converting: 2000 leads")
     assert code == 0
-    assert screen.endswith("\x1b[2K")  # erases the line
+    line, _, end = screen.rpartition("\x1b[2K")  # erases the line
+    assert "Converting: 2000 leads" in line
+    assert end == "Wrote 2,000 leads to out.csv (6.0 kB).\r\n"
     assert names_in(tmp_path) == ["out.csv"]
 
 

@@ -227,7 +227,7 @@ def test_final_failures_are_recorded_as_valid_input(
     assert failed_in(errors) == expected
 
     fake_instantly.reset()
-    assert command("fetch", errors, "-o", tmp_path / "again").code == 3
+    assert command("fetch", errors, "-o", tmp_path / "again.jsonl").code == 3
     assert asked(fake_instantly) == IDS[:3]
 
 
@@ -440,7 +440,7 @@ def test_outputs_that_cannot_be_resumed(
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "-o", output, "--resume", *options)
         assert result == (2, b"", f"{output} is not a regular file; choose another name.\n")
-    assert "is a folder" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
+    assert "is a folder; name a" in command("fetch", ids_file, "-o", tmp_path, "--resume").err
     for options in ([], ["--dry-run"]):
         result = command("fetch", ids_file, "--resume", *options)
         assert result == (2, b"", "Only a file can be resumed; name it with -o.\n")
