@@ -147,7 +147,7 @@ def test_a_bad_input_is_one_sentence(
     command: Command, tmp_path: Path, data: bytes, suffix: str, message: str
 ) -> None:
     """The empty output file is removed, so that it does not block the next run."""
-    source, output = tmp_path / f"in{suffix}", tmp_path / "out"
+    source, output = tmp_path / f"in{suffix}", tmp_path / "out.jsonl"
     source.write_bytes(data)
     result = command("fetch", source, "-o", output, "--quiet")
     assert result.code == 2
@@ -188,7 +188,7 @@ def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
 
 
 def test_a_full_stderr_does_not_end_a_run(ids_file: Path, tmp_path: Path) -> None:
-    output = tmp_path / "leads"
+    output = tmp_path / "leads.jsonl"
     with Path("/dev/full").open("w") as full:
         command = [*MODULE, "fetch", str(ids_file), "-o", str(output)]
         assert subprocess.run(command, stderr=full, check=False).returncode == 0
@@ -269,21 +269,26 @@ def test_output_never_replaces_anything(
     command: Command, ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
     """Neither a file, nor the target of a link, even if the target does not exist."""
-    output, link = tmp_path / "out", tmp_path / "link"
+    output, link = tmp_path / "out.jsonl", tmp_path / "link.jsonl"
     output.write_text("mine")
     link.symlink_to(tmp_path / "elsewhere")
-    for path in (output, link):
-        result = command("fetch", ids_file, "-o", path)
-        sentence = f"{path} exists already; add --resume to continue it, or choose another name.\n"
-        assert result == (2, b"", sentence)
+    for path, why in (
+        (output, "exists already; add --resume to continue it, or choose another name"),
+        (link, "is a symbolic link; name the file that it points to"),
+    ):
+        assert command("fetch", ids_file, "-o", path) == (2, b"", f"{path} {why}.\n")
     assert output.read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
     assert not fake_instantly.requests
 
 
 def test_output_that_cannot_be_created(command: Command, ids_file: Path, tmp_path: Path) -> None:
-    assert "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b").err
-    assert "cannot be created" in command("fetch", ids_file, "-o", tmp_path / ("x" * 300)).err
+    assert (
+        "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b.jsonl").err
+    )
+    assert (
+        "cannot be created" in command("fetch", ids_file, "-o", tmp_path / f"{'x' * 300}.jsonl").err
+    )
 
 
 def test_a_lead_with_undocumented_values_is_written_as_received(
@@ -334,7 +339,7 @@ def test_what_ends_a_run(
     settings, code, message = case
     for name, value in settings.items():
         setattr(fake_instantly, name, value)
-    output = ids_file.with_name("out")
+    output = ids_file.with_name("out.jsonl")
     options = ["--quiet", "--patience", "0.1", "--log-level", "error"]
     result = command("fetch", ids_file, "-o", output, *options)
     assert (result.code, result.out, result.err.count("\n")) == (code, b"", 1)
@@ -465,7 +470,7 @@ def test_a_signal_ends_the_run_cleanly(
     tmp_path: Path, number: int, code: int, start: list[str]
 ) -> None:
     """Whole lines, a summary and the exit code, although the input is a pipe that stays open."""
-    output = tmp_path / "out"
+    output = tmp_path / "out.jsonl"
     process = subprocess.Popen(
         [*start, "fetch", "-o", output], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -461,7 +461,7 @@ def test_memory_does_not_grow(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     decoder = LeadDecoder(writer.lead_type)
     peaks, arrow = {}, {}
     tracemalloc.start()
-    with (tmp_path / "out").open("wb") as file, writer.writing(file) as add:
+    with (tmp_path / "out.jsonl").open("wb") as file, writer.writing(file) as add:
         for count, lead_id in enumerate(lead_ids(2001)):
             item = decoder.decode_item(lead_json(lead_id))[1]
             assert item is not None

@@ -288,7 +288,7 @@ def test_an_empty_input_is_refused_unless_it_is_allowed(
     command: Command, tmp_path: Path, name: str, text: str
 ) -> None:
     """In each format, from a file and from a pipe, with --dry-run, and with --quiet."""
-    path, output = tmp_path / name, tmp_path / "out"
+    path, output = tmp_path / name, tmp_path / "out.jsonl"
     path.write_text(text)
     form = {"ids.csv": "csv", "ids.jsonl": "jsonl"}.get(name, "text")
     for options in (["-o", output], ["--dry-run"], ["--quiet"]):
@@ -305,7 +305,7 @@ def test_an_empty_input_is_refused_unless_it_is_allowed(
 
 
 def test_an_input_that_is_done_is_not_empty(command: Command, tmp_path: Path) -> None:
-    path, output = tmp_path / "ids", tmp_path / "out"
+    path, output = tmp_path / "ids", tmp_path / "out.jsonl"
     path.write_text(f"{A}\n" * 2)
     assert command("fetch", path, "-o", output).code == 0
     assert command("fetch", path, "-o", output, "--resume").code == 0

@@ -20,7 +20,7 @@ def test_a_line_is_the_servers_json_without_line_ends(raw: bytes) -> None:
 
 async def test_a_line_that_does_not_fit_is_removed(tmp_path: Path) -> None:
     """With a limit of 1,000 bytes, the part of the second line that fits is removed again."""
-    output = tmp_path / "out"
+    output = tmp_path / "out.jsonl"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with output.open("wb") as file:
         writer = LineWriter(file.fileno(), str(output))

@@ -201,13 +201,13 @@ def test_the_command_is_the_last_line_after_an_error(
 ) -> None:
     """Below the sentence about the error, so that it is seen."""
     fake_instantly.api_key = "another"
-    result = command("fetch", ids_file, "-o", tmp_path / "out")
+    result = command("fetch", ids_file, "-o", tmp_path / "out.jsonl")
     assert result.code == 4
     *_, error, step = result.err.splitlines()
     assert "(401" in error
     assert step.startswith("Resume with: instantly-async fetch --resume ")
     assert "output" not in facts_of(result.err)  # it was empty, so it is removed
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 @contextmanager
@@ -226,7 +226,7 @@ def test_what_is_left_after_a_signal(
     fake_instantly: FakeInstantly, ids_file: Path, tmp_path: Path
 ) -> None:
     """Of a file it is counted; the rest of a pipe is unknown."""
-    output, piped = tmp_path / "out", tmp_path / "piped"
+    output, piped = tmp_path / "out.jsonl", tmp_path / "piped.jsonl"
     fake_instantly.script(IDS[1], Fault.stall(60))
     with fetching(ids_file, "-o", output, "--concurrency", "1") as process:
         wait_until(lambda: len(fake_instantly.requests) == 2)
@@ -249,7 +249,7 @@ def test_what_is_left_after_a_signal(
 
 def test_the_limit(command: Command, fake_instantly: FakeInstantly, tmp_path: Path) -> None:
     """It counts neither done, nor duplicate, nor invalid ids; --resume takes the next ones."""
-    path, output = tmp_path / "ids", tmp_path / "out"
+    path, output = tmp_path / "ids", tmp_path / "out.jsonl"
     path.write_text("\n".join([IDS[0], "bad", IDS[0], *IDS[1:]]))
     arguments = ["fetch", path, "-o", output, "--limit", "2", "--resume"]
     plan = command(*arguments, "--dry-run").out.decode()
@@ -268,7 +268,7 @@ def test_the_limit(command: Command, fake_instantly: FakeInstantly, tmp_path: Pa
 @pytest.mark.parametrize("strategy", ["get", "list"])
 def test_the_limit_does_not_wait_for_more_of_a_pipe(strategy: str, tmp_path: Path) -> None:
     """The writer goes on for ever, and the run ends."""
-    output = tmp_path / "out"
+    output = tmp_path / "out.jsonl"
     with fetching("-o", output, "--limit", "2", "--strategy", strategy) as process:
         assert process.stdin is not None
         os.write(process.stdin.fileno(), "".join(f"{each}\n" for each in IDS[:2]).encode())
@@ -284,7 +284,7 @@ def test_a_terminal_ends_with_the_summary(
 ) -> None:
     """Charts are above it, so that the next command is the last line."""
     fake_instantly.unknown = {IDS[0]}
-    with OnTerminal("fetch", ids_file, "-o", tmp_path / "out") as terminal:
+    with OnTerminal("fetch", ids_file, "-o", tmp_path / "out.jsonl") as terminal:
         assert terminal.wait() == 3
     lines = terminal.lines
     end = lines[next(i for i, line in enumerate(lines) if line.startswith("found  ")) :]

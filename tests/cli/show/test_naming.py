@@ -118,6 +118,6 @@ def test_a_log_is_the_only_record_of_stdout(
 
 
 def test_a_dry_run_names_ten_too(command: Command, tmp_path: Path) -> None:
-    err = command("fetch", input_of(tmp_path), "-o", tmp_path / "out", "--dry-run").err
+    err = command("fetch", input_of(tmp_path), "-o", tmp_path / "out.jsonl", "--dry-run").err
     assert err.count("\n") == 11
     assert err.endswith("… and 2 more invalid; 12 in all, and -o FILE records each.\n")

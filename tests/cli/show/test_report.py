@@ -165,7 +165,7 @@ def test_statistics_are_written_at_every_end(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_has_its_statistics(tmp_path: Path, number: int, code: int) -> None:
-    output, path = tmp_path / "out", tmp_path / "stats.json"
+    output, path = tmp_path / "out.jsonl", tmp_path / "stats.json"
     process = subprocess.Popen(
         [*MODULE, "fetch", "-o", output, "--stats-json", path],
         stdin=subprocess.PIPE,
