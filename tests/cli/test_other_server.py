@@ -16,6 +16,9 @@ class Website(ThreadingHTTPServer):
     daemon_threads = True
     requests = 0
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing: the client leaves while it answers."""
+
 
 class Page(BaseHTTPRequestHandler):
     """Answers each request with the page of a website that has no such address."""
