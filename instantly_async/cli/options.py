@@ -102,11 +102,24 @@ class ResumeOptions:
     retry_errors: Flag = False
     """Resume, and fetch failed ids again."""
 
+    force: Flag = False
+    """Start again, and replace an output that exists."""
+
     def how(self) -> Resume | None:
-        """Return how to resume; ``None``: the output has to be new."""
-        if not (self.resume or self.repair or self.retry_errors):
+        """Return what to do with an output that exists; ``None``: the output has to be new.
+
+        Raises:
+            CommandError: the options contradict each other.
+        """
+        resumes = self.resume or self.repair or self.retry_errors
+        if resumes and self.force:
+            raise CommandError(
+                "--force starts again, but --resume, --repair and --retry-errors continue; leave "
+                "out one of the two."
+            )
+        if not (resumes or self.force):
             return None
-        return Resume(repair=self.repair, retry_errors=self.retry_errors)
+        return Resume(repair=self.repair, retry_errors=self.retry_errors, force=self.force)
 
 
 @Parameter(name="*", group=NETWORK)

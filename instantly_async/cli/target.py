@@ -118,7 +118,8 @@ class Target:
         """Check the names; return how to resume, with the keys of each line."""
         if self.journal is None:
             if resume is not None:
-                raise CommandError("Only a file can be resumed; name it with -o.")
+                done = "replaced" if resume.force else "resumed"
+                raise CommandError(f"Only a file can be {done}; name it with -o.")
             return None
         assert self.output is not None
         if os.path.isdir(self.output):  # noqa: PTH112 - Path refuses NUL characters
@@ -136,7 +137,8 @@ class Target:
         require_no_link(output)
         if os.path.lexists(output) and resume is None:
             raise CommandError(f"{output} exists already; {ADD_RESUME}.")
-        if os.path.lexists(output) and not os.path.lexists(journal):
+        is_ours = os.path.lexists(journal) or (resume is not None and resume.force)
+        if os.path.lexists(output) and not is_ours:
             raise CommandError(
                 f"{output} exists without {journal}, from which it would be created; choose "
                 "another name."

@@ -272,11 +272,13 @@ def test_output_never_replaces_anything(
     output, link = tmp_path / "out.jsonl", tmp_path / "link.jsonl"
     output.write_text("mine")
     link.symlink_to(tmp_path / "elsewhere")
-    for path, why in (
-        (output, "exists already; add --resume to continue it, or choose another name"),
-        (link, "is a symbolic link; name the file that it points to"),
-    ):
-        assert command("fetch", ids_file, "-o", path) == (2, b"", f"{path} {why}.\n")
+    remedy = "add --resume to continue it, --force to replace it, or choose another name"
+    result = command("fetch", ids_file, "-o", output)
+    assert result == (2, b"", f"{output} exists already; {remedy}.\n")
+    for options in ([], ["--force"]):
+        result = command("fetch", ids_file, "-o", link, *options)
+        sentence = f"{link} is a symbolic link; name the file that it points to.\n"
+        assert result == (2, b"", sentence)
     assert output.read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
     assert not fake_instantly.requests
@@ -284,7 +286,7 @@ def test_output_never_replaces_anything(
 
 def test_output_that_cannot_be_created(command: Command, ids_file: Path, tmp_path: Path) -> None:
     assert (
-        "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b.jsonl").err
+        "There is no folder for" in command("fetch", ids_file, "-o", tmp_path / "a" / "b.csv").err
     )
     assert (
         "cannot be created" in command("fetch", ids_file, "-o", tmp_path / f"{'x' * 300}.jsonl").err

@@ -100,7 +100,7 @@ def test_a_large_lead_is_fetched_resumed_and_converted(
 
     fake_instantly.reset()
     assert command(*args, "--resume").code == 0
-    assert command("fetch", output, "-o", tmp_path / "again", "--dry-run").code == 0
+    assert command("fetch", output, "-o", tmp_path / "again.jsonl", "--dry-run").code == 0
     assert command("convert", output, tmp_path / "leads.csv").code == 0
     assert (tmp_path / "leads.csv").stat().st_size > 5_000_000
     assert fake_instantly.requests == []

@@ -102,7 +102,7 @@ ROOMS: dict[str, list[str]] = {
     "cli/output": [
         "__init__",
         "journal",
-        "lines  recovery  syncer  error_lines",
+        "lines  recovery  replaced  reserve  syncer  error_lines",
         "tearing",
     ],
     "cli/convert": [

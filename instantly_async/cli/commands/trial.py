@@ -8,8 +8,13 @@ from instantly_async.cli import exits, process
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, naming_for, run_fetch
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.options import Connection, Quiet, ShownLogLevel, ShownProgress
-from instantly_async.cli.output import Resume
+from instantly_async.cli.options import (
+    Connection,
+    Quiet,
+    ResumeOptions,
+    ShownLogLevel,
+    ShownProgress,
+)
 from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
 from instantly_async.cli.target import Target, target_of
 from instantly_async.cli.usage import path_of
@@ -18,6 +23,7 @@ from instantly_async.testing import DEFAULT_API_KEY, lead_ids
 from .arguments import (
     Arguments,
     Count,
+    Force,
     OptionalOutputFile,
     ResumeFlag,
     ShownStrategy,
@@ -36,6 +42,7 @@ def demo(
     fake: FakeOptions = DEFAULT_FAKE,
     output: OptionalOutputFile = None,
     resume: ResumeFlag = False,
+    force: Force = False,
     stats_json: StatsFile = None,
     progress: ShownProgress = "auto",
     quiet: Quiet = False,
@@ -52,6 +59,7 @@ def demo(
         fake: Shared options.
         output: New file for the leads; - is stdout. Default: none.
         resume: Resume an output that exists.
+        force: Start again, and replace an output that exists.
         stats_json: File for the summary as JSON; replaced if it exists.
         progress: auto, on (also with --quiet) or off.
         quiet: Hide progress and summary, and name no ids.
@@ -62,7 +70,7 @@ def demo(
     target, known = _target(output), KnownIds()
     target.require_other_than_stats(stats_json and path_of(stats_json))
     with (
-        target.open(known, Resume() if resume else None) as out,
+        target.open(known, ResumeOptions(resume=resume, force=force).how()) as out,
         fake_process(fake) as url,
     ):
         job = FetchJob(

@@ -19,12 +19,10 @@ from instantly_async.cli.system import (
     lock,
     make_private,
     open_existing,
-    open_folder,
     reason_of,
     remove,
     require_no_link,
     sync,
-    sync_open_folder,
 )
 from instantly_async.cli.terminal import visible
 from instantly_async.outcomes import Failed, Found, NotFound
@@ -32,9 +30,11 @@ from instantly_async.outcomes import Failed, Found, NotFound
 from .error_lines import error_line
 from .lines import LineWriter, Output
 from .recovery import Readback, Recovery, Resume, cut_torn_line, repair
+from .replaced import Replaced
+from .reserve import Reserve
 from .syncer import Syncer
 
-ADD_RESUME = "add --resume to continue it, or choose another name"
+ADD_RESUME = "add --resume to continue it, --force to replace it, or choose another name"
 """The remedy if the output exists."""
 
 
@@ -42,7 +42,7 @@ class Journal(Output):
     """Records outcomes in an output file and its errors file. Made by ``open_journal``.
 
     ``recovery`` holds what earlier runs have recorded. An output that is new, empty and not
-    ``finished`` is removed at the end.
+    ``finished`` is removed at the end; ``replaced`` files of an earlier run then stay.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Journal(Output):
         errors: LineWriter | None,
         errors_path: str,
         recovery: Recovery,
-        reserve: "Reserve",
+        reserve: Reserve,
         *,
         is_new: bool,
+        replaced: Replaced | None = None,
     ) -> None:
         self.name = leads.name
         self.recovery = recovery
@@ -65,6 +66,7 @@ class Journal(Output):
         self._errors = errors
         self._errors_path = errors_path
         self._is_new = is_new
+        self._replaced = replaced
         self._has_new_names = is_new
         self._reserve = reserve
         self._syncer = Syncer(self._sync, leads.name)
@@ -85,7 +87,11 @@ class Journal(Output):
 
     def _close(self) -> None:
         is_empty = not self._leads.lines and self._errors is None
-        if self._is_new and is_empty and not self.finished:
+        if self._replaced is not None and self.finished:
+            self._replace()
+        if self._replaced is not None:
+            self._replaced.stay()
+        elif self._is_new and is_empty and not self.finished:
             # A run without results must not block the next one.
             remove(self._leads.fd, self.name)
         self._leads.close()
@@ -102,7 +108,7 @@ class Journal(Output):
         """
         async with self._syncer.running():
             yield
-        if not is_at(self._leads.fd, self.name):
+        if self._replaced is None and not is_at(self._leads.fd, self.name):
             raise OutputError(
                 f"{self.name} was moved or removed while it was written; look for it, or fetch "
                 "again."
@@ -111,7 +117,7 @@ class Journal(Output):
     @property
     def is_trusted(self) -> bool:
         """Whether the file's content is on disk, as far as the system has reported."""
-        return not self._syncer.has_failed
+        return not self._syncer.has_failed and self._replaced is None
 
     async def write_lead(self, outcome: Found[Any], line: bytes) -> None:
         """Write a lead's line.
@@ -120,6 +126,7 @@ class Journal(Output):
             OutputError: it cannot be written, or an earlier one could not be made durable.
         """
         await self._leads.write(line)
+        self._replace()
         self._syncer.on_line()
         if self.recovery.retried:
             number = number_of(str(outcome.lead_id))
@@ -135,11 +142,18 @@ class Journal(Output):
         line = error_line(outcome)
         if line is None:
             return
+        self._replace()
         if self._errors is None:
             self._errors = LineWriter(self._create_errors(), self._errors_path)
             self._has_new_names = True
         await self._errors.write(line)
         self._syncer.on_line()
+
+    def _replace(self) -> None:
+        """Replace the files of the earlier run, if that is still to be done."""
+        if self._replaced is not None:
+            self._replaced.give_way()
+            self._replaced = None
 
     def _create_errors(self) -> int:
         try:
@@ -163,37 +177,6 @@ class Journal(Output):
             sync(self._errors.fd)
 
 
-class Reserve:
-    """Descriptors that a journal needs later, when connections may have taken all others.
-
-    One is of its folder; the other is free for the errors file.
-    """
-
-    def __init__(self, path: str, leads: int) -> None:
-        self._folder = open_folder(path)
-        self._spare: int | None = os.dup(leads)
-
-    def release(self) -> None:
-        """Have one descriptor free for what is opened next."""
-        if self._spare is not None:
-            os.close(self._spare)
-        self._spare = None
-
-    def sync_folder(self) -> None:
-        """Put the names in the folder on the disk.
-
-        Raises:
-            OSError: one may be lost.
-        """
-        if self._folder is not None:
-            sync_open_folder(self._folder)
-
-    def close(self) -> None:
-        self.release()
-        if self._folder is not None:
-            os.close(self._folder)
-
-
 def open_journal(
     path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
 ) -> Journal:
@@ -207,6 +190,8 @@ def open_journal(
     if resume is None:
         _require_nothing_there(path, errors_path)
     recovery = Recovery(known, resume or Resume())
+    if resume is not None and resume.force:
+        return _open_in_place(path, errors_path, recovery)
     with contextlib.ExitStack() as on_error:
         leads, is_new = _open_locked(path, may_exist=resume is not None)
         on_error.callback(leads.close)
@@ -226,6 +211,18 @@ def open_journal(
     return Journal(leads, errors, errors_path, recovery, reserve, is_new=is_new)
 
 
+def _open_in_place(path: str, errors_path: str, recovery: Recovery) -> Journal:
+    """Create an output that will replace the one that exists, if there is one."""
+    with contextlib.ExitStack() as on_error:
+        replaced = Replaced(path, errors_path)
+        on_error.callback(replaced.stay)
+        leads = LineWriter(replaced.create(), path)
+        on_error.callback(leads.close)
+        reserve = Reserve(path, leads.fd)
+        on_error.pop_all()
+    return Journal(leads, None, errors_path, recovery, reserve, is_new=True, replaced=replaced)
+
+
 def read_journal(
     path: str, errors_path: str, known: KnownIds, resume: Resume | None = None
 ) -> Recovery:
@@ -237,6 +234,9 @@ def read_journal(
     if resume is None:
         _require_nothing_there(path, errors_path)
     recovery = Recovery(known, resume or Resume())
+    if resume is not None and resume.force:
+        Replaced(path, errors_path).stay()
+        return recovery
     fd = open_existing(path, os.O_RDONLY)
     if fd is not None:
         with _closing(fd), _readable(path):

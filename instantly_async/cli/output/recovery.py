@@ -32,7 +32,7 @@ _BUFFER_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """How to resume an output that exists.
+    """What to do with an output that exists: resume it, or with ``force``, replace it.
 
     ``repair`` drops lines that are not leads; ``retry_errors`` fetches failed ids again. ``keys``
     are those to which the run cuts each line; ``None``: it keeps leads whole.
@@ -40,6 +40,7 @@ class Resume:
 
     repair: bool = False
     retry_errors: bool = False
+    force: bool = False
     keys: tuple[str, ...] | None = None
 
 

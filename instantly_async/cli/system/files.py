@@ -220,6 +220,18 @@ def lock(fd: int, path: str, *, shared: bool = False) -> None:
         )
 
 
+def create_beside(path: str) -> tuple[int, Path]:
+    """Create a file with a temporary name in the same folder; return its descriptor and name.
+
+    It is locked. Temporary files that killed runs have left are removed.
+
+    Raises:
+        CommandError: it cannot be created.
+    """
+    temporary = _temporary(path)
+    return _create_locked(temporary, path), temporary
+
+
 @contextlib.contextmanager
 def replacement(path: str) -> Iterator[BinaryIO]:
     """Yield a file that gets its name once it is complete and on disk.
@@ -232,9 +244,8 @@ def replacement(path: str) -> Iterator[BinaryIO]:
         CommandError: it cannot be created.
         OutputError: it cannot be written.
     """
-    target = Path(path).parent.resolve() / Path(path).name
-    _remove_leftovers(target)
-    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.part")
+    temporary = _temporary(path)
+    target = temporary.with_name(Path(path).name)
     try:  # from before the file exists, because a signal may come at any moment
         fd = _create_locked(temporary, path)
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
@@ -257,6 +268,13 @@ def replacement(path: str) -> Iterator[BinaryIO]:
             f"{path} was written, but a power failure may lose it: {reason_of(error)}; check the "
             "disk."
         ) from None
+
+
+def _temporary(path: str) -> Path:
+    """Return a new temporary name; remove the files that had one and that no run writes."""
+    target = Path(path).parent.resolve() / Path(path).name
+    _remove_leftovers(target)
+    return target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.part")
 
 
 def _prefix(target: Path) -> str:
