@@ -187,9 +187,11 @@ def test_after_kill_9_there_is_one_whole_output(
 
 
 def test_an_input_without_ids(command: Command, output: Path) -> None:
-    """A run that has finished replaces the output, also by an empty one."""
+    """They replace an output only if they may be empty."""
     output.write_bytes(LINES[0])
-    command("fetch", "-o", output, "--force", stdin=b"")
+    assert command("fetch", "-o", output, "--force", stdin=b"").code == 2
+    assert output.read_bytes() == LINES[0]
+    assert command("fetch", "-o", output, "--force", "--allow-empty", stdin=b"").code == 0
     assert output.read_bytes() == b""
 
 
