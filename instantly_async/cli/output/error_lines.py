@@ -25,7 +25,7 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
     elif is_temporary(outcome):
         return None
     else:
-        error, message = type(outcome.error).__name__, str(outcome.error.args[0])
+        error, message = type(outcome.error).__name__, _message(outcome.error)
     lead_id = outcome.lead_id
     line = ErrorLine(
         id=storable(str(lead_id)),
@@ -35,6 +35,14 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
         line=lead_id.line if isinstance(lead_id, LineId) else None,
     )
     return msgspec.json.encode(line) + b"\n"
+
+
+def _message(error: LeadError) -> str:
+    message = str(error.args[0])
+    if isinstance(error, DecodeError) and error.reason == "oversized":
+        # A run that only resumes skips the id.
+        return f"{message}, and add --retry-errors"
+    return message
 
 
 def is_temporary(outcome: object) -> bool:
