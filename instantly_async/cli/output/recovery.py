@@ -58,8 +58,8 @@ class Span(NamedTuple):
 class Readback(NamedTuple):
     """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
 
-    ``settled`` are good lines that are obsolete: a later line, or the lead, exists. ``unended``:
-    the last line is good, only its line end is missing. ``first`` is the first good line.
+    ``settled`` are good lines that are obsolete: a later line, or the lead, exists. ``missing``
+    is the line end that a good last line lacks. ``first`` is the first good line.
     """
 
     good: int
@@ -67,7 +67,7 @@ class Readback(NamedTuple):
     bad: list[Span]
     settled: list[Span]
     torn: Span | None
-    unended: bool
+    missing: bytes
 
 
 class Recovery:
@@ -104,6 +104,8 @@ class Recovery:
         found = self._read(fd, name, take, begins_as_lead)
         if found.good:
             require_same_fields(found.first, self._resume.keys, name)
+        if found.missing and self._resume.keys is not None:
+            return found._replace(missing=b" \n")  # the mark may be lost, too
         return found
 
     def read_errors(self, fd: int, name: str) -> Readback:
@@ -192,13 +194,13 @@ def read_back(
     Raises:
         InputError: the file is not a journal, so it must not be changed.
     """
-    good, first, bad, torn, unended = 0, b"", list[Span](), None, False
+    good, first, bad, torn, missing = 0, b"", list[Span](), None, b""
     for line, span in _lines(fd):
         text = line.rstrip(b"\0")
         if _is_good(text, span, take):
             first = first or text
             good += 1
-            unended = not text.endswith(b"\n")
+            missing = b"" if text.endswith(b"\n") else b"\n"
             if text != line:  # only the line end was lost
                 torn = Span(span.start + len(text), span.end)
         elif not line.endswith(b"\n") and is_torn(line, begins, after_good=bool(good)):
@@ -207,7 +209,7 @@ def read_back(
             bad.append(span)
     if not good and (bad or (torn is None and os.fstat(fd).st_size)):
         raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
-    return Readback(good, first, bad, [], torn, unended)
+    return Readback(good, first, bad, [], torn, missing)
 
 
 def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
@@ -275,8 +277,8 @@ def repair(path: str, fd: int, found: Readback) -> int:
     """
     if found.torn is not None:
         os.ftruncate(fd, found.torn.start)
-    if found.unended:
-        os.write(fd, b"\n")  # at the end: the file was opened to append
+    if found.missing:
+        os.write(fd, found.missing)  # at the end: the file was opened to append
     if not (found.bad or found.settled):
         return fd
     new = _rewrite_without(path, fd, found.bad + found.settled)

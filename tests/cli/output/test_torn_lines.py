@@ -158,7 +158,14 @@ def test_a_journal_cut_at_any_byte_resumes(line: bytes, zeros: bytes) -> None:
     whole = line.rstrip()
     for size in sizes(line):
         left, _ = resumed(first + line[:size] + zeros, None, Resume(keys=keys))
-        assert left == (first if size < len(whole) else first + line[:size] + b"\n")
+        end = b"\n" if keys is None else b" \n"
+        assert left == (first if size < len(whole) else first + line[:size] + end)
+
+
+def test_a_first_line_that_lost_its_mark_gets_it_again() -> None:
+    """Otherwise a later run without ``--fields`` would continue it."""
+    line = Selection(["email"]).cut(LINES[0])
+    assert resumed(line[:-2], None, Resume(keys=("id", "email")))[0] == line
 
 
 @pytest.mark.parametrize("zeros", [b"", b"\0" * 40])
