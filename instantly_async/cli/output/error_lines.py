@@ -4,7 +4,7 @@ import msgspec
 
 from instantly_async.cli.known import storable
 from instantly_async.cli.records import LineId
-from instantly_async.errors import DecodeError, TransientError
+from instantly_async.errors import DecodeError, LeadError, TransientError
 from instantly_async.outcomes import Failed, NotFound
 
 
