@@ -200,11 +200,14 @@ def leads(converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
 
 
 def evaluate(*parsers: Any) -> dict[str, Any]:
-    """Run the page's examples from top to bottom; return their variables."""
+    """Run the page's examples from top to bottom, each alone; return their variables."""
     document = Sybil(parsers=parsers).parse(PAGE)
+    there: dict[str, Any] = {}
     for example in document.examples():
+        document.namespace.clear()
         example.evaluate()
-    return document.namespace
+        there |= document.namespace
+    return there
 
 
 @pytest.mark.guides
