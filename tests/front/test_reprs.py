@@ -12,8 +12,9 @@ import pytest
 
 import instantly_async
 from instantly_async import AdaptiveLimiter, ConfigurationError, InstantlyClient
+from instantly_async.cli.keys import NamedKey
 
-NEVER_UNFINISHED = (tuple, Enum, msgspec.Struct)
+NEVER_UNFINISHED = (tuple, Enum, msgspec.Struct, NamedKey)
 """Their ``__new__`` makes the whole object. A dataclass checks its values when all are set."""
 
 
