@@ -94,8 +94,8 @@ class Sender(Generic[Q, R]):
                 tries.tried_at = permit.sent_at
                 recorder.latency.record(now - permit.sent_at)
                 recorder.meter.count(now, permit.sends)
-            if self._trust.is_other_server and isinstance(result, LeadError) and is_foreign(result):
-                raise _other_server(result)
+            if self._trust.is_other_server:
+                await self._require_api(result, pace, now)
             if not isinstance(result, InstantlyError):
                 self._trust.is_proven = True
                 return result
@@ -115,6 +115,14 @@ class Sender(Generic[Q, R]):
         with trust.asking():
             self._pace.limiter.pause(asyncio.get_running_loop().time(), ASK_AFTER_S)
             return await self.attempt(query, tries, asks=True)
+
+    async def _require_api(self, result: object, pace: Pace, now: float) -> None:
+        """Raise an error if something else answers a probe, too; perhaps only these ids are bad."""
+        if not (isinstance(result, LeadError) and is_foreign(result)):
+            return
+        if not pace.has_probe:
+            raise _other_server(result)
+        await pace.is_alive(now)
 
     def _judge(self, error: InstantlyError) -> LeadError:
         """Return an error that concerns one query; raise the others."""

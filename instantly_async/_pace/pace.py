@@ -101,6 +101,11 @@ class Pace:
         await self._budget.withdraw()
         return True
 
+    @property
+    def has_probe(self) -> bool:
+        """Whether these requests can ask if the endpoint is alive; a probe itself cannot."""
+        return self._probe is not None
+
     async def is_alive(self, since: float) -> bool:
         """Whether the endpoint has answered since then, or answers a probe; else it is down."""
         assert self._probe is not None

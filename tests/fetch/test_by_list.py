@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from virtual_api import Answer, Run, failing, found, page
 from virtual_loop import run_virtual, worst_window
@@ -504,6 +504,9 @@ Q = st.sampled_from(["found", "forgotten", "gone", "odd", "bad"])
     ordered=st.booleans(),
     limit=st.integers(1, 12),
 )
+@example(
+    kinds=["bad", "bad"], repeats=1, troubles=[400], confirm=False, ordered=False, limit=1
+)  # nothing is recognized as the API, except a probe
 @settings(deadline=None, max_examples=120)
 def test_law(  # noqa: PLR0917 - one parameter per dimension of the law
     kinds: list[str], repeats: int, troubles: list[int], confirm: bool, ordered: bool, limit: int
