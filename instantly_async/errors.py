@@ -18,7 +18,7 @@
         EdgeBlockedError               403 from the CDN
         TLSError
         ProxyError                     407, or another 4xx of the proxy
-        ServiceUnavailableError        the circuit breaker gave up
+        ServiceUnavailableError        the circuit breaker gave up, or this is not the API
         RateLimitPauseError            asked to wait longer than the cap
 
 No error has the API key, a response object or a body in its text. Whether to retry is
@@ -207,7 +207,8 @@ class ProxyError(RunError):
 class ServiceUnavailableError(RunError):
     """Nothing can be fetched now; try again later.
 
-    The circuit breaker gave up, or this process could open no connection for too long.
+    The circuit breaker gave up, this process could open no connection for too long, or what answers
+    is not the API (then check the address).
     """
 
 

@@ -196,11 +196,10 @@ class Permit:
 
     def learn(self, result: object, now: float) -> None:
         """Learn from what became of the request: an answer, or an error. ``now``: loop's time."""
-        limiter, breaker, trust = self._pace.limiter, self._pace.breaker, self._pace.trust
+        limiter, breaker = self._pace.limiter, self._pace.breaker
         sent_at = now if self.sent_at is None else self.sent_at
-        # Many servers reject a page of ids with a 400.
-        trust.is_recognized |= shows_life(result) and not isinstance(result, RequestRejectedError)
-        trust.strange += isinstance(result, LeadError) and is_foreign(result)
+        if not self._pace.trust.is_recognized:
+            self._recognize(result)
         if not isinstance(result, LeadError):
             if not isinstance(result, RunError):
                 limiter.on_success(now)
@@ -217,6 +216,12 @@ class Permit:
         elif shows_life(result):
             limiter.on_success(now)
             breaker.on_success(sent_at)
+
+    def _recognize(self, result: object) -> None:
+        trust = self._pace.trust
+        # Many servers reject a page of ids with a 400.
+        trust.is_recognized = shows_life(result) and not isinstance(result, RequestRejectedError)
+        trust.strange += isinstance(result, LeadError) and is_foreign(result)
 
     def _pause_of(self, error: LeadError) -> float | None:
         if not isinstance(error, TransientError) or error.retry_after_s is None:

@@ -1,4 +1,4 @@
-"""``fetch``: from ids to lines; every failure is reported, and the exit code says how it ended."""
+"""``FetchJob``: from ids to lines; each failure is reported, and the exit code says how it ended."""
 
 import asyncio
 import time
@@ -208,14 +208,14 @@ def run_fetch(job: FetchJob) -> int:
     return code
 
 
-def end(job: FetchJob, target: Target, code: int, stats_json: str | None) -> int:
+def end(job: FetchJob, code: int, stats_json: str | None) -> int:
     """Create derived files and statistics after a run, and say how to go on.
 
     Returns the final exit code.
     """
     try:
         if code in {exits.ALL_FOUND, exits.INCOMPLETE}:
-            target.derive(job.terminal, quiet=job.quiet)
+            job.target.derive(job.terminal, quiet=job.quiet)
     except CommandError as error:
         job.terminal.say(str(error))
         code, job.step = error.code, job.resume_hint

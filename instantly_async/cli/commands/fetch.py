@@ -112,4 +112,4 @@ def fetch(
                 hint=network.hint,
             )
             code = run_fetch(job)
-    return end(job, target, code, stats_json)
+    return end(job, code, stats_json)

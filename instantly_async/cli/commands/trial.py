@@ -86,7 +86,7 @@ def demo(
             resume_hint=target.how_to_resume(arguments, from_stdin=False),
         )
         code = run_fetch(job)
-    return end(job, target, code, stats_json)
+    return end(job, code, stats_json)
 
 
 def _target(output: str | None) -> Target:

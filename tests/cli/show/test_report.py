@@ -22,7 +22,6 @@ from instantly_async.cli.output import Output
 from instantly_async.cli.show.chart import chart, charts
 from instantly_async.cli.show.ending import summary
 from instantly_async.cli.show.report import Report, RunStats, Tally
-from instantly_async.cli.target import Target
 from instantly_async.cli.terminal import Terminal
 from instantly_async.enums import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound
@@ -265,7 +264,7 @@ def test_statistics_that_cannot_be_written_are_a_failure(
         quiet=True,
     )
     stats_json = str(tmp_path / "gone" / "stats.json")
-    assert end(job, Target(None), run_fetch(job), stats_json) == code
+    assert end(job, run_fetch(job), stats_json) == code
     assert "There is no folder for" in capsys.readouterr().err
 
 
