@@ -1,4 +1,4 @@
-"""``FetchJob``: from ids to lines; each failure is reported, and the exit code says how it ended."""
+"""``FetchJob``: from ids to lines; each failure is reported, the exit code says how it ended."""
 
 import asyncio
 import time
