@@ -1,6 +1,7 @@
 """List pages to leads: in pieces of some leads, and item by item where one is odd."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Generator, Iterator
 from itertools import repeat
 from typing import Any, Generic, TypeVar
@@ -27,7 +28,7 @@ _ENOUGH = 1000
 """Items after which a page is not read on. It has ten times as many as were requested, so it is no
 answer to that request, whatever follows."""
 
-_BEGINNING = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"items"\s*:')
+_BEGINNING = re.compile(rb'\{\s*"items"\s*:')
 
 _FIRST_KEY = re.compile(rb'"items"\s*:\s*\[\s*\{\s*("[^"\\]*")')
 
@@ -101,7 +102,8 @@ class PageDecoder(Generic[L]):
             return items
         whole = (yield from self._scan(body)) if page is not body else some
         if isinstance(whole, str):
-            if _BEGINNING.match(body) is None:
+            # A pattern takes ten times as long for white space.
+            if _BEGINNING.match(body.removeprefix(BOM_UTF8).lstrip()) is None:
                 raise foreign(body, "a page of leads")
             raise DecodeError("The answer is not a page of leads", raw=body, reason=whole)
         return whole
