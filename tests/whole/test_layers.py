@@ -123,7 +123,7 @@ ROOMS: dict[str, list[str]] = {
         "amounts",
     ],
     "cli/records": ["__init__", "selection", "line  payload_keys"],
-    "cli/system": ["__init__", "files  polling", "durability  locks"],
+    "cli/system": ["__init__", "files  polling", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""
 

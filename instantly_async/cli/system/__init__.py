@@ -3,6 +3,14 @@
 Decides how a file is opened, created, locked and replaced. Must not know what is in it.
 """
 
+from .compression import (
+    COMPRESSIONS,
+    Codec,
+    Compression,
+    Decompressor,
+    compression_of,
+    compression_of_name,
+)
 from .durability import open_folder, sync, sync_folder, sync_open_folder
 from .files import (
     STDIO,
@@ -23,8 +31,14 @@ from .locks import require_locks, try_lock
 from .polling import reading_until_signal, until_readable, until_writable
 
 __all__ = [
+    "COMPRESSIONS",
     "STDIO",
+    "Codec",
+    "Compression",
+    "Decompressor",
     "check_writable",
+    "compression_of",
+    "compression_of_name",
     "create",
     "create_beside",
     "is_at",
