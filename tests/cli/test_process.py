@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import Command, ids_in, program
+from commands import Command, ids_in, program, wait_until
 
 from instantly_async.cli.process import run
 from instantly_async.cli.terminal import Terminal
@@ -47,8 +47,9 @@ def fetching(
 
 
 def until_asked(fake: FakeInstantly, count: int, process: "subprocess.Popen[str]") -> None:
-    while len(fake.requests) < count:
-        assert process.poll() is None
+    """Wait, but leave the core to the process."""
+    wait_until(lambda: len(fake.requests) >= count or process.poll() is not None)
+    assert process.poll() is None
 
 
 def whole_leads(output: Path) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from commands import IDS, MODULE, ids_in
+from commands import IDS, MODULE, ids_in, wait_until
 
 from instantly_async.testing import FakeInstantly, lead_ids
 
@@ -171,8 +171,8 @@ def test_on_windows_a_signal_ends_a_run_as_elsewhere(
         assert process.stdin is not None
         process.stdin.write(command)
         process.stdin.flush()
-        while not fake_instantly.requests:
-            assert process.poll() is None
+        wait_until(lambda: bool(fake_instantly.requests) or process.poll() is not None)
+        assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.stderr.readline().startswith(b"Stopping")

@@ -333,8 +333,7 @@ def test_row_33_two_runs_on_one_output(
         assert first.stdin is not None
         first.stdin.write(f"{IDS[0]}\n".encode())
         first.stdin.flush()
-        while not (output.exists() and output.read_bytes().endswith(b"\n")):
-            assert first.poll() is None
+        wait_until(lambda: output.exists() and output.read_bytes().endswith(b"\n"))
         for options in (["--resume"], ["--repair"], ["--resume", "--dry-run"]):
             result = command("fetch", ids_file, "-o", output, *options)
             assert (result.code, result.out) == (2, b"")
