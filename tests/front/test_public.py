@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.resources
 import inspect
 import pickle
 import subprocess
@@ -31,6 +32,11 @@ def test_reading_leads_does_not_import_aiohttp() -> None:
         "assert set(instantly_async.__all__) <= set(dir(instantly_async))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_type_checkers_read_the_annotations() -> None:
+    """They do only where this marker is installed."""
+    assert (importlib.resources.files(instantly_async) / "py.typed").is_file()
 
 
 def test_a_name_that_does_not_exist() -> None:
