@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from coverage import Coverage
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 pytest_plugins = ["instantly_async.testing.plugin", "commands"]
 
@@ -88,11 +88,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _soaks_without_coverage(
+def _long_tests_without_coverage(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Let soaks run at full speed: tracing more than doubles their time, and adds no line."""
-    measured = Coverage.current() if request.node.get_closest_marker("soak") else None
+    """Let soaks and laws run at full speed: tracing more than doubles their time.
+
+    What they reach, shorter tests and examples reach, too.
+    """
+    is_long = request.node.get_closest_marker("soak") or is_hypothesis_test(request.function)
+    measured = Coverage.current() if is_long else None
     if measured is None:
         yield
         return
