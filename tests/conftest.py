@@ -88,9 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _long_tests_without_coverage(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _long_tests_without_coverage(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let soaks and laws run at full speed: tracing more than doubles their time.
 
     What they reach, shorter tests and examples reach, too.
@@ -100,8 +98,7 @@ def _long_tests_without_coverage(
     if measured is None:
         yield
         return
-    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    request.getfixturevalue("unmeasured")
     measured.stop()
     yield
     measured.start()

@@ -22,7 +22,7 @@ IDS = list(lead_ids(60))
 
 pytestmark = [
     pytest.mark.fake_instantly(rate_limit=None, latency_s=0.2),
-    pytest.mark.usefixtures("environment"),
+    pytest.mark.usefixtures("environment", "unmeasured"),
 ]
 
 IN_BACKGROUND = ["sh", "-c", '"$@" & echo $!; wait $!', "sh"]

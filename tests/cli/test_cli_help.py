@@ -70,7 +70,7 @@ def in_use(
 @pytest.mark.fake_instantly(rate_limit=None)
 @pytest.mark.parametrize("line", EVERY)
 def test_an_example_works(
-    line: str, in_use: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, in_use: None, unmeasured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is, in a shell if it needs one; with an output that exists if it continues one."""
     command = EVERY[line]

@@ -181,7 +181,7 @@ def test_other_ways_to_the_help(command: Command, line: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["--help", "fetch --help", "--version", "ids"])
-def test_stdout_is_full(arguments: str) -> None:
+def test_stdout_is_full(arguments: str, unmeasured: None) -> None:
     with Path("/dev/full").open("wb") as full:
         line = [*MODULE, *arguments.split()]
         result = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False)
@@ -227,13 +227,8 @@ def test_tls_on_a_port_without_it(
     assert "INSTANTLY_BASE_URL" in result.err
 
 
-def without_coverage() -> dict[str, str]:
-    """Return the environment of a process in which coverage opens no file."""
-    return {name: each for name, each in os.environ.items() if not name.startswith("COVERAGE_")}
-
-
 @pytest.mark.parametrize("line", ["fetch {0}", "fetch {0} -o {1}", "convert {0} {1}"])
-def test_no_descriptor_is_left(tmp_path: Path, line: str) -> None:
+def test_no_descriptor_is_left(tmp_path: Path, unmeasured: None, line: str) -> None:
     """Another name for the file would not help."""
     (tmp_path / "ids.txt").write_text(IDS[0])
     names = [tmp_path / "ids.txt", tmp_path / "out.csv"]
@@ -248,7 +243,7 @@ def test_no_descriptor_is_left(tmp_path: Path, line: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", program, *line.format(*names).split()],
         capture_output=True,
-        env={**without_coverage(), "INSTANTLY_API_KEY": "k"},
+        env={**os.environ, "INSTANTLY_API_KEY": "k"},
         text=True,
         check=False,
     )

@@ -15,7 +15,7 @@ from places import ROOT
 
 
 @pytest.mark.timeout(600)
-def test_guides() -> None:
+def test_guides(unmeasured: None) -> None:
     if all(map(find_spec, GUIDES)):
         pytest.skip("The group is installed here, so its tests run in this environment.")
     uv = os.environ.get("UV")  # set by ``uv run``

@@ -449,7 +449,7 @@ def stop_twice(process: "subprocess.Popen[bytes]", fake: FakeInstantly) -> bytes
     return said
 
 
-def test_what_the_command_says_and_writes(tmp_path: Path) -> None:
+def test_what_the_command_says_and_writes(tmp_path: Path, unmeasured: None) -> None:
     """The key is nowhere and emails are only in files with leads, although the input has both."""
     ids = tmp_path / "ids.txt"
     ids.write_text("\n".join([*IDS[:5], EMAIL, f"{KEY}", f"not an id: {KEY}", PROFILE_KEY]))

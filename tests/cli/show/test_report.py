@@ -30,7 +30,7 @@ from instantly_async.testing import FakeInstantly, Fault, lead_json
 
 pytestmark = [
     pytest.mark.fake_instantly(rate_limit=None),
-    pytest.mark.usefixtures("environment"),
+    pytest.mark.usefixtures("environment", "unmeasured"),
 ]
 
 
