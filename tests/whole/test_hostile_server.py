@@ -165,7 +165,10 @@ def rig() -> Iterator[Rig]:
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
-    yield rig
+    with pytest.MonkeyPatch.context() as patch:  # no law is about how long these pauses are
+        patch.setattr("instantly_async._fetch.sending.ASK_AFTER_S", 0.02)
+        patch.setattr("instantly_async._pace.limiter.CUT_PAUSE_S", 0.02)
+        yield rig
     root.setLevel(level)
     root.removeHandler(handler)
     rig.close()
