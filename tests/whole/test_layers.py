@@ -112,7 +112,7 @@ ROOMS: dict[str, list[str]] = {
         "layout",
         "writers",
         "csv_cells",
-        "columns",
+        "columns  packing  names",
         "payloads",
     ],
     "cli/show": [

@@ -85,8 +85,9 @@ def _gzip() -> Codec:
     return Codec(
         _GzipDecompressor,
         lambda file: cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb")),
-        # Without name and time, so that equal content gives equal bytes.
-        lambda file: cast("BinaryIO", gzip.GzipFile("", "wb", fileobj=file, mtime=0)),
+        # Without name and time, so that equal content gives equal bytes. Level 9 takes twice the
+        # time for 5 % less.
+        lambda file: cast("BinaryIO", gzip.GzipFile("", "wb", 6, file, mtime=0)),
         (zlib.error, gzip.BadGzipFile),
     )
 
@@ -111,10 +112,12 @@ def _xz() -> Codec:
 
 def _zstd() -> Codec:
     zstd = _import_zstd()
+    # The others always have a checksum.
+    checked = {zstd.CompressionParameter.checksum_flag: 1}
     return Codec(
         zstd.ZstdDecompressor,
         zstd.ZstdFile,
-        lambda file: cast("BinaryIO", zstd.ZstdFile(file, "wb")),
+        lambda file: cast("BinaryIO", zstd.ZstdFile(file, "wb", options=checked)),
         (zstd.ZstdError,),
     )
 

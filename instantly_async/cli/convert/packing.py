@@ -1,0 +1,124 @@
+"""Compressed files: packs what is written, unpacks what is read. Must not know what is in them."""
+
+import contextlib
+import io
+import itertools
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from instantly_async.cli.system import Codec, Compression, compression_of, compression_of_name
+
+_HEAD_BYTES = 16
+"""Enough for every magic number; hardly a line with a lead is shorter."""
+
+_CHUNK_BYTES = 64 * 1024
+_BUFFER_BYTES = 1024 * 1024
+
+
+class DamageError(Exception):
+    """Compressed data is damaged or incomplete: a sentence without the place and its end."""
+
+
+@contextlib.contextmanager
+def packed(file: BinaryIO, compression: Compression | None) -> Iterator[BinaryIO]:
+    """Yield a file that compresses into this one, and is complete at the end of the block.
+
+    ``None``: the file itself.
+    """
+    if compression is None:
+        yield file
+        return
+    wrapped = compression.load().wrap_to_write(file)
+    try:
+        yield wrapped
+        wrapped.close()
+    except BaseException:
+        # The file is useless now, but an open one would be completed at some later time.
+        with contextlib.suppress(Exception):
+            wrapped.close()
+        raise
+
+
+class Source:
+    """A file to read, unpacked if its first bytes show a compression.
+
+    ``name`` is that of the file, ``content`` that of what ``open`` returns, for messages with
+    a place in it.
+
+    Raises:
+        OSError: it cannot be read.
+        CommandError: a package is missing.
+    """
+
+    def __init__(self, file: io.BufferedIOBase, name: str) -> None:
+        self._file = file
+        self._start = file.tell() if file.seekable() else None
+        self._head = file.read(_HEAD_BYTES)
+        # An empty file with the name of a compressed one was cut off.
+        compression = compression_of(self._head) if self._head else compression_of_name(name)
+        self._codec = compression and compression.load()
+        self._kind = compression and compression.name
+        self.name = name
+        self.content = name if compression is None else f"the unpacked {name}"
+
+    @property
+    def can_be_read_twice(self) -> bool:
+        """Whether ``open`` may be called again, which a pipe does not allow."""
+        return self._start is not None
+
+    def open(self) -> BinaryIO:
+        """Return the content from its beginning. Reading it can raise ``DamageError``."""
+        chunks = iter(lambda: self._file.read1(_CHUNK_BYTES), b"")
+        if self._start is None:
+            chunks = itertools.chain([self._head], chunks)
+        else:
+            self._file.seek(self._start)
+        if self._codec is not None:
+            chunks = self._unpacked(chunks, self._codec)
+        return io.BufferedReader(_Pieces(chunks), _BUFFER_BYTES)
+
+    def _unpacked(self, chunks: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
+        """Yield the content of all streams, which may follow each other (``cat a.gz b.gz``)."""
+        rest = next(chunks, b"")
+        while True:
+            stream = codec.decompressor()
+            while not stream.eof:
+                if stream.needs_input and not rest and not (rest := next(chunks, b"")):
+                    raise DamageError(f"{self.name} is incomplete: its {self._kind} data ends")
+                try:
+                    piece = stream.decompress(rest, _BUFFER_BYTES)
+                except codec.errors:
+                    raise DamageError(
+                        f"{self.name} is damaged: its {self._kind} data is invalid"
+                    ) from None
+                rest = b""
+                if piece:
+                    yield piece
+            rest = _without_padding(stream.unused_data, chunks)
+            if not rest:
+                return
+
+
+def _without_padding(rest: bytes, chunks: Iterator[bytes]) -> bytes:
+    """Skip zeros, which may be behind a stream; return the bytes after them, empty at the end."""
+    while not (rest := rest.lstrip(b"\0")) and (rest := next(chunks, b"")):
+        pass
+    return rest
+
+
+class _Pieces(io.RawIOBase):
+    """A file of pieces; an empty one is its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._piece = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._piece or next(self._pieces, b"")
+        size = min(len(piece), len(buffer))
+        buffer[:size] = piece[:size]
+        self._piece = piece[size:]
+        return size
