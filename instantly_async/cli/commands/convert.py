@@ -23,7 +23,7 @@ def convert(
 
     Args:
         leads: JSON Lines that `fetch` wrote, also compressed; - is stdin.
-        output: New file, named .jsonl, .csv, .jsonl.gz, .csv.gz or .parquet.
+        output: New file, named .jsonl, .csv, .parquet, or like .csv.gz.
         options: Shared options.
         force: Replace an existing file.
         quiet: Hide progress and summary.

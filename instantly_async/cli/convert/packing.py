@@ -16,7 +16,7 @@ _BUFFER_BYTES = 1024 * 1024
 
 
 class DamageError(Exception):
-    """Compressed data is damaged or incomplete: a sentence without the place and its end."""
+    """Compressed data is damaged or incomplete: which data, and how."""
 
 
 @contextlib.contextmanager
@@ -47,7 +47,6 @@ class Source:
 
     Raises:
         OSError: it cannot be read.
-        CommandError: a package is missing.
     """
 
     def __init__(self, file: io.BufferedIOBase, name: str) -> None:
@@ -55,11 +54,9 @@ class Source:
         self._start = file.tell() if file.seekable() else None
         self._head = file.read(_HEAD_BYTES)
         # An empty file with the name of a compressed one was cut off.
-        compression = compression_of(self._head) if self._head else compression_of_name(name)
-        self._codec = compression and compression.load()
-        self._kind = compression and compression.name
+        self._compression = compression_of(self._head) if self._head else compression_of_name(name)
         self.name = name
-        self.content = name if compression is None else f"the unpacked {name}"
+        self.content = name if self._compression is None else f"the unpacked {name}"
 
     @property
     def can_be_read_twice(self) -> bool:
@@ -67,36 +64,44 @@ class Source:
         return self._start is not None
 
     def open(self) -> BinaryIO:
-        """Return the content from its beginning. Reading it can raise ``DamageError``."""
+        """Return the content from its beginning. Reading it can raise ``DamageError``.
+
+        Raises:
+            CommandError: a package is missing.
+        """
         chunks = iter(lambda: self._file.read1(_CHUNK_BYTES), b"")
         if self._start is None:
             chunks = itertools.chain([self._head], chunks)
         else:
             self._file.seek(self._start)
-        if self._codec is not None:
-            chunks = self._unpacked(chunks, self._codec)
+        if self._compression is not None:
+            codec = self._compression.load()
+            chunks = _unpacked(chunks, codec, f"{self._compression.name} data")
         return io.BufferedReader(_Pieces(chunks), _BUFFER_BYTES)
 
-    def _unpacked(self, chunks: Iterator[bytes], codec: Codec) -> Iterator[bytes]:
-        """Yield the content of all streams, which may follow each other (``cat a.gz b.gz``)."""
-        rest = next(chunks, b"")
-        while True:
-            stream = codec.decompressor()
-            while not stream.eof:
-                if stream.needs_input and not rest and not (rest := next(chunks, b"")):
-                    raise DamageError(f"{self.name} is incomplete: its {self._kind} data ends")
-                try:
-                    piece = stream.decompress(rest, _BUFFER_BYTES)
-                except codec.errors:
-                    raise DamageError(
-                        f"{self.name} is damaged: its {self._kind} data is invalid"
-                    ) from None
-                rest = b""
-                if piece:
-                    yield piece
-            rest = _without_padding(stream.unused_data, chunks)
-            if not rest:
-                return
+
+def _unpacked(chunks: Iterator[bytes], codec: Codec, what: str) -> Iterator[bytes]:
+    """Yield the content of all streams, which may follow each other (``cat a.gz b.gz``).
+
+    Raises:
+        DamageError: there is something else, or a part is missing.
+    """
+    rest = next(chunks, b"")
+    while True:
+        stream = codec.decompressor()
+        while not stream.eof:
+            if stream.needs_input and not rest and not (rest := next(chunks, b"")):
+                raise DamageError(f"{what} ends")
+            try:
+                piece = stream.decompress(rest, _BUFFER_BYTES)
+            except codec.errors:
+                raise DamageError(f"{what} is invalid") from None
+            rest = b""
+            if piece:
+                yield piece
+        rest = _without_padding(stream.unused_data, chunks)
+        if not rest:
+            return
 
 
 def _without_padding(rest: bytes, chunks: Iterator[bytes]) -> bytes:

@@ -158,7 +158,9 @@ def _read_line(lines: BinaryIO, name: str, before: int) -> bytes:
         return lines.readline(MAX_LINE_BYTES + 1)
     except DamageError as error:
         after = "1 line" if before == 1 else f"{before:,} lines"
-        raise InputError(f"{error} after {after}; get a whole copy of it.") from None
+        raise InputError(
+            f"{name} is damaged: its {error} after {after}; get a whole copy of it."
+        ) from None
     except OSError as error:
         raise _unreadable(name, error) from None
 
