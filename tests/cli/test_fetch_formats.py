@@ -272,6 +272,21 @@ def test_a_conversion_that_fails(
     assert result.err.splitlines()[-2] == "It does not work; do something else."
 
 
+def test_without_zstd_no_request_is_sent(
+    command: Command,
+    ids_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_instantly: FakeInstantly,
+) -> None:
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    result = command("fetch", ids_file, "-o", ids_file.with_name("leads.jsonl.zst"))
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "pip install 'instantly-async[zstd]'" in result.err
+    assert not fake_instantly.requests
+    assert list(ids_file.parent.iterdir()) == [ids_file]
+
+
 def test_without_pyarrow_one_sentence(
     command: Command, ids_file: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,18 +63,25 @@ def test_an_unknown_suffix_is_refused(  # noqa: PLR0917 - fixtures
     ],
 )
 @pytest.mark.parametrize("options", [(), ("--format", "jsonl")])
-def test_a_compression_that_cannot_be_written_is_refused(
-    command: Command, ids_file: Path, name: str, sentence: str, options: tuple[str, ...]
+def test_a_compression_that_cannot_be_written_is_refused(  # noqa: PLR0917 - fixtures
+    command: Command,
+    ids_file: Path,
+    name: str,
+    sentence: str,
+    options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With ``--format`` too: the file would not be what its name says."""
+    monkeypatch.chdir(ids_file.parent)
     result = command("fetch", ids_file, "-o", name, *options)
     assert result == (2, b"", f"{name} {sentence.format('.gz, .bz2, .xz or .zst')}.\n")
 
 
 @pytest.mark.parametrize(("name", "better"), [("a.parquet.gz", "a.parquet"), ("a.zst", "a")])
 def test_parquet_is_not_compressed_twice(
-    command: Command, ids_file: Path, name: str, better: str
+    command: Command, ids_file: Path, name: str, better: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(ids_file.parent)
     end = name.removeprefix(better)
     sentence = (
         f"Parquet is compressed inside, so its name does not end with {end}; name it {better}"

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from instantly_async.cli.system import Codec, Compression, compression_of, compression_of_name
 
 _HEAD_BYTES = 16
-"""Enough for every magic number; hardly a line with a lead is shorter."""
+"""Enough for every magic number; leads are longer, so a pipe need not wait for its end."""
 
 _CHUNK_BYTES = 64 * 1024
 _BUFFER_BYTES = 1024 * 1024
@@ -19,24 +19,16 @@ class DamageError(Exception):
     """Compressed data is damaged or incomplete: which data, and how."""
 
 
-@contextlib.contextmanager
-def packed(file: BinaryIO, compression: Compression | None) -> Iterator[BinaryIO]:
+def packed(
+    file: BinaryIO, compression: Compression | None
+) -> contextlib.AbstractContextManager[BinaryIO]:
     """Yield a file that compresses into this one, and is complete at the end of the block.
 
     ``None``: the file itself.
     """
     if compression is None:
-        yield file
-        return
-    wrapped = compression.load().wrap_to_write(file)
-    try:
-        yield wrapped
-        wrapped.close()
-    except BaseException:
-        # The file is useless now, but an open one would be completed at some later time.
-        with contextlib.suppress(Exception):
-            wrapped.close()
-        raise
+        return contextlib.nullcontext(file)
+    return compression.load().wrap_to_write(file)
 
 
 class Source:
