@@ -17,8 +17,9 @@ from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
 from instantly_async.cli.system import STDIO, is_at, open_to_read, reason_of, until_readable
 
-from .formats import InputFormat, format_of
+from .formats import InputFormat
 from .reader import IdReader
+from .understood import Understood
 
 CHUNK_BYTES = 64 * 1024
 """Bytes that are read at once (*choice*: the size of a Linux pipe)."""
@@ -100,13 +101,14 @@ class GivenIds:
 class Survey(NamedTuple):
     """What an input holds: ids ``to_fetch``, ``invalid`` ones, and those that are skipped.
 
-    ``later`` are the ids that ``--limit`` leaves for later runs.
+    ``later`` are the ids that ``--limit`` leaves for later runs. ``understood``: how it was read.
     """
 
     to_fetch: int
     invalid: int
     duplicates: int
     done: int
+    understood: Understood
     later: int = 0
 
 
@@ -278,7 +280,7 @@ class FileOfIds:
             self._surveyed_lines = reader.lines
         self.total, self._whole, self._surveyed_done = taken, reader.yielded, reader.done
         later = reader.yielded - invalid - quota.used
-        return Survey(quota.used, invalid, reader.duplicates, reader.done, later)
+        return Survey(quota.used, invalid, reader.duplicates, reader.done, reader.understood, later)
 
     def _all_of(self, reader: IdReader) -> Iterator[LineId]:
         while chunk := self._read_now():
@@ -311,7 +313,6 @@ def open_source(
         InputError: it cannot be opened, or the options contradict each other.
     """
     name = "stdin" if path == STDIO else path
-    form = form or ("csv" if column and path == STDIO else format_of(path))
     make_reader = partial(IdReader, form, name, column, known or KnownIds())
     make_reader()  # raises if the options do not fit
     if path == STDIO and sys.stdin is None:

@@ -1,7 +1,7 @@
 """A lead as a line: the server's own JSON. An id of the input, with the number of its line."""
 
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -22,10 +22,11 @@ _SPACE = b" \t\r\n"  # JSON's
 
 
 class LineId(str):
-    """An id as it is in the input; ``line`` is the number of its line, from 1."""
+    """An id of the input; ``line`` is the number of its line, from 1, or of another ``unit``."""
 
     __slots__ = ("line",)
 
+    unit: ClassVar[str] = "line"
     line: int
 
     def __new__(cls, text: str, line: int) -> Self:
@@ -33,6 +34,22 @@ class LineId(str):
         self = super().__new__(cls, text)
         self.line = line
         return self
+
+
+class RowId(LineId):
+    """An id of a workbook, with the number of its row."""
+
+    __slots__ = ()
+
+    unit = "row"
+
+
+class ElementId(LineId):
+    """An id of a JSON document, with the number of its element in an array."""
+
+    __slots__ = ()
+
+    unit = "element"
 
 
 def to_line(raw: bytes, *, cut: bool = False) -> bytes:
