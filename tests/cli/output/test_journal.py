@@ -534,8 +534,10 @@ def test_a_file_is_checked_before_any_request(
     assert result.code == 2
     assert result.err.splitlines() == [
         "invalid: in line 7 (a lead id is a UUID)",
-        f"Line 8 of {ids} has a NUL byte (at offset 224), so it is not text; save the file as text"
-        + " in UTF-8, or name another one.",
+        (
+            f"Line 8 of {ids} has a NUL byte (at offset 224), so it is not text; save the file as "
+            "text in UTF-8, or name another one."
+        ),
     ]
     assert not fake_instantly.requests
     assert not output.exists()
