@@ -79,9 +79,11 @@ class CsvParser:
     def _ids_of(self, record: Record) -> Sequence[LineId]:
         cells = record.cells
         cell = tidy(cells[self._id.index]) if self._id.index < len(cells) else ""
-        if not holds_id(cell) and (self._is_comment(record, cell) or self._is_header(record)):
+        lead_id = LineId(cell, record.number)
+        is_id = lead_id.number is not None
+        if not is_id and (self._is_comment(record, cell) or self._is_header(record)):
             return ()
-        return (LineId(cell, record.number),)
+        return (lead_id,)
 
     def _is_comment(self, record: Record, cell: str) -> bool:
         """Whether a row is a comment: ``#`` begins it, but no cell of a row that lacks its id.

@@ -49,6 +49,8 @@ class CsvRecords:
         if not self._pending:
             if not line.strip():
                 return None
+            if self.delimiter and '"' not in line and len(line) <= MAX_RECORD_CHARS:
+                return Record(line.split(self.delimiter), [line], number)  # the usual case
             self._first_line = number
             self._pending_chars = 0
         self._pending.append(line)

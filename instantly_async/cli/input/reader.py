@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
@@ -88,7 +87,7 @@ class IdReader:
     def _take(self, lead_id: LineId) -> Iterable[LineId]:
         """Count an id; return those to yield now: none as long as no valid id has occurred."""
         self.lines = lead_id.line
-        is_valid = wire_id(lead_id) is not None
+        is_valid = lead_id.number is not None
         if is_valid and self.understood.first_id is None:
             self.understood.first_id = lead_id
         verdict = self._known.judge(lead_id)

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol, Self
 
-from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
@@ -119,9 +118,9 @@ class Quota:
         self._limit = limit
         self.used = 0
 
-    def use(self, lead_id: str) -> None:
+    def use(self, lead_id: LineId) -> None:
         """Count an id, unless it is invalid: for that one no request is sent."""
-        self.used += wire_id(lead_id) is not None
+        self.used += lead_id.number is not None
 
     @property
     def is_used_up(self) -> bool:
@@ -233,7 +232,7 @@ class FileOfIds:
         """Whether ``survey`` has reported this id as invalid."""
         if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
             return False
-        return wire_id(lead_id) is None
+        return lead_id.number is None
 
     @property
     def remark(self) -> str | None:
@@ -271,7 +270,7 @@ class FileOfIds:
             if not quota.is_used_up:
                 quota.use(lead_id)
                 taken += 1
-            if wire_id(lead_id) is None:
+            if lead_id.number is None:
                 invalid += 1
                 on_invalid(lead_id)
         self._require_ids(reader)

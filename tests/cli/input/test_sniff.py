@@ -20,7 +20,8 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.input.reader import MOST_HELD_BACK, IdReader
 from instantly_async.cli.input.sniff import LEAST_BYTES
-from instantly_async.cli.known import KnownIds, number_of
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.records import number_of
 from instantly_async.testing import FakeInstantly, lead_ids
 
 A, B, C = lead_ids(3)

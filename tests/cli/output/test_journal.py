@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
-from instantly_async.cli.known import KnownIds, Verdict, number_of
+from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.output import Resume, journal, open_journal, recovery
 from instantly_async.cli.output.error_lines import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.records import number_of
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target
 from instantly_async.errors import DecodeError, ServerError
