@@ -97,7 +97,7 @@ ROOMS: dict[str, list[str]] = {
         "sources",
         "reader",
         "choosing",
-        "formats  json_documents  lines  recoding  sniff  text_ids  unpacking  workbooks",
+        "formats  json_documents  lines  recoding  sniff  text_ids  workbooks",
         "csv_ids  json_ids  looks  stages",
         "csv_records  tables",
         "names",
@@ -127,7 +127,7 @@ ROOMS: dict[str, list[str]] = {
         "amounts",
     ],
     "cli/records": ["__init__", "selection", "line  payload_keys"],
-    "cli/system": ["__init__", "files  polling", "durability  locks  compression"],
+    "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""
 

@@ -6,17 +6,13 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from instantly_async.cli.system import Codec, Compression, compression_of, compression_of_name
+from instantly_async.cli.system import Compression, Unpacking, compression_of, compression_of_name
 
 _HEAD_BYTES = 16
 """Enough for every magic number; leads are longer, so a pipe need not wait for its end."""
 
 _CHUNK_BYTES = 64 * 1024
 _BUFFER_BYTES = 1024 * 1024
-
-
-class DamageError(Exception):
-    """Compressed data is damaged or incomplete: which data, and how."""
 
 
 def packed(
@@ -56,10 +52,9 @@ class Source:
         return self._start is not None
 
     def open(self) -> BinaryIO:
-        """Return the content from its beginning. Reading it can raise ``DamageError``.
+        """Return the content from its beginning.
 
-        Raises:
-            CommandError: a package is missing.
+        Reading it can raise ``DamageError``, or ``CommandError`` if a package is missing.
         """
         chunks = iter(lambda: self._file.read1(_CHUNK_BYTES), b"")
         if self._start is None:
@@ -67,40 +62,15 @@ class Source:
         else:
             self._file.seek(self._start)
         if self._compression is not None:
-            codec = self._compression.load()
-            chunks = _unpacked(chunks, codec, f"{self._compression.name} data")
+            chunks = _unpacked(chunks, self._compression)
         return io.BufferedReader(_Pieces(chunks), _BUFFER_BYTES)
 
 
-def _unpacked(chunks: Iterator[bytes], codec: Codec, what: str) -> Iterator[bytes]:
-    """Yield the content of all streams, which may follow each other (``cat a.gz b.gz``).
-
-    Raises:
-        DamageError: there is something else, or a part is missing.
-    """
-    rest = next(chunks, b"")
-    while True:
-        stream = codec.decompressor()
-        while not stream.eof:
-            if stream.needs_input and not rest and not (rest := next(chunks, b"")):
-                raise DamageError(f"{what} ends")
-            try:
-                piece = stream.decompress(rest, _BUFFER_BYTES)
-            except codec.errors:
-                raise DamageError(f"{what} is invalid") from None
-            rest = b""
-            if piece:
-                yield piece
-        rest = _without_padding(stream.unused_data, chunks)
-        if not rest:
-            return
-
-
-def _without_padding(rest: bytes, chunks: Iterator[bytes]) -> bytes:
-    """Skip zeros, which may be behind a stream; return the bytes after them, empty at the end."""
-    while not (rest := rest.lstrip(b"\0")) and (rest := next(chunks, b"")):
-        pass
-    return rest
+def _unpacked(chunks: Iterator[bytes], compression: Compression) -> Iterator[bytes]:
+    unpacking = Unpacking(compression)
+    for chunk in chunks:
+        yield from unpacking.feed(chunk)
+    yield from unpacking.finish()
 
 
 class _Pieces(io.RawIOBase):

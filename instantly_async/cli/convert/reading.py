@@ -12,11 +12,11 @@ from typing import BinaryIO, NamedTuple
 from instantly_async._api import LeadDecoder, LeadItem
 from instantly_async.cli.exits import CommandError, InputError
 from instantly_async.cli.records import BOM, MAX_LINE_BYTES, PayloadKeys, cut_keys, restored
-from instantly_async.cli.system import STDIO, open_to_read, reason_of, try_lock
+from instantly_async.cli.system import STDIO, DamageError, open_to_read, reason_of, try_lock
 
 from .columns import Row, columns_of, row_type
 from .layout import MAX_COLUMNS, TOO_MANY_COLUMNS, Found, Layout
-from .packing import DamageError, Source
+from .packing import Source
 from .payloads import Payloads
 
 
@@ -158,9 +158,7 @@ def _read_line(lines: BinaryIO, name: str, before: int) -> bytes:
         return lines.readline(MAX_LINE_BYTES + 1)
     except DamageError as error:
         after = "1 line" if before == 1 else f"{before:,} lines"
-        raise InputError(
-            f"{name} is damaged: its {error} after {after}; get a whole copy of it."
-        ) from None
+        raise InputError(f"{name} {error}, after {after}; copy or download it again.") from None
     except OSError as error:
         raise _unreadable(name, error) from None
 

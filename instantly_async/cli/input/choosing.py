@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import LineId
-from instantly_async.cli.system import compression_of
+from instantly_async.cli.system import Unpacking, compression_of
 
 from .csv_ids import CsvParser
 from .formats import InputFormat, format_of_name, is_json, is_json_lines, is_table
@@ -16,7 +16,6 @@ from .sniff import LEAST_BYTES, first_line_of, head_of, kind_of
 from .stages import Chosen, Piped, Stage, Unchanged
 from .text_ids import TextParser
 from .understood import Understood
-from .unpacking import Unpacking
 from .workbooks import WorkbookParser, is_workbook
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
+from instantly_async.cli.system import DamageError
 
 from .choosing import make_stages
 from .formats import InputFormat
 from .looks import no_lead_ids
-from .stages import BrokenInputError
 from .understood import Understood
 
 MOST_HELD_BACK = 50
@@ -76,7 +76,7 @@ class IdReader:
         try:
             for lead_id in found:
                 yield from self._take(lead_id)
-        except BrokenInputError as error:
+        except DamageError as error:
             how = str(error)
         else:
             return

@@ -7,14 +7,8 @@ the first bytes, which are not read again.
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from instantly_async.cli.exits import InputError
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class BrokenInputError(InputError):
-    """The data cannot be unpacked from here on; the message is a part of a sentence."""
 
 
 class Stage(Protocol[T_co]):

@@ -1,8 +1,11 @@
 """Compressed files that ``convert`` writes and reads; damage is a sentence, never fewer leads."""
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 import os
 import sys
 from pathlib import Path
@@ -13,11 +16,23 @@ from commands import IDS, Command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async.cli.convert.packing import DamageError, Source, packed
-from instantly_async.cli.system import COMPRESSIONS, Compression
+from instantly_async.cli.convert.packing import Source, packed
+from instantly_async.cli.system import COMPRESSIONS, Compression, DamageError
 from instantly_async.testing import lead_json
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 LINES = b"".join(lead_json(each) + b"\n" for each in IDS)
+
+DECOMPRESS = {
+    "gzip": gzip.decompress,
+    "bzip2": bz2.decompress,
+    "xz": lzma.decompress,
+    "zstd": zstd.decompress,
+}
 
 each_compression = pytest.mark.parametrize("compression", COMPRESSIONS, ids=lambda each: each.name)
 
@@ -30,7 +45,7 @@ def pack(compression: Compression, data: bytes) -> bytes:
 
 
 def unpack(compression: Compression, data: bytes) -> bytes:
-    return compression.load().wrap_to_read(io.BytesIO(data)).read()
+    return DECOMPRESS[compression.name](data)
 
 
 @pytest.fixture
@@ -210,11 +225,11 @@ def test_a_file_that_ends_too_early(
         journal.write_bytes(data[:size])
         source, stdin, name = ("-", data[:size], "stdin") if piped else (journal, None, journal)
         result = command("convert", source, output, stdin=stdin)
-        before, _, after = result.err.partition(" ends after ")
+        before, _, after = result.err.partition(" ends too early, after ")
         assert (result.code, result.out) == (2, b"")
-        assert before == f"{name} is damaged: its {compression.name} data"
+        assert before == f"{name} is cut off: its {compression.name} data"
         count, _, rest = after.partition(" lines; ")
-        assert rest == "get a whole copy of it.\n"
+        assert rest == "copy or download it again.\n"
         counts.append(int(count))
         assert others_than(journal) == []
     assert counts == ([4, 9] if compression.name in {"gzip", "xz"} else [0, 9])
@@ -229,7 +244,7 @@ def test_each_shorter_file_is_noticed(compression: Compression) -> None:
             assert 0 < size < 10
             assert b"\n" not in source.open().read()
             continue
-        with pytest.raises(DamageError, match=rf"^{compression.name} data ends$"):
+        with pytest.raises(DamageError, match=rf"^is cut off: its {compression.name} data ends"):
             source.open().read()
 
 
@@ -253,8 +268,10 @@ def test_damage_is_one_sentence(command: Command, journal: Path, compression: Co
     journal.write_bytes(pack(compression, LINES) + LINES)
     result = command("convert", journal, journal.with_name("out.parquet"))
     kind = compression.name
-    sentence = f"{journal} is damaged: its {kind} data is invalid after 6 lines; get a whole copy"
-    assert result == (2, b"", f"{sentence} of it.\n")
+    sentence = (
+        f"{journal} is damaged: its {kind} data is not valid, after 6 lines; copy or download"
+    )
+    assert result == (2, b"", f"{sentence} it again.\n")
     assert others_than(journal) == []
 
 
@@ -263,12 +280,12 @@ def test_a_line_that_is_no_lead_is_named_in_the_unpacked_file(
 ) -> None:
     """So is what was compressed twice."""
     output = journal.with_name("out.csv")
-    gzip = COMPRESSIONS[0]
-    journal.write_bytes(pack(gzip, b'{"id":"a"}\n{]\n'))
+    kind = COMPRESSIONS[0]
+    journal.write_bytes(pack(kind, b'{"id":"a"}\n{]\n'))
     place = f"Line 2 of the unpacked {journal} (from byte 11)"
     sentence = f"{place} is not a lead; fix or remove it.\n"
     assert command("convert", journal, output) == (2, b"", sentence)
-    journal.write_bytes(pack(gzip, pack(gzip, b"")))
+    journal.write_bytes(pack(kind, pack(kind, b"")))
     result = command("convert", journal, output)
     assert (result.code, result.err.startswith("Line 1 of the unpacked")) == (2, True)
     assert others_than(journal) == []

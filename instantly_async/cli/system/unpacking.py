@@ -2,23 +2,32 @@
 
 from collections.abc import Iterator
 
-from instantly_async.cli.system import Compression, Decompressor
+from instantly_async.cli.exits import InputError
 
-from .stages import BrokenInputError
+from .compression import Compression, Decompressor
 
 PIECE_BYTES = 256 * 1024
 """Bytes of a piece (*choice*): 64 KiB of a hostile file can unpack to 64 MB."""
 
 
+class DamageError(InputError):
+    """The data cannot be unpacked from here on; the message is a part of a sentence."""
+
+
 class Unpacking:
-    """Unpacks one stream or several, as ``cat`` joins them; zeros behind a stream are padding."""
+    """Unpacks one stream or several, as ``cat`` joins them; zeros behind a stream are padding.
+
+    Raises:
+        CommandError: a package is missing.
+    """
 
     def __init__(self, compression: Compression) -> None:
         self._name = compression.name
         self._codec = compression.load()
-        self._stream: Decompressor | None = None
+        self._stream: Decompressor | None = self._codec.decompressor()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the pieces that this data completes; raise ``DamageError`` if it is not valid."""
         while data or (self._stream is not None and not self._stream.needs_input):
             if self._stream is None:
                 data = data.lstrip(b"\0")
@@ -36,10 +45,10 @@ class Unpacking:
             return stream.decompress(data, PIECE_BYTES)
         except self._codec.errors:
             pass  # outside, so that the error has no context
-        raise BrokenInputError(f"is damaged: its {self._name} data is not valid")
+        raise DamageError(f"is damaged: its {self._name} data is not valid")
 
     def finish(self) -> Iterator[bytes]:
-        """Raise ``BrokenInputError`` if the data ends within a stream."""
+        """Raise ``DamageError`` if the data ends within a stream, or before the first one."""
         if self._stream is not None:
-            raise BrokenInputError(f"is cut off: its {self._name} data ends too early")
+            raise DamageError(f"is cut off: its {self._name} data ends too early")
         yield from ()
