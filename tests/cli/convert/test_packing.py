@@ -138,8 +138,7 @@ def test_a_byte_order_mark_for_excel(command: Command, journal: Path, name: str)
     assert data == b"\xef\xbb\xbf" + plain.read_bytes()
     (row,) = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     assert (row["id"], row["first_name"]) == (IDS[0], "Jürgen")
-    plain.write_bytes(data)
-    assert command("fetch", plain, "--quiet").found == [IDS[0]]
+    assert command("fetch", output, "--quiet").found == [IDS[0]]
 
 
 # --- what is read ---------------------------------------------------------------------------
@@ -267,11 +266,8 @@ def test_damage_is_one_sentence(command: Command, journal: Path, compression: Co
     """Also for lines that somebody has added without compression: they must not be left out."""
     journal.write_bytes(pack(compression, LINES) + LINES)
     result = command("convert", journal, journal.with_name("out.parquet"))
-    kind = compression.name
-    sentence = (
-        f"{journal} is damaged: its {kind} data is not valid, after 6 lines; copy or download"
-    )
-    assert result == (2, b"", f"{sentence} it again.\n")
+    sentence = f"{journal} is damaged: its {compression.name} data is not valid, after 6 lines"
+    assert result == (2, b"", f"{sentence}; copy or download it again.\n")
     assert others_than(journal) == []
 
 
