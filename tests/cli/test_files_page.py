@@ -10,8 +10,7 @@ from commands import Command
 from places import DOCS
 
 from instantly_async.cli.input.formats import SUFFIXES
-from instantly_async.cli.input.json_documents import LIST_KEYS
-from instantly_async.cli.input.json_ids import WRAPPERS
+from instantly_async.cli.input.json_ids import LIST_KEYS, WRAPPERS
 from instantly_async.cli.input.names import ID_NAMES
 from instantly_async.cli.input.understood import DELIMITERS
 from instantly_async.cli.system import COMPRESSIONS
