@@ -40,7 +40,7 @@ def ids_of_line(line: str) -> list[str]:
         return [whole]
     words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(_AROUND)]
     ids = [word for word in words if wire_id(word) is not None]
-    begins_with_ids = words[: len(ids)] == ids
-    if begins_with_ids and len(words) > len(ids) and words[len(ids)].startswith("#"):
-        return ids
+    note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
+    if note is not None and ids[:note] == words[:note]:
+        return words[:note]
     return words if 2 * len(ids) > len(words) else [whole]
