@@ -1,7 +1,6 @@
 """What may be around an id in a cell, on a line, or in a string. Pure."""
 
 import re
-from collections.abc import Iterator
 
 from instantly_async._api import BLANK, wire_id
 
@@ -27,24 +26,21 @@ def holds_id(cell: str) -> bool:
     return wire_id(tidy(cell)) is not None
 
 
-def ids_of_line(line: str) -> Iterator[str]:
-    """Yield the ids of a line of text, tidied: usually one; a text without any is one invalid id.
+def ids_of_line(line: str) -> list[str]:
+    """Return the ids of a line of text, tidied: usually one; a line without any is one invalid id.
 
     Several are separated by commas, semicolons, bars or blanks. A ``#`` behind ids begins a
-    comment. Other texts beside an id are invalid ids.
+    comment. Other texts between ids are invalid ids, unless there are as many as ids: such a line
+    is a row of a table, and as a whole one invalid id.
     """
     whole = tidy(line)
-    if not whole or whole.startswith("#"):
-        return
-    words = (
-        [whole]
-        if wire_id(whole)
-        else [each for each in _BETWEEN.split(line) if each.strip(_AROUND)]
-    )
-    if not any(map(holds_id, words)):
-        yield whole
-        return
-    for number, word in enumerate(words):
-        if word.startswith("#") and all(map(holds_id, words[:number])):
-            return
-        yield tidy(word)
+    if whole.startswith("#") or not line.strip(_AROUND):
+        return []
+    if wire_id(whole) is not None:
+        return [whole]
+    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(_AROUND)]
+    ids = [word for word in words if wire_id(word) is not None]
+    note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
+    if note is not None and ids[:note] == words[:note]:
+        return words[:note]
+    return words if 2 * len(ids) > len(words) else [whole]

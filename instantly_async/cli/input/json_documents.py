@@ -10,11 +10,8 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import ElementId
 
 from .cells import tidy
-from .json_ids import IdKey
+from .json_ids import LIST_KEYS, IdKey, has_id
 from .understood import Understood
-
-LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
-"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
 
 _SCALARS = frozenset({"string", "number", "boolean"})
 
@@ -110,7 +107,7 @@ def _object(
         prefix, event, value = yield
         if event == "end_map" and not prefix:
             break
-        if event == "start_array" and prefix in LIST_KEYS:
+        if event == "start_array" and prefix in LIST_KEYS and not has_id(members):
             has_list = True
             yield from _array(f"{prefix}.item", take, depth)
         elif event in _SCALARS:

@@ -13,7 +13,10 @@ from .cells import holds_id, tidy
 from .names import listed, looks_like_data, matches, nearest, plain, rank_of, wanted
 from .understood import Understood
 
-WRAPPERS = ("body", "data", "item", "object", "payload", "record", "row")
+LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
+"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
+
+WRAPPERS = ("body", "data", "item", "lead", "object", "payload", "record", "row")
 """Keys of an object in which also ``id`` is the id of a lead, if there is none beside them."""
 
 
@@ -59,6 +62,11 @@ class IdKey:
                 f"The first object of {self._name} has no {wanted(self._column, 'key')}; its keys "
                 f"are {listed(paths)}; {nearest(paths, self._column)}."
             )
+
+
+def has_id(members: Mapping[str, str]) -> bool:
+    """Whether an object has an id itself, so that an array in it is not a list of leads."""
+    return any(_rank(path) and holds_id(member) for path, member in members.items())
 
 
 def _rank(path: str) -> int:
@@ -109,7 +117,7 @@ class JsonLinesParser:
             # The usual case, which need not decode the whole lead.
             value = id_of_object(text)
             return tidy(value) if isinstance(value, str) else ""
-        value = _decode(text)
+        value = decode_json(text)
         if isinstance(value, str):
             return tidy(value)
         if not isinstance(value, dict):
@@ -120,7 +128,12 @@ class JsonLinesParser:
         """Do nothing: each line is complete."""
 
 
-def _decode(text: str) -> Any:
+def decode_json(text: str) -> Any:
+    """Return any value of JSON.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

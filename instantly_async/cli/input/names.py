@@ -55,7 +55,7 @@ def _without_blanks(name: str) -> str:
 
 def looks_like_data(names: Iterable[str]) -> bool:
     """Whether names hold an email or an id: they are not shown, as they could be personal data."""
-    return any("@" in name or holds_id(name) for name in names)
+    return any("@" in name or any(map(holds_id, (name, *name.split(".")))) for name in names)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -52,18 +52,19 @@ class Chosen(Generic[T]):
             return self._stage.feed(data)
         self._read += data
         head = self._head_of(self._read)
-        return iter(()) if head is None else self._begin(head).feed(bytes(self._read))
+        return iter(()) if head is None else self._begin(head)
 
     def finish(self) -> Iterator[T]:
         if self._stage is None:
-            stage = self._begin(bytes(self._read))
-            yield from stage.feed(bytes(self._read))
+            yield from self._begin(bytes(self._read))
         assert self._stage is not None
         yield from self._stage.finish()
 
-    def _begin(self, head: bytes) -> Stage[T]:
+    def _begin(self, head: bytes) -> Iterator[T]:
+        """Choose the stage, and pass on what was read so far."""
         self._stage = self._choose(head)
-        return self._stage
+        read, self._read = bytes(self._read), bytearray()
+        return self._stage.feed(read)
 
 
 class Piped(Generic[T]):

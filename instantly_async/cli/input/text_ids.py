@@ -18,7 +18,7 @@ class TextParser:
     def feed(self, line: str, number: int) -> Sequence[LineId]:
         """Return the line's ids; none for blank and ``#`` lines."""
         whole = wire_id(line)  # the usual case
-        texts = [whole] if whole is not None else list(ids_of_line(line))
+        texts = [whole] if whole is not None else ids_of_line(line)
         if texts and not self._has_begun:
             self._has_begun = True
             if len(texts) == 1 and rank_of(tidy(texts[0])) is not None:
