@@ -9,6 +9,7 @@ import pytest
 from commands import Command
 from places import DOCS
 
+from instantly_async.cli.convert.names import SUFFIXES as SUFFIXES_OF_OUTPUTS
 from instantly_async.cli.input.formats import SUFFIXES
 from instantly_async.cli.input.json_ids import LIST_KEYS, WRAPPERS
 from instantly_async.cli.input.names import ID_NAMES
@@ -27,7 +28,7 @@ def steps_of(example: str) -> Iterator[tuple[list[str], str]]:
         yield shlex.split(line), shown
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.splitlines()[0].split()[-1])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.split("\n")[0][6:])
 def test_example(
     example: str,
     command: Command,
@@ -69,6 +70,12 @@ def test_the_suffixes_of_formats() -> None:
 def test_the_compressions() -> None:
     told = {name: cells[0] for name, cells in rows_of("Encoding and compression").items()}
     assert told == {each.name: f"`{each.suffix}`" for each in COMPRESSIONS}
+
+
+def test_the_names_of_outputs() -> None:
+    told = [re.findall(r"`(\..+?)`", each) for each in rows_of("What is written")]
+    assert [each for row in told[:3] for each in row] == list(SUFFIXES_OF_OUTPUTS)
+    assert told[3] == [each.suffix for each in COMPRESSIONS]
 
 
 def test_the_names() -> None:

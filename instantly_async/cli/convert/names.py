@@ -9,7 +9,7 @@ from instantly_async.cli.system import COMPRESSIONS, compression_of_name
 
 OutputFormat = Literal["jsonl", "csv", "parquet"]
 
-_SUFFIXES: dict[str, OutputFormat] = {
+SUFFIXES: dict[str, OutputFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -45,7 +45,7 @@ def format_of_output(
     compression = compression_of_name(lower)
     packer = compression.suffix if compression else ""
     inner = lower.removesuffix(packer)
-    for suffix, form in _SUFFIXES.items():
+    for suffix, form in SUFFIXES.items():
         if inner.endswith(suffix):
             return form
     ends = _listed(_endings(packer))
@@ -59,7 +59,7 @@ def format_of_output(
 
 def _endings(packer: str) -> list[str]:
     """Return the endings with this compression; Parquet is compressed inside."""
-    return [suffix + packer for suffix in _SUFFIXES if not (packer and suffix == ".parquet")]
+    return [suffix + packer for suffix in SUFFIXES if not (packer and suffix == ".parquet")]
 
 
 def _listed(names: list[str]) -> str:
