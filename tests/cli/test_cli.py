@@ -20,7 +20,9 @@ from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
 from instantly_async.cli.input import Survey, Understood, open_source
-from instantly_async.cli.records import LineId
+from instantly_async.cli.input.sources import CHUNK_BYTES
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.records import LineId, number_of
 from instantly_async.cli.serve import fake_process
 from instantly_async.cli.show import trouble
 from instantly_async.errors import InvalidLeadIdError
@@ -622,3 +624,30 @@ def test_an_invalid_id_that_is_not_from_a_file_is_shown() -> None:
     error = InvalidLeadIdError("The id is not a UUID")
     outcome = Failed(lead_id="x", index=0, error=error, attempts=0, elapsed_s=0)
     assert trouble(outcome) == "failed: x: The id is not a UUID (attempts: 0)"
+
+
+def test_ids_that_are_done_do_not_hold_up_the_loop(tmp_path: Path) -> None:
+    """None of them is yielded, so the source itself has to let other tasks run."""
+    path, known = tmp_path / "ids", KnownIds()
+    ids = list(lead_ids(20_000))
+    path.write_text("\n".join(ids))
+    for number in map(number_of, ids):
+        assert number is not None
+        known.add_done(number)
+    passes = 0
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    async def main() -> list[str]:
+        other = asyncio.create_task(count_passes())
+        found = await collect(source.ids())
+        other.cancel()
+        return found
+
+    with open_source(str(path), None, None, known) as source:
+        assert asyncio.run(main()) == []
+    assert passes >= path.stat().st_size / CHUNK_BYTES

@@ -7,6 +7,7 @@ from instantly_async._api import BLANK, wire_id
 _QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
 _AROUND = BLANK + _QUOTES + "()[]<>,;="  # ="…" is Excel's
 
+_BULLETS = "-*\u2022"
 _BETWEEN = re.compile(r"[\s,;|]+")
 
 
@@ -38,7 +39,7 @@ def ids_of_line(line: str) -> list[str]:
         return []
     if wire_id(whole) is not None:
         return [whole]
-    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(_AROUND)]
+    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(_AROUND + _BULLETS)]
     ids = [word for word in words if wire_id(word) is not None]
     note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
     if note is not None and ids[:note] == words[:note]:

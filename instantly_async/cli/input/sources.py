@@ -200,7 +200,9 @@ class FileOfIds:
             )
 
     async def _read(self) -> bytes:
-        if not self.is_regular:
+        if self.is_regular:
+            await asyncio.sleep(0)  # many ids that are done could hold up the event loop
+        else:
             self._reading = asyncio.ensure_future(until_readable(self._fd))
             try:
                 await self._reading

@@ -63,8 +63,8 @@ class IdColumn:
             raise self._no_header()
         if len(found) > 1:
             raise InputError(
-                f"The first line of {self._name} has {len(found)} ids and no column names; add a "
-                f"line with column names above it, or use --column {found[0] + 1} for the first."
+                f"The first line of {self._name} has {len(found)} ids and no column names; use "
+                f"--column {found[0] + 1} for the first one, or --input-format text for all."
             )
         return found[0]
 

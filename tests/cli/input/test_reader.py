@@ -213,7 +213,11 @@ def test_csv_that_python_cannot_read_is_refused() -> None:
             None,
             "The first line of in looks like data; add a line with",
         ),
-        (f"{A},{A}", None, "The first line of in has 2 ids and no column names; add a line"),
+        (
+            f"{A},{A}",
+            None,
+            "The first line of in has 2 ids and no column names; use --column 1",
+        ),
         (f"{A},x", "name", "The first line of in looks like data"),
     ],
 )
