@@ -66,6 +66,7 @@ class WorkbookParser:
 
     def _rows(self) -> Iterator[list[Any]]:
         try:
+            self._data.seek(0)
             book = self._calamine.load_workbook(self._data)
             sheet = book.get_sheet_by_index(0)
             self._understood.form = self._described(book.sheet_names)
