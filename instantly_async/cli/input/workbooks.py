@@ -73,11 +73,18 @@ class WorkbookParser:
             return iter(sheet.iter_rows())
         except self._calamine.PasswordError:
             is_encrypted = True
-        except (self._calamine.CalamineError, OSError):
-            is_encrypted = _ENCRYPTED in self._data.getbuffer()[:MAX_WORKBOOK_BYTES].tobytes()
+        except BaseException as error:
+            if not self._is_damage(error):
+                raise
+            is_encrypted = _ENCRYPTED in self._data.getvalue()
         if is_encrypted:
             raise InputError(f"{self._name} is encrypted; save it without a password, or as CSV.")
         raise InputError(f"{self._name} is not a workbook that can be read; save the sheet as CSV.")
+
+    def _is_damage(self, error: BaseException) -> bool:
+        """Whether the reader failed; a Rust panic is no ``Exception``, and cannot be imported."""
+        is_panic = type(error).__name__ == "PanicException"
+        return is_panic or isinstance(error, self._calamine.CalamineError | OSError)
 
     @staticmethod
     def _described(names: list[str]) -> str:

@@ -121,3 +121,28 @@ def test_workbooks_need_a_package(
         "sheet as CSV.\n",
     )
     assert not fake_instantly.requests
+
+
+@pytest.mark.parametrize("name", ["leads.xls", "leads.ods", "encrypted.xlsx", "made.xlsx"])
+def test_a_workbook_that_is_cut_off(name: str) -> None:
+    """One sentence, also where the library panics."""
+    data = book([["id"], [A]]) if name == "made.xlsx" else (SAMPLES / name).read_bytes()
+    for length in range(64, len(data), len(data) // 20):
+        said = result(name, data[:length])
+        assert isinstance(said, str)
+        assert said.startswith(f"{name} is ")
+
+
+def test_an_encrypted_workbook() -> None:
+    assert result("in.xlsx", (SAMPLES / "encrypted.xlsx").read_bytes()) == (
+        "in.xlsx is encrypted; save it without a password, or as CSV."
+    )
+
+
+def test_an_interrupt_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("python_calamine.load_workbook", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        result("in.xlsx", book([["id"], [A]]))
