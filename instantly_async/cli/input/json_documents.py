@@ -16,6 +16,10 @@ from .understood import Understood
 LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
 """Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
 
+_LONG_DIGITS = 2_000
+"""Digits of which no number has twice as many: Python refuses to convert 4,300, and then ijson
+crashes."""
+
 _SCALARS = frozenset({"string", "number", "boolean"})
 
 
@@ -33,6 +37,7 @@ class JsonParser:
         elements = _elements(self._take, self.key.depth)
         next(elements)
         self._json = ijson.parse_coro(elements, multiple_values=True)
+        self._digits = ""
         # Names may be in another encoding, and a mark may be where files were joined.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -48,13 +53,13 @@ class JsonParser:
         yield from self._parse(self._decoder.decode(b"", final=True), is_end=True)
 
     def _parse(self, text: str, *, is_end: bool = False) -> Iterator[ElementId]:
-        is_broken = False
+        is_broken = self._has_long_number(text)
         try:
-            if text:  # nothing means the end
+            if text and not is_broken:  # nothing means the end
                 self._json.send(text.replace("\ufeff", " ").encode())
-            if is_end:
+            if is_end and not is_broken:
                 self._json.close()
-        except ijson.JSONError:  # its text quotes the input
+        except (ijson.JSONError, ArithmeticError):  # its text quotes the input
             is_broken = True
         found, self._found = self._found, []
         yield from found
@@ -62,6 +67,13 @@ class JsonParser:
             how = "ends too early" if is_end else "is not JSON"
             where = f"behind element {self._count}" if self._count else "at its beginning"
             raise InputError(f"{self._name} {how} {where}; fix it, or copy it again.")
+
+    def _has_long_number(self, text: str) -> bool:
+        """Whether there is one; it may have begun in an earlier text."""
+        text = self._digits + text
+        self._digits = text[len(text.rstrip("0123456789")) :]
+        starts = range(0, len(text) - _LONG_DIGITS + 1, _LONG_DIGITS)
+        return any(text[start : start + _LONG_DIGITS].isdigit() for start in starts)
 
 
 def _elements(
