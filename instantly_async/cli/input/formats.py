@@ -8,6 +8,7 @@ from instantly_async.cli.system import compression_of_name
 from .cells import holds_id
 from .csv_ids import separator_of
 from .csv_records import cells_of
+from .json_ids import LIST_KEYS, decode, depth_of, id_paths, members_of
 from .names import rank_of
 from .understood import DELIMITERS
 
@@ -27,9 +28,7 @@ SUFFIXES: dict[str, InputFormat] = {
 }
 """Ends of names. ``json`` is one document or one value per line, as its beginning shows."""
 
-_JSON = re.compile(r'(?:\[\s*(?:["\[\]{]|$)|\{\s*(?:"|\}|$))')
-_JSON_LINE = re.compile(r"\{.*\}\s*")
-_PAGE = re.compile(r'\{\s*"(?:items|leads|data|results|ids|lead_ids)"\s*:\s*(?:\[|$)')
+_JSON = re.compile(r'\s*(?:\[\s*(?:["\[\]{]|null\b|$)|\{\s*(?:"|\}|$))')
 
 
 def format_of_name(path: str) -> InputFormat | None:
@@ -45,9 +44,21 @@ def is_json(line: str) -> bool:
     return _JSON.match(line) is not None
 
 
-def is_json_lines(line: str) -> bool:
-    """Whether a first line of JSON is a whole object, and not one with an array of leads."""
-    return _JSON_LINE.fullmatch(line) is not None and _PAGE.match(line) is None
+def is_json_lines(line: str, column: str | None) -> bool:
+    """Whether a first line of JSON is a whole object, and not a page: one with an array of leads.
+
+    An object that has such an array and an id of its own is not a page.
+    """
+    try:
+        value = decode(line)
+    except ValueError:
+        return False
+    if not isinstance(value, dict):
+        return False
+    members = dict(members_of(value, depth_of(column)))
+    return not any(isinstance(value.get(key), list) for key in LIST_KEYS) or any(
+        holds_id(members[path]) for path in id_paths(members, column)
+    )
 
 
 def is_table(line: str) -> bool:

@@ -10,11 +10,8 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import ElementId
 
 from .cells import tidy
-from .json_ids import IdKey
+from .json_ids import LIST_KEYS, IdKey
 from .understood import Understood
-
-LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
-"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
 
 _LONG_DIGITS = 2_000
 """Digits of which no number has twice as many: Python refuses to convert 4,300, and then ijson

@@ -1,7 +1,7 @@
 """Ids in JSON: by the name of a key; and ``JsonLinesParser``, for one value per line. No I/O."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,9 @@ from instantly_async.cli.records import LineId, id_of_object
 from .cells import holds_id, tidy
 from .names import listed, looks_like_data, matches, nearest, plain, rank_of, wanted
 from .understood import Understood
+
+LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
+"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
 
 WRAPPERS = ("body", "data", "item", "object", "payload", "record", "row")
 """Keys of an object in which also ``id`` is the id of a lead, if there is none beside them."""
@@ -29,7 +32,7 @@ class IdKey:
         self._column = column
         self._understood = understood
         self.path: str | None = None
-        self.depth = 2 if column is None else column.count(".") + 1
+        self.depth = depth_of(column)
 
     def id_of(self, members: Mapping[str, str]) -> str:
         """Return the id of an object, tidied; empty if it has none."""
@@ -45,11 +48,7 @@ class IdKey:
         return tidy(members.get(self.path, ""))
 
     def _find(self, members: Mapping[str, str]) -> str | None:
-        paths = list(members)
-        if self._column is not None:
-            found = [paths[index] for index in matches(paths, self._column)]
-        else:
-            found = sorted(filter(_rank, paths), key=_rank)
+        found = id_paths(members, self._column)
         return next((each for each in found if holds_id(members[each])), next(iter(found), None))
 
     def _note_missing(self, paths: list[str]) -> None:
@@ -59,6 +58,19 @@ class IdKey:
                 f"The first object of {self._name} has no {wanted(self._column, 'key')}; its keys "
                 f"are {listed(paths)}; {nearest(paths, self._column)}."
             )
+
+
+def depth_of(column: str | None) -> int:
+    """Return how many levels down the ids may be, 1 for the top."""
+    return 2 if column is None else column.count(".") + 1
+
+
+def id_paths(members: Iterable[str], column: str | None) -> list[str]:
+    """Return the paths that may lead to the id, the best first."""
+    paths = list(members)
+    if column is not None:
+        return [paths[index] for index in matches(paths, column)]
+    return sorted(filter(_rank, paths), key=_rank)
 
 
 def _rank(path: str) -> int:
@@ -109,7 +121,7 @@ class JsonLinesParser:
             # The usual case, which need not decode the whole lead.
             value = id_of_object(text)
             return tidy(value) if isinstance(value, str) else ""
-        value = _decode(text)
+        value = decode(text)
         if isinstance(value, str):
             return tidy(value)
         if not isinstance(value, dict):
@@ -120,7 +132,12 @@ class JsonLinesParser:
         """Do nothing: each line is complete."""
 
 
-def _decode(text: str) -> Any:
+def decode(text: str) -> Any:
+    """Return the value of one JSON text; ``None`` if it is nested too deeply.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

@@ -114,12 +114,11 @@ def test_workbooks_need_a_package(
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     path = tmp_path / "in.xlsx"
     path.write_bytes(book([["id"], [A]]))
-    assert command("fetch", path, "--quiet") == (
-        2,
-        b"",
+    sentence = (
         "Workbooks need the extra \"excel\": pip install 'instantly-async[cli,excel]'; or save the "
-        "sheet as CSV.\n",
+        "sheet as CSV.\n"
     )
+    assert command("fetch", path, "--quiet") == (2, b"", sentence)
     assert not fake_instantly.requests
 
 
