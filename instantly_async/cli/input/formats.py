@@ -5,7 +5,7 @@ from typing import Literal
 
 from instantly_async.cli.system import compression_of_name
 
-from .cells import holds_id
+from .cells import holds_id, ids_of_line, tidy
 from .csv_ids import separator_of
 from .csv_records import cells_of
 from .json_ids import LIST_KEYS, decode, depth_of, id_paths, members_of
@@ -64,15 +64,16 @@ def is_json_lines(line: str, column: str | None) -> bool:
 def is_table(line: str) -> bool:
     """Whether a first line is a row of CSV: it names a column of ids, or has an id and other cells.
 
-    A line of several ids, or of one in quotes and with a comma behind it, is text.
+    A line of several ids, or of one in quotes and with a comma behind it, is text. So is a line
+    that has other ids as text than as a table, which would lose them.
     """
     if separator_of(line):
         return True
+    ids = list(filter(holds_id, ids_of_line(line)))
     for delimiter in DELIMITERS:
         cells = [cell for cell in cells_of(line, delimiter) if cell.strip()]
-        are_ids = list(map(holds_id, cells))
-        if len(cells) > 1 and (
-            (any(are_ids) and not all(are_ids)) or any(rank_of(cell) is not None for cell in cells)
-        ):
+        in_cells = [tidy(cell) for cell in cells if holds_id(cell)]
+        has_names = any(rank_of(cell) is not None for cell in cells)
+        if len(cells) > 1 and (has_names or (0 < len(in_cells) < len(cells) and in_cells == ids)):
             return True
     return False
