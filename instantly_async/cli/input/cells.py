@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from instantly_async._api import BLANK, wire_id
 
-_QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
-_AROUND = BLANK + _QUOTES + "()[]<>,;="  # ="…" is Excel's
+QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
+AROUND = BLANK + QUOTES + "()[]<>,;="  # ="…" is Excel's
 
 _BETWEEN = re.compile(r"[\s,;|]+")
 
@@ -19,7 +19,7 @@ def tidy(cell: str) -> str:
     """
     if (lead_id := wire_id(cell)) is not None:
         return lead_id
-    return wire_id(cell.strip(_AROUND)) or cell.strip(BLANK)
+    return wire_id(cell.strip(AROUND)) or cell.strip(BLANK)
 
 
 def holds_id(cell: str) -> bool:
@@ -37,9 +37,7 @@ def ids_of_line(line: str) -> Iterator[str]:
     if not whole or whole.startswith("#"):
         return
     words = (
-        [whole]
-        if wire_id(whole)
-        else [each for each in _BETWEEN.split(line) if each.strip(_AROUND)]
+        [whole] if wire_id(whole) else [each for each in _BETWEEN.split(line) if each.strip(AROUND)]
     )
     if not any(map(holds_id, words)):
         yield whole
