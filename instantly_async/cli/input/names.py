@@ -8,7 +8,10 @@ from instantly_async._api import BLANK
 from .cells import QUOTES, holds_id
 
 ID_NAMES = ("instantly_lead_id", "lead_id", "id", "uuid")
-"""Names of ids of leads, the most specific one first. Only letters and digits count."""
+"""Names of ids of leads, the most specific one first.
+
+Case, blanks, quotes and ``_-.`` are ignored.
+"""
 
 SHOWN_NAMES, SHOWN_CHARS = 20, 40
 """Names that a message lists at most, and characters of a name that it shows (*choice*)."""

@@ -18,7 +18,10 @@ def at(*places: str) -> Found:
 
 # --- tables ----------------------------------------------------------------------------------
 
-TABLES: dict[str, tuple[str, str, str | None, Found, str, str]] = {
+Table = tuple[str, str, str | None, Found, str, str]
+"""Name, text, and ``--column``; ids, delimiter, and the column that is shown."""
+
+TABLES: dict[str, Table] = {
     "comma": ("a.csv", f"name,id\nx,{A}\n", None, at("A line 2"), "comma", "id"),
     "semicolon": ("a.csv", f"name;id\nx, y;{A}\n", None, at("A line 2"), "semicolon", "id"),
     "tab": ("a.tsv", f"na;me\tid\nx\t{A}\n", None, at("A line 2"), "tab", "id"),
@@ -71,13 +74,10 @@ TABLES: dict[str, tuple[str, str, str | None, Found, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "column", "found", "delimiter", "shown"), TABLES.values(), ids=TABLES
-)
-def test_tables(
-    name: str, text: str, column: str | None, found: Found, delimiter: str, shown: str
-) -> None:
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_tables(table: Table) -> None:
     """Each is read alike in pieces, and the dry run says how."""
+    name, text, column, found, delimiter, shown = table
     understood = {"format": f"CSV, delimiter {delimiter}", "encoding": "UTF-8", "column": shown}
     understood["first id"] = found[0][0]
     assert understand(name, text.encode(), column) == (found, understood)
@@ -99,7 +99,7 @@ TEXTS: dict[str, tuple[str, Found]] = {
     "a list of SQL": (f"('{A}',\n '{B}')\n", at("A line 1", "B line 2")),
     "a name before": (f"ids: {A}, {B}\n", at("ids: line 1", "A line 1", "B line 1")),
     "a query": (f"IN ('{A}', '{B}')\n", at("IN line 1", "A line 1", "B line 1")),
-    "other quotes": (f"\u201c{A}\u201d\n`{B}`\n\xab{C}\xbb\n", at("A line 1", "B line 2", "C line 3")),
+    "other quotes": (f"\u201c{A}\u201d\n`{B}`\n\xab{C}\xbb", at("A line 1", "B line 2", "C line 3")),
     "brackets": (f"[{A}]\n({B})\n<{C}>\n", at("A line 1", "B line 2", "C line 3")),
     "braces": (f"{{{A}}}\n{{{B.upper()}}}\n", at("A line 1", "B line 2")),
     "urn": (f"urn:uuid:{A}\nURN:UUID:{B}\n", at("A line 1", "B line 2")),
