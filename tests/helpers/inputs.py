@@ -6,6 +6,7 @@ import io
 import lzma
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import xlsxwriter
 from backports import zstd
@@ -27,32 +28,59 @@ Found = list[tuple[str, str]]
 """Each id, and its place, such as ``line 2``."""
 
 
-def understand(
+class Outcome(NamedTuple):
+    """What comes of an input: ids with places, what the dry run says, and why it was refused."""
+
+    found: Found
+    facts: dict[str, str]
+    sentence: str | None
+
+    @property
+    def ids(self) -> list[str]:
+        return [each for each, _ in self.found]
+
+
+def read_input(
     name: str,
     pieces: bytes | Iterable[bytes],
     column: str | None = None,
     form: InputFormat | None = None,
-) -> tuple[Found, dict[str, str]]:
-    """Read an input; return its ids with their places, and what ``--dry-run`` says about it."""
+) -> Outcome:
     reader = IdReader(form, name, column)
     found = []
-    for piece in [pieces] if isinstance(pieces, bytes) else pieces:
-        found += [(str(each), f"{each.unit} {each.line}") for each in reader.feed(piece)]
-    found += [(str(each), f"{each.unit} {each.line}") for each in reader.finish()]
-    return found, reader.understood.facts()
+    sentence = None
+    try:
+        for piece in [pieces] if isinstance(pieces, bytes) else pieces:
+            for each in reader.feed(piece):
+                found.append((str(each), f"{each.unit} {each.line}"))
+        for each in reader.finish():
+            found.append((str(each), f"{each.unit} {each.line}"))
+    except CommandError as error:
+        sentence = str(error)
+    return Outcome(found, reader.understood.facts(), sentence)
 
 
-def result(
+def understand(
+    name: str, pieces: bytes | Iterable[bytes], column: str | None = None
+) -> tuple[Found, dict[str, str]]:
+    """Read an input that is not refused; return its ids with their places, and the facts."""
+    found, facts, sentence = read_input(name, pieces, column)
+    assert sentence is None, sentence
+    return found, facts
+
+
+def refusal(
     name: str,
     pieces: bytes | Iterable[bytes],
     column: str | None = None,
     form: InputFormat | None = None,
-) -> tuple[Found, dict[str, str]] | str:
-    """As above; if the input is refused, return the sentence."""
-    try:
-        return understand(name, pieces, column, form)
-    except CommandError as error:
-        return str(error)
+) -> str:
+    """Read an input that is refused; return the sentence."""
+    _, _, sentence = read_input(name, pieces, column, form)
+    assert sentence is not None
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
 
 
 def bytewise(data: bytes) -> list[bytes]:
