@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from inputs import bytewise, result, understand
+from inputs import bytewise, refusal, understand
 
 from instantly_async.testing import lead_ids
 
@@ -132,5 +132,5 @@ def test_numbers_that_python_refuses(number: str, place: str) -> None:
     """ijson crashes on the first two, and raises an error of ``decimal`` for the others."""
     data = f'["{A}",\n{{"n": {number}, "id": "{B}"}}]'.encode()
     sentence = "in.json is not JSON {}; fix it, or copy it again."
-    assert result("in.json", data) == sentence.format(place)
-    assert result("in.json", bytewise(data)) == sentence.format("behind element 1")
+    assert refusal("in.json", data) == sentence.format(place)
+    assert refusal("in.json", bytewise(data)) == sentence.format("behind element 1")
