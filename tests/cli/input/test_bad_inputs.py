@@ -21,64 +21,64 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         b"Name,Lead\r\nAda,1\r\n",
         (
-            'a.csv has no column with lead ids; its columns are "Name", "Lead"; the nearest is "Lead" '
-            "(--column)."
+            'a.csv has no column with lead ids; its columns are "Name", "Lead"; the '
+            'nearest is "Lead" (--column).'
         ),
     ),
     "no header, and no ids": (
         "a.csv",
         b"Ada Lovelace,ada@example.com\n",
         (
-            "The first line of a.csv looks like data; add a line with column names above it, such as "
-            '"lead_id", or use --column with a number.'
+            "The first line of a.csv looks like data; add a line with column names above "
+            'it, such as "lead_id", or use --column with a number.'
         ),
     ),
     "emails": (
         "a.txt",
         b"ada@example.com\nAda <ada@example.com>\n",
         (
-            "a.txt holds emails and no lead ids, which are UUIDs; leads are fetched by id, so name ids "
-            "or their column."
+            "a.txt holds emails and no lead ids, which are UUIDs; leads are fetched by id, "
+            "so name ids or their column."
         ),
     ),
     "emails in a column of ids": (
         "a.csv",
         b"id,name\nada@example.com,Ada\n",
         (
-            "a.csv holds emails and no lead ids, which are UUIDs; leads are fetched by id, so name ids "
-            "or their column."
+            "a.csv holds emails and no lead ids, which are UUIDs; leads are fetched by id, "
+            "so name ids or their column."
         ),
     ),
     "several ids in cells of a table": (
         "a.csv",
         f'id,name\n"{A},{B}",Ada\n'.encode(),
         (
-            "No entry of a.csv is a lead id, which is a UUID; check the file, and that its format is "
-            "CSV (--input-format, --column)."
+            "No entry of a.csv is a lead id, which is a UUID; check the file, and that its "
+            "format is CSV (--input-format, --column)."
         ),
     ),
     "JSON in JSON": (
         "a.jsonl",
         json.dumps(json.dumps({"id": A, "name": "Ada"})).encode(),
         (
-            "No entry of a.jsonl is a lead id, which is a UUID; check the file, and that its format is "
-            "JSON Lines (--input-format, --column)."
+            "No entry of a.jsonl is a lead id, which is a UUID; check the file, and that "
+            "its format is JSON Lines (--input-format, --column)."
         ),
     ),
     "leads without ids": (
         "a.json",
         json.dumps(LEADS).encode(),
         (
-            'The first object of a.json has no key with lead ids; its keys are "email", "name", "ref"; '
-            "use --column to name the one that holds the lead ids."
+            'The first object of a.json has no key with lead ids; its keys are "email", '
+            '"name", "ref"; use --column to name the one that holds the lead ids.'
         ),
     ),
     "leads without ids, line by line": (
         "a.jsonl",
         "\n".join(map(json.dumps, LEADS)).encode(),
         (
-            'The first object of a.jsonl has no key with lead ids; its keys are "email", "name", '
-            '"ref"; use --column to name the one that holds the lead ids.'
+            'The first object of a.jsonl has no key with lead ids; its keys are "email", '
+            '"name", "ref"; use --column to name the one that holds the lead ids.'
         ),
     ),
     "broken JSON": (
@@ -100,16 +100,16 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.jsonl",
         f'{{"id": "{A}"}}\n{{"name": Ada}}\n'.encode(),
         (
-            "Line 2 of a.jsonl is not a JSON object or string; fix it, or use --input-format to name "
-            "the file's format."
+            "Line 2 of a.jsonl is not a JSON object or string; fix it, or use "
+            "--input-format to name the file's format."
         ),
     ),
     "gzip that is cut off": (
         "a.txt.gz",
         gzip.compress(f"{A}\ntypo\n{A}\n{B}\n".encode())[:-8],
         (
-            "a.txt.gz is cut off: its gzip data ends too early, after 4 ids; copy or download it "
-            "again."
+            "a.txt.gz is cut off: its gzip data ends too early, after 4 ids; copy or "
+            "download it again."
         ),
     ),
     "gzip with a text behind": (
@@ -121,8 +121,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         f'id,name\n{A},"Ada\n{B},Byron\n'.encode(),
         (
-            'A quote (") that begins in line 2 of a.csv is never closed; fix that line. A quote that '
-            'belongs to the text is written twice ("").'
+            'A quote (") that begins in line 2 of a.csv is never closed; fix that line. A '
+            'quote that belongs to the text is written twice ("").'
         ),
     ),
     "an encrypted workbook": (
@@ -139,8 +139,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         b"<!DOCTYPE html><html><body>Sign in, Ada</body></html>",
         (
-            "a.csv is an HTML page; download the file itself, or write its ids to a text file, one per "
-            "line."
+            "a.csv is an HTML page; download the file itself, or write its ids to a text "
+            "file, one per line."
         ),
     ),
     "a PDF": (
