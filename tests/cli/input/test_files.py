@@ -50,6 +50,10 @@ TABLES: dict[str, Table] = {
     "no header": (
         "a.csv", f"x,{A}\ny,{B}\n", None, at("A line 1", "B line 2"), "comma", "2, without a name",
     ),
+    "no header, and bad cells": (
+        "a.csv", f"x,{A}\ny,typo\nz\n", None, at("A line 1", "typo line 2", " line 3"), "comma",
+        "2, without a name",
+    ),
     "no header and suffix": (
         "a", f"{A};x\n{B};y\n", None, at("A line 1", "B line 2"), "semicolon", "1, without a name",
     ),

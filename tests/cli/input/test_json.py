@@ -34,6 +34,7 @@ FILES: dict[str, tuple[str, list[str], str | None]] = {
     "objects over several lines": (
         f'{json.dumps({"id": A}, indent=2)}\n{json.dumps({"id": B}, indent=2)}', [A, B], "id",
     ),
+    "strings behind": (f'["{A}"]\n"{B}"', [A, B], None),
     "objects in one line": (f'{{"id": "{A}"}}{{"id": "{B}"}}', [A, B], "id"),
     "several levels of arrays in a lead": (
         json.dumps([{"x": [[{"id": C}], C], "id": A}, {"id": B, "leads": [C]}]), [A, B], "id",

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import python_calamine
 from commands import Command
 from inputs import COMPRESS, SAMPLES, Found, book, bytewise, refusal, understand
 
+from instantly_async.cli.input import workbooks
 from instantly_async.testing import FakeInstantly, lead_ids
 
 A, B, C = lead_ids(3)
@@ -137,10 +139,27 @@ def test_an_encrypted_workbook() -> None:
     )
 
 
+def test_a_workbook_that_the_library_calls_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does with those of Excel before 2007, which no library writes."""
+
+    def refuse(_: object) -> None:
+        raise python_calamine.PasswordError
+
+    monkeypatch.setattr(python_calamine, "load_workbook", refuse)
+    assert "in.xls is encrypted" in refusal("in.xls", (SAMPLES / "leads.xls").read_bytes())
+
+
+def test_a_workbook_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbooks, "MAX_WORKBOOK_BYTES", 1000)
+    assert refusal("in.xlsx", bytewise(book([["id"], [A]]))) == (
+        "in.xlsx is a workbook of more than 0 MiB; save the sheet as CSV."
+    )
+
+
 def test_an_interrupt_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("python_calamine.load_workbook", interrupt)
+    monkeypatch.setattr(python_calamine, "load_workbook", interrupt)
     with pytest.raises(KeyboardInterrupt):
         refusal("in.xlsx", book([["id"], [A]]))
