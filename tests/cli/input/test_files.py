@@ -129,6 +129,16 @@ def test_texts(text: str, found: Found) -> None:
         assert understand(name, bytewise(text.encode())) == (ids, facts)
 
 
+@pytest.mark.parametrize(("around", "between"), [("", ","), ('"', ", "), ("{}", ";")])
+def test_many_ids_on_one_line(around: str, between: str) -> None:
+    """Also if the line is longer than what is looked at to choose the format."""
+    ids = list(lead_ids(1900))
+    text = between.join(f"{around[:1]}{each}{around[-1:]}" for each in ids)
+    for cut in range(0, 40, 9):
+        found, facts = understand("a", f"# {'x' * cut}\n{text}".encode())
+        assert ([each for each, _ in found], facts["format"]) == (ids, "text")
+
+
 # --- encodings and compressions --------------------------------------------------------------
 
 ENCODINGS = {
