@@ -1,8 +1,10 @@
 """``WorkbookParser``: ids of the first sheet of a workbook, by python-calamine. No I/O."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -67,8 +69,9 @@ class WorkbookParser:
     def _rows(self) -> Iterator[list[Any]]:
         try:
             self._data.seek(0)
-            book = self._calamine.load_workbook(self._data)
-            sheet = book.get_sheet_by_index(0)
+            with _silence():
+                book = self._calamine.load_workbook(self._data)
+                sheet = book.get_sheet_by_index(0)
             self._understood.form = self._described(book.sheet_names)
             return iter(sheet.iter_rows())
         except self._calamine.PasswordError:
@@ -90,6 +93,20 @@ class WorkbookParser:
     def _described(names: list[str]) -> str:
         others = f", the first of {len(names)} sheets" if len(names) > 1 else ""
         return f'workbook, sheet "{names[0]}"{others}'
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Discard what a Rust panic writes to stderr, where our sentence belongs."""
+    stderr = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
 
 
 def _import_calamine() -> Any:

@@ -133,6 +133,14 @@ def test_a_workbook_that_is_cut_off(name: str) -> None:
         assert said.startswith(f"{name} is ")
 
 
+def test_a_panic_is_not_shown(command: Command, tmp_path: Path) -> None:
+    """Rust itself writes to stderr."""
+    path = tmp_path / "leads.xls"
+    path.write_bytes((SAMPLES / "leads.xls").read_bytes()[:4096])
+    sentence = f"{path} is not a workbook that can be read; save the sheet as CSV.\n"
+    assert command("fetch", path, "--quiet") == (2, b"", sentence)
+
+
 def test_an_encrypted_workbook() -> None:
     assert refusal("in.xlsx", (SAMPLES / "encrypted.xlsx").read_bytes()) == (
         "in.xlsx is encrypted; save it without a password, or as CSV."
