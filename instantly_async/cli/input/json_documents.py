@@ -17,6 +17,9 @@ _LONG_DIGITS = 2_000
 """Digits of which no number has twice as many: Python refuses to convert 4,300, and then ijson
 crashes."""
 
+_LONGEST_PATH = 10_000
+"""Characters. ijson stores the path of each level, which takes quadratic memory."""
+
 _SCALARS = frozenset({"string", "number", "boolean"})
 
 
@@ -107,6 +110,8 @@ def _array(
             return
         elif event in _SCALARS:
             _add(members, prefix.removeprefix(start), value, depth)
+        elif len(prefix) > _LONGEST_PATH:
+            raise ijson.JSONError
 
 
 def _object(
@@ -124,6 +129,8 @@ def _object(
             yield from _array(f"{prefix}.item", take, depth)
         elif event in _SCALARS:
             _add(members, prefix, value, depth)
+        elif len(prefix) > _LONGEST_PATH:
+            raise ijson.JSONError
     if not has_list:
         take(members)
 

@@ -114,6 +114,16 @@ def test_the_named_key(value: dict[str, Any], column: str, ids: list[str]) -> No
     assert [each for each, _ in found] == ids
 
 
+@pytest.mark.parametrize("opening", ["[", '{"x": ', '[{"x": ', '{"items": ['])
+def test_documents_that_are_nested_too_deeply(opening: str) -> None:
+    """Each level takes the memory of its path: 100 kB of brackets would take 25 GB."""
+    data = f"{opening * 100_000}".encode()
+    pieces = [data[start : start + 5000] for start in range(0, len(data), 5000)]
+    assert refusal("in.json", pieces) == (
+        "in.json is not JSON at its beginning; fix it, or copy it again."
+    )
+
+
 @pytest.mark.parametrize("number", ["1" * 1900, "1e400", "-1E-400", "1." + "3" * 1900])
 def test_numbers_that_no_one_needs_are_read_over(number: str) -> None:
     text = f'[{{"n": {number}, "id": "{A}"}}]'
