@@ -88,6 +88,12 @@ def test_tables(table: Table) -> None:
     assert understand(name, bytewise(text.encode()), column) == (found, understood)
 
 
+@pytest.mark.parametrize("column", ["0", "3", "-1", "\xb2", "1.0", "9" * 5000])
+def test_a_number_that_no_column_has(column: str) -> None:
+    said = refusal("a.csv", f"n,id\nx,{A}\n".encode(), column)
+    assert said.startswith(f'a.csv has no column "{column[:40]}"; its columns are "n", "id"; ')
+
+
 # --- text ------------------------------------------------------------------------------------
 
 TEXTS: dict[str, tuple[str, Found]] = {
@@ -174,6 +180,12 @@ def test_joined_files_of_one_encoding_or_of_two() -> None:
     data = f"n,id\nZo\xeb,{A}\n".encode() + f"Zo\xeb,{B}\n".encode("latin-1")
     found, facts = understand("a.csv", data)
     assert (found, facts["encoding"]) == (at("A line 2", "B line 3"), ENCODINGS["latin-1"])
+
+
+def test_utf_16_that_is_cut_off() -> None:
+    """Within a character, which is then an invalid one of the last line."""
+    found, _ = understand("a.txt", f"{A}\n{B}".encode("utf-16")[:-1])
+    assert found == [(A, "line 1"), (f"{B[:-1]}\ufffd", "line 2")]
 
 
 def test_a_table_in_another_script() -> None:

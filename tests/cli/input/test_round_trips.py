@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs import COMPRESS, Outcome, book, bytewise, read_input, understand
 
+from instantly_async._api import wire_id
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)
@@ -155,10 +156,11 @@ def test_lines_that_are_cut_off_anywhere(name: str) -> None:
     """What is left of the last line is refused, or an invalid id with its line."""
     text = FORMATS[name]([A, B, C])
     for length in range(1, len(text)):
-        found, _, sentence = read_input(name, text[:length].encode())
-        ids = [each for each, _ in found]
-        assert ids[:-1] == [A, B, C][: max(0, len(ids) - 1)]
-        assert not ids or ids[-1] in {A, B, C} or not sentence
+        outcome = read_input(name, text[:length].encode())
+        ids = [each for each in outcome.ids if wire_id(each)]
+        assert ids == [A, B, C][: len(ids)]
+        assert outcome.ids[: len(ids)] == ids
+        assert len(outcome.ids) <= len(ids) + 1
 
 
 @settings(max_examples=150, deadline=None)
