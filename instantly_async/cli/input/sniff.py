@@ -49,6 +49,7 @@ _BINARY = (
         Kind(each.magic, f"compressed with {each.name} twice", f"unpack it first ({each.name} -dc)")
         for each in COMPRESSIONS
     ),
+    Kind(re.compile(rb".{257}ustar", re.DOTALL), "a tar archive", "unpack it first (tar -xf)"),
     _starts(b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     _starts(b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
     _starts(b"%PDF-", "a PDF document", _AS_IDS),
