@@ -4,8 +4,8 @@ import re
 
 from instantly_async._api import BLANK, wire_id
 
-_QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
-_AROUND = BLANK + _QUOTES + "()[]<>,;="  # ="…" is Excel's
+QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
+AROUND = BLANK + QUOTES + "()[]<>,;="  # ="…" is Excel's
 
 _BULLETS = "-*\u2022"
 _BETWEEN = re.compile(r"[\s,;|]+")
@@ -19,7 +19,7 @@ def tidy(cell: str) -> str:
     """
     if (lead_id := wire_id(cell)) is not None:
         return lead_id
-    return wire_id(cell.strip(_AROUND)) or cell.strip(BLANK)
+    return wire_id(cell.strip(AROUND)) or cell.strip(BLANK)
 
 
 def holds_id(cell: str) -> bool:
@@ -27,21 +27,27 @@ def holds_id(cell: str) -> bool:
     return wire_id(tidy(cell)) is not None
 
 
+def words_of(line: str) -> list[str]:
+    """Return the texts of a line, tidied, without a comment behind ids, which ``#`` begins.
+
+    They are separated by commas, semicolons, bars or blanks.
+    """
+    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(AROUND + _BULLETS)]
+    note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
+    return words[:note] if all(map(wire_id, words[:note])) else words
+
+
 def ids_of_line(line: str) -> list[str]:
     """Return the ids of a line of text, tidied: usually one; a line without any is one invalid id.
 
-    Several are separated by commas, semicolons, bars or blanks. A ``#`` behind ids begins a
-    comment. Other texts between ids are invalid ids, unless there are as many as ids: such a line
-    is a row of a table, and as a whole one invalid id.
+    Other texts between ids are invalid ids, unless there are as many as ids: such a line is a row
+    of a table, and as a whole one invalid id.
     """
     whole = tidy(line)
-    if whole.startswith("#") or not line.strip(_AROUND):
+    if whole.startswith("#") or not line.strip(AROUND):
         return []
     if wire_id(whole) is not None:
         return [whole]
-    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(_AROUND + _BULLETS)]
-    ids = [word for word in words if wire_id(word) is not None]
-    note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
-    if note is not None and ids[:note] == words[:note]:
-        return words[:note]
+    words = words_of(line)
+    ids = list(filter(wire_id, words))
     return words if 2 * len(ids) > len(words) else [whole]

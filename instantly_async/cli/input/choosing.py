@@ -84,7 +84,7 @@ class _Choice:
             raise InputError(f"{self._name} is {kind.is_}; {kind.remedy}.")
         line = first_line_of(head)
         form = self._form_of(line)
-        if form == "json" and is_json(line) and not is_json_lines(line):
+        if form == "json" and is_json(line) and not is_json_lines(line, self._column):
             self._understood.form = "JSON document"
             return JsonParser(self._name, self._column, self._understood)
         return Lines(self._name, self._line_parser(form), self._understood)

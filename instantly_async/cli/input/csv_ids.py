@@ -65,6 +65,8 @@ class CsvParser:
     def _begin(self, record: Record) -> bool:
         """Take the first row; return whether it has an id."""
         cells = record.cells
+        if not any(map(str.strip, cells)):
+            return False  # Excel writes such rows for empty ones above the table
         if cells[0].startswith("#") and not matches(cells, self._column):
             return False  # a comment
         is_header = self._id.begin(cells)

@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from instantly_async._api import wire_id
 from instantly_async.cli.system import compression_of_name
 
-from .cells import holds_id
+from .cells import tidy, words_of
 from .csv_ids import separator_of
 from .csv_records import cells_of
-from .json_ids import LIST_KEYS, decode_json, has_id, members_of
+from .json_ids import LIST_KEYS, decode, depth_of, has_id, members_of
 from .names import rank_of
 from .understood import DELIMITERS
 
@@ -29,7 +30,7 @@ SUFFIXES: dict[str, InputFormat] = {
 }
 """Ends of names. ``json`` is one document or one value per line, as its beginning shows."""
 
-_JSON = re.compile(r'(?:\[\s*(?:["\[\]{]|$)|\{\s*(?:"|\}|$))')
+_JSON = re.compile(r'\s*(?:\[\s*(?:["\[\]{]|null\b|$)|\{\s*(?:"|\}|$))')
 
 
 def format_of_name(path: str) -> InputFormat | None:
@@ -45,31 +46,37 @@ def is_json(line: str) -> bool:
     return _JSON.match(line) is not None
 
 
-def is_json_lines(line: str) -> bool:
-    """Whether a first line of JSON is a whole value, and not an array or a page of leads."""
+def is_json_lines(line: str, column: str | None) -> bool:
+    """Whether a first line of JSON is a whole object, and not a page: one with an array of leads.
+
+    An object that has such an array and an id of its own is not a page.
+    """
     try:
-        value = decode_json(line)
+        value = decode(line)
     except ValueError:
         return False
     if not isinstance(value, dict):
-        return isinstance(value, str)
-    return has_id(dict(members_of(value, 2))) or not any(
-        isinstance(value.get(key), list) for key in LIST_KEYS
-    )
+        return False
+    members = dict(members_of(value, depth_of(column)))
+    has_list = any(isinstance(value.get(key), list) for key in LIST_KEYS)
+    return has_id(members, column) or not has_list
 
 
 def is_table(line: str) -> bool:
     """Whether a first line is a row of CSV: it names a column of ids, or has an id and other cells.
 
-    A line of which most cells are ids, or of one in quotes and with a comma behind it, is text.
+    A line of which most cells are ids, or of one in quotes and with a comma behind it, is text. So
+    is a line that has other ids as text than as a table, which would lose them.
     """
-    return separator_of(line) is not None or any(
-        _is_row(cells_of(line.partition(" #")[0], delimiter)) for delimiter in DELIMITERS
-    )
+    if separator_of(line):
+        return True
+    ids = list(filter(wire_id, words_of(line)))
+    return any(_is_row(cells_of(line, delimiter), ids) for delimiter in DELIMITERS)
 
 
-def _is_row(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell.strip()]
-    ids = sum(map(holds_id, filled))
-    has_name = any(rank_of(cell) is not None for cell in filled)
-    return len(filled) > 1 and (has_name or 0 < 2 * ids <= len(filled))
+def _is_row(cells: Sequence[str], ids: Sequence[str]) -> bool:
+    filled = [tidy(cell) for cell in cells if cell.strip()]
+    in_cells = list(filter(wire_id, filled))
+    has_names = any(rank_of(cell) is not None for cell in filled)
+    has_ids = 0 < 2 * len(in_cells) <= len(filled) and in_cells == ids
+    return len(filled) > 1 and (has_names or has_ids)

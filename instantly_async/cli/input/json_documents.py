@@ -10,8 +10,15 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import ElementId
 
 from .cells import tidy
-from .json_ids import LIST_KEYS, IdKey, has_id
+from .json_ids import LIST_KEYS, IdKey
 from .understood import Understood
+
+_LONG_DIGITS = 2_000
+"""Digits of which no number has twice as many: Python refuses to convert 4,300, and then ijson
+crashes."""
+
+_LONGEST_PATH = 10_000
+"""Characters. ijson stores the path of each level, which takes quadratic memory."""
 
 _SCALARS = frozenset({"string", "number", "boolean"})
 
@@ -27,9 +34,10 @@ class JsonParser:
         self.key = IdKey(name, column, understood)
         self._found: list[ElementId] = []
         self._count = 0
-        elements = _elements(self._take, self.key.depth)
+        elements = _elements(self._take, self.key)
         next(elements)
         self._json = ijson.parse_coro(elements, multiple_values=True)
+        self._digits = ""
         # Names may be in another encoding, and a mark may be where files were joined.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -45,13 +53,13 @@ class JsonParser:
         yield from self._parse(self._decoder.decode(b"", final=True), is_end=True)
 
     def _parse(self, text: str, *, is_end: bool = False) -> Iterator[ElementId]:
-        is_broken = False
+        is_broken = self._has_long_number(text)
         try:
-            if text:  # nothing means the end
+            if text and not is_broken:  # nothing means the end
                 self._json.send(text.replace("\ufeff", " ").encode())
-            if is_end:
+            if is_end and not is_broken:
                 self._json.close()
-        except ijson.JSONError:  # its text quotes the input
+        except (ijson.JSONError, ArithmeticError):  # its text quotes the input
             is_broken = True
         found, self._found = self._found, []
         yield from found
@@ -60,23 +68,30 @@ class JsonParser:
             where = f"behind element {self._count}" if self._count else "at its beginning"
             raise InputError(f"{self._name} {how} {where}; fix it, or copy it again.")
 
+    def _has_long_number(self, text: str) -> bool:
+        """Whether there is one; it may have begun in an earlier text."""
+        text = self._digits + text
+        self._digits = text[len(text.rstrip("0123456789")) :]
+        starts = range(0, len(text) - _LONG_DIGITS + 1, _LONG_DIGITS)
+        return any(text[start : start + _LONG_DIGITS].isdigit() for start in starts)
+
 
 def _elements(
-    take: Callable[[str | dict[str, str]], None], depth: int
+    take: Callable[[str | dict[str, str]], None], key: IdKey
 ) -> Generator[None, tuple[str, str, Any], None]:
     """Receive the events of ``ijson.parse``; pass on each element's text, or its members."""
     while True:
         _, event, value = yield
         if event == "start_array":
-            yield from _array("item", take, depth)
+            yield from _array("item", take, key)
         elif event == "start_map":
-            yield from _object(take, depth)
+            yield from _object(take, key)
         elif event in _SCALARS:
             take(str(value))
 
 
 def _array(
-    element: str, take: Callable[[str | dict[str, str]], None], depth: int
+    element: str, take: Callable[[str | dict[str, str]], None], key: IdKey
 ) -> Generator[None, tuple[str, str, Any], None]:
     """Pass on the elements of an array; ``element`` is their prefix in ijson."""
     start, end = f"{element}.", element.removesuffix("item").removesuffix(".")
@@ -94,11 +109,13 @@ def _array(
         elif event == "end_array" and prefix == end:
             return
         elif event in _SCALARS:
-            _add(members, prefix.removeprefix(start), value, depth)
+            _add(members, prefix.removeprefix(start), value, key.depth)
+        elif len(prefix) > _LONGEST_PATH:
+            raise ijson.JSONError
 
 
 def _object(
-    take: Callable[[str | dict[str, str]], None], depth: int
+    take: Callable[[str | dict[str, str]], None], key: IdKey
 ) -> Generator[None, tuple[str, str, Any], None]:
     """Pass on the elements of the array in an object; without one, the object itself."""
     members: dict[str, str] = {}
@@ -107,11 +124,13 @@ def _object(
         prefix, event, value = yield
         if event == "end_map" and not prefix:
             break
-        if event == "start_array" and prefix in LIST_KEYS and not has_id(members):
+        if event == "start_array" and prefix in LIST_KEYS and not key.is_in(members):
             has_list = True
-            yield from _array(f"{prefix}.item", take, depth)
+            yield from _array(f"{prefix}.item", take, key)
         elif event in _SCALARS:
-            _add(members, prefix, value, depth)
+            _add(members, prefix, value, key.depth)
+        elif len(prefix) > _LONGEST_PATH:
+            raise ijson.JSONError
     if not has_list:
         take(members)
 

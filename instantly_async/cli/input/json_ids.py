@@ -1,7 +1,7 @@
 """Ids in JSON: by the name of a key; and ``JsonLinesParser``, for one value per line. No I/O."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ class IdKey:
         self._column = column
         self._understood = understood
         self.path: str | None = None
-        self.depth = 2 if column is None else column.count(".") + 1
+        self.depth = depth_of(column)
 
     def id_of(self, members: Mapping[str, str]) -> str:
         """Return the id of an object, tidied; empty if it has none."""
@@ -47,12 +47,12 @@ class IdKey:
             self._understood.missing = None
         return tidy(members.get(self.path, ""))
 
+    def is_in(self, members: Mapping[str, str]) -> bool:
+        """Whether an object has an id itself, so that an array in it is not a list of leads."""
+        return has_id(members, self._column)
+
     def _find(self, members: Mapping[str, str]) -> str | None:
-        paths = list(members)
-        if self._column is not None:
-            found = [paths[index] for index in matches(paths, self._column)]
-        else:
-            found = sorted(filter(_rank, paths), key=_rank)
+        found = id_paths(members, self._column)
         return next((each for each in found if holds_id(members[each])), next(iter(found), None))
 
     def _note_missing(self, paths: list[str]) -> None:
@@ -64,9 +64,22 @@ class IdKey:
             )
 
 
-def has_id(members: Mapping[str, str]) -> bool:
-    """Whether an object has an id itself, so that an array in it is not a list of leads."""
-    return any(_rank(path) and holds_id(member) for path, member in members.items())
+def depth_of(column: str | None) -> int:
+    """Return how many levels down the ids may be, 1 for the top."""
+    return 2 if column is None else column.count(".") + 1
+
+
+def id_paths(members: Iterable[str], column: str | None) -> list[str]:
+    """Return the paths that may lead to the id, the best first."""
+    paths = list(members)
+    if column is not None:
+        return [paths[index] for index in matches(paths, column)]
+    return sorted(filter(_rank, paths), key=_rank)
+
+
+def has_id(members: Mapping[str, str], column: str | None) -> bool:
+    """Whether an object has an id under a name that fits."""
+    return any(holds_id(members[path]) for path in id_paths(members, column))
 
 
 def _rank(path: str) -> int:
@@ -117,7 +130,7 @@ class JsonLinesParser:
             # The usual case, which need not decode the whole lead.
             value = id_of_object(text)
             return tidy(value) if isinstance(value, str) else ""
-        value = decode_json(text)
+        value = decode(text)
         if isinstance(value, str):
             return tidy(value)
         if not isinstance(value, dict):
@@ -128,8 +141,8 @@ class JsonLinesParser:
         """Do nothing: each line is complete."""
 
 
-def decode_json(text: str) -> Any:
-    """Return any value of JSON.
+def decode(text: str) -> Any:
+    """Return the value of one JSON text; ``None`` if it is nested too deeply.
 
     Raises:
         ValueError: it is not JSON.

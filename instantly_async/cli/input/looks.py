@@ -41,6 +41,7 @@ _LOOKS = (
     _look(r"[^,;\t]*@[^,;\t]*", "emails", "leads are fetched by id, so name ids or their column"),
     _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "add --input-format json"),
     _look(r"[^\t]*\t.*", "rows of a table", "add --input-format tsv, and --column"),
+    _look(rf".*\b{_UUID}\b.*", "UUIDs beside other text", "write only the ids, one per line"),
     _look(
         r"(?=.*[0-9])[-+0-9.,()\s]+",
         "numbers",
@@ -64,6 +65,9 @@ def no_lead_ids(
     form = understood.form
     body = entries[_COLUMN_NAME.fullmatch(entries[0]) is not None :] or entries
     for look in _LOOKS:
+        names_format = look.remedy.startswith("add --input-format")
+        if names_format and form != "text":
+            continue  # it is read in such a format already
         if all(map(look.pattern.fullmatch, body)):
             return f"{name} holds {look.is_} and no lead ids, which are UUIDs; {look.remedy}."
     if all_read:

@@ -5,15 +5,18 @@ from collections.abc import Iterable, Sequence
 
 from instantly_async._api import BLANK
 
-from .cells import holds_id
+from .cells import QUOTES, holds_id
 
 ID_NAMES = ("instantly_lead_id", "lead_id", "id", "uuid")
-"""Names of ids of leads, the most specific one first. Case, blanks and ``_-.`` do not count."""
+"""Names of ids of leads, the most specific one first.
+
+Case, blanks, quotes and ``_-.`` are ignored.
+"""
 
 SHOWN_NAMES, SHOWN_CHARS = 20, 40
 """Names that a message lists at most, and characters of a name that it shows (*choice*)."""
 
-_REMOVED = {ord(character): None for character in BLANK + "_-."}
+_REMOVED = {ord(character): None for character in BLANK + QUOTES + "_-."}
 
 
 def plain(name: str) -> str:

@@ -21,6 +21,9 @@ ZIP_BYTES = 64
 _ZIP = b"PK\x03\x04"
 _FIRST_LINE = re.compile(rb"(?:\xef\xbb\xbf)?+(?:[ \t]*+(?:#[^\r\n]*+)?+[\r\n])*+([^\r\n]++)[\r\n]")
 
+_OF_IDS = b"0123456789abcdefABCDEF-{}urn:uid\"'"
+"""What an id may consist of, and the quotes around it."""
+
 
 class Kind(NamedTuple):
     """A kind of file: the ``start`` of its bytes, what it ``is``, and the ``remedy``."""
@@ -46,6 +49,7 @@ _BINARY = (
         Kind(each.magic, f"compressed with {each.name} twice", f"unpack it first ({each.name} -dc)")
         for each in COMPRESSIONS
     ),
+    Kind(re.compile(rb".{257}ustar", re.DOTALL), "a tar archive", "unpack it first (tar -xf)"),
     _starts(b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it first"),
     _starts(b"Rar!\x1a\x07", "a RAR archive", "unpack it first"),
     _starts(b"%PDF-", "a PDF document", _AS_IDS),
@@ -91,9 +95,16 @@ def head_of(data: bytes | bytearray) -> bytes | None:
 
 
 def first_line_of(head: bytes) -> str:
-    """Return the first line that is not blank or a comment, without its end."""
+    """Return the first line that is not blank or a comment, without its end.
+
+    If the head ends within the line, the id that it may cut off is left out.
+    """
     found = _FIRST_LINE.match(head + b"\n")
-    return "" if found is None else found[1].removeprefix(BOM).decode(errors="replace")
+    if found is None:
+        return ""
+    is_cut = len(head) >= SNIFFED_BYTES and found.end() > len(head)
+    line = found[1].rstrip(_OF_IDS) if is_cut else found[1]
+    return line.removeprefix(BOM).decode(errors="replace")
 
 
 def kind_of(head: bytes) -> Kind | None:

@@ -47,8 +47,9 @@ class IdColumn:
             raise self._no_header()
         if found:
             raise InputError(
-                f"{self._name} has {len(found)} columns {listed([cells[found[0]]])}, so --column "
-                "cannot choose; rename one of them in its first line."
+                f"{self._name} has {len(found)} columns that could hold the lead ids, "
+                f"{listed([cells[index] for index in found])}; use --column {found[0] + 1} for the "
+                "first."
             )
         raise InputError(
             f"{self._name} has no {wanted(self._column)}; its columns are {listed(cells)}; "

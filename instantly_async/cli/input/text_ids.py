@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from instantly_async._api import wire_id
 from instantly_async.cli.records import LineId
 
-from .cells import ids_of_line, tidy
+from .cells import AROUND, ids_of_line
 from .names import rank_of
 
 
@@ -21,7 +21,7 @@ class TextParser:
         texts = [whole] if whole is not None else ids_of_line(line)
         if texts and not self._has_begun:
             self._has_begun = True
-            if len(texts) == 1 and rank_of(tidy(texts[0])) is not None:
+            if len(texts) == 1 and rank_of(texts[0].strip(AROUND)) is not None:
                 return ()
         return [LineId(text, number) for text in texts]
 

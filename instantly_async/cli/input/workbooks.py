@@ -1,8 +1,10 @@
 """``WorkbookParser``: ids of the first sheet of a workbook, by python-calamine. No I/O."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -67,22 +69,48 @@ class WorkbookParser:
     def _rows(self) -> Iterator[list[Any]]:
         try:
             self._data.seek(0)
-            book = self._calamine.load_workbook(self._data)
-            sheet = book.get_sheet_by_index(0)
+            with _silence():
+                book = self._calamine.load_workbook(self._data)
+                sheet = book.get_sheet_by_index(0)
             self._understood.form = self._described(book.sheet_names)
             return iter(sheet.iter_rows())
         except self._calamine.PasswordError:
             is_encrypted = True
-        except (self._calamine.CalamineError, OSError):
-            is_encrypted = _ENCRYPTED in self._data.getbuffer()[:MAX_WORKBOOK_BYTES].tobytes()
+        except BaseException as error:
+            if not self._is_damage(error):
+                raise
+            is_encrypted = _ENCRYPTED in self._data.getvalue()
         if is_encrypted:
             raise InputError(f"{self._name} is encrypted; save it without a password, or as CSV.")
         raise InputError(f"{self._name} is not a workbook that can be read; save the sheet as CSV.")
+
+    def _is_damage(self, error: BaseException) -> bool:
+        """Whether the reader failed; a Rust panic is no ``Exception``, and cannot be imported."""
+        is_panic = type(error).__name__ == "PanicException"
+        return is_panic or isinstance(error, self._calamine.CalamineError | OSError)
 
     @staticmethod
     def _described(names: list[str]) -> str:
         others = f", the first of {len(names)} sheets" if len(names) > 1 else ""
         return f'workbook, sheet "{names[0]}"{others}'
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Discard what a Rust panic writes to stderr, where our sentence belongs."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nothing)
 
 
 def _import_calamine() -> Any:

@@ -204,7 +204,11 @@ def test_csv_that_python_cannot_read_is_refused() -> None:
             None,
             'in has no column with lead ids; its columns are "name", "Mail"; use --column to name',
         ),
-        ("id,Id", None, 'in has 2 columns "id", so --column cannot choose; rename one of them'),
+        (
+            "id,Id",
+            None,
+            'in has 2 columns that could hold the lead ids, "id", "Id"; use --column 1',
+        ),
         ("id,x", "led", 'in has no column "led"; its columns are "id", "x"; use --column to name'),
         ("a,Lead", "lead id", 'its columns are "a", "Lead"; the nearest is "Lead" (--column).'),
         ("a,leads id", None, 'its columns are "a", "leads id"; the nearest is "leads id"'),

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import sqlite3
+import tarfile
 import zipfile
 from contextlib import closing
 from itertools import chain
@@ -35,6 +36,15 @@ def zipped() -> bytes:
     return book.getvalue()
 
 
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("export/ids.txt")
+        entry.size = len(IDS)
+        archive.addfile(entry, io.BytesIO(IDS.encode()))
+    return file.getvalue()
+
+
 def database() -> bytes:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE leads (id TEXT)")
@@ -43,6 +53,7 @@ def database() -> bytes:
 
 FILES = {
     "zip": (zipped(), "a ZIP archive, and no workbook; unpack it first"),
+    "tar": (tarred(), "a tar archive; unpack it first (tar -xf)"),
     "an old zip": (b"PK\x03\x04\n\0" + b"x" * 30, "a ZIP archive"),
     "empty zip": (b"PK\x05\x06" + bytes(18), "an empty ZIP archive"),
     "lz4": (b"\x04\x22\x4d\x18\x64\x40", "compressed with lz4; unpack it first (lz4 -dc)"),
