@@ -68,7 +68,7 @@ class LeadError(InstantlyError):
 
 
 class InvalidLeadIdError(LeadError):
-    """The id is not a UUID. No request was made."""
+    """The id is not a UUID in any spelling of RFC 9562. No request was made."""
 
 
 class NotFoundError(LeadError):

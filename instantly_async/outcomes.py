@@ -10,7 +10,11 @@ from .models import plain
 from .stats import Stats
 
 LeadId = str | UUID
-"""A lead's id as callers pass it; white space around a string is ignored."""
+"""A lead's id as callers pass it: a ``UUID``, or text in a spelling of RFC 9562 or of ``uuid``.
+
+With hyphens or none, in either case, in ``{…}``, or behind ``urn:uuid:``. White space and invisible
+characters around it are ignored. Requests have it in lower case, with hyphens.
+"""
 
 L = TypeVar("L")
 

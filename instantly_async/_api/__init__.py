@@ -8,11 +8,12 @@ from .answers import TOO_MANY_IDS, ErrorContext, error_for, error_in
 from .copying import deep_copy
 from .decoding import LeadDecoder, LeadItem
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
-from .ids import wire_id
+from .ids import BLANK, wire_id
 from .scanning import is_cut_off_object, split_members
 from .steps import Steps
 
 __all__ = [
+    "BLANK",
     "MAX_IDS_PER_PAGE",
     "TOO_MANY_IDS",
     "Endpoint",

@@ -3,9 +3,8 @@
 from collections import Counter
 from enum import Enum
 
-from instantly_async._api import wire_id
-
 from .keys import holds_key
+from .records import LineId, number_of
 
 MAX_STORED_CHARS = 200
 """Longest text of an id that is stored (*choice*; a UUID has 36 characters)."""
@@ -17,12 +16,6 @@ class Verdict(Enum):
     NEW = "new"
     DUPLICATE = "duplicate"
     DONE = "done"
-
-
-def number_of(lead_id: str) -> int | None:
-    """Return the UUID as a number, which takes half the memory; ``None``: it is not a UUID."""
-    wire = wire_id(lead_id)
-    return None if wire is None else int(wire.replace("-", ""), 16)
 
 
 class _State(Enum):
@@ -75,7 +68,7 @@ class KnownIds:
 
     def judge(self, lead_id: str) -> Verdict:
         """Return what to do with the next id of the input."""
-        number = number_of(str(lead_id))
+        number = lead_id.number if isinstance(lead_id, LineId) else number_of(lead_id)
         if number is None:
             return self._judge_invalid(lead_id)
         state = self._states.get(number)

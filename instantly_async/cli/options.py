@@ -87,6 +87,9 @@ class OutputOptions:
     csv_raw: Flag = False
     """Do not escape cells that look like spreadsheet formulas."""
 
+    csv_bom: Flag = False
+    """Begin with a byte order mark, so that Excel reads UTF-8."""
+
 
 @Parameter(name="*", group=RESUME)
 @dataclass(frozen=True, kw_only=True)

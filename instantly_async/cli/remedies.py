@@ -11,6 +11,7 @@ _CA = "for a private certificate authority, set SSL_CERT_FILE to its file"
 _SERVER = "the server is in INSTANTLY_BASE_URL; set that variable"
 _ENV = "files such as .env are not read; set the variables before you start the command"
 _ORDER = "the output is the second argument, as in: instantly-async convert LEADS OUTPUT"
+_PACKED = "the output is compressed if its name ends with .gz, .bz2, .xz or .zst"
 _STDOUT = "the leads are printed; write them to a file with > FILE"
 
 INSTEAD: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,7 @@ INSTEAD: dict[str, tuple[str, ...]] = {
     "--select": ("--fields",),
     "--columns": ("--fields",),
     "--out": ("--output",),
+    "--bom": ("--csv-bom",),
     "-O": ("--output",),
 }
 """Options that mean the same, for one that no command has. The first that exists counts."""
@@ -47,6 +49,7 @@ BECAUSE: dict[str, str] = {
     **dict.fromkeys(("-f", "-i", "--file", "--input", "--ids"), _FILE),
     **dict.fromkeys(("-k", "--insecure", "--no-verify", "--cacert", "--ca"), _CA),
     **dict.fromkeys(("--url", "--base-url", "--server", "--endpoint"), _SERVER),
+    **dict.fromkeys(("-z", "--gzip", "--compress", "--compression"), _PACKED),
     **dict.fromkeys(("--env", "--env-file", "--dotenv"), _ENV),
 }
 """Options that there will never be, and how the same is done."""

@@ -202,13 +202,13 @@ def target_of(output: str, options: OutputOptions | None) -> Target:
 
     Raises:
         CommandError: the options contradict each other, the name does not show the format, or
-            pyarrow is missing.
+            a package is missing.
     """
     chosen = options or OutputOptions()
     if output == STDIO and chosen.output_format is None:
         chosen = replace(chosen, output_format="jsonl")
     layout = layout_of(output, chosen, has_option=options is not None)
-    if layout.form != "jsonl":
+    if layout.is_derived:
         return Target(output, layout)
     return Target(output, selection=None if layout.names is None else Selection(layout.names))
 
@@ -221,9 +221,16 @@ def layout_of(output: str, options: OutputOptions, *, has_option: bool = True) -
     """
     if output.endswith(os.sep) or os.path.isdir(output):  # noqa: PTH112 - a long name is no error
         raise CommandError(f"{output} is a folder; name a file in it.")
-    form = options.output_format or format_of_output(output, has_option=has_option)
+    form = format_of_output(output, options.output_format, has_option=has_option)
     names = None if options.fields is None else parse_fields(options.fields)
-    return make_layout(output, form, names, labels=options.labels, csv_raw=options.csv_raw)
+    return make_layout(
+        output,
+        form,
+        names,
+        labels=options.labels,
+        csv_raw=options.csv_raw,
+        csv_bom=options.csv_bom,
+    )
 
 
 def convert_visibly(

@@ -19,8 +19,10 @@ import pytest
 from commands import IDS, MODULE, Command, ids_in, piped_stdin, wait_until
 
 from instantly_async.cli import main
-from instantly_async.cli.input import Survey, open_source
-from instantly_async.cli.records import LineId
+from instantly_async.cli.input import Survey, Understood, open_source
+from instantly_async.cli.input.sources import CHUNK_BYTES
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.records import LineId, number_of
 from instantly_async.cli.serve import fake_process
 from instantly_async.cli.show import trouble
 from instantly_async.errors import InvalidLeadIdError
@@ -132,15 +134,15 @@ def test_failures_are_counted_by_kind(command: Command) -> None:
 @pytest.mark.parametrize(
     ("data", "suffix", "message"),
     [
-        (b"name\nx\n", ".csv", 'has no column "id" or "lead_id"; its columns are "name"'),
-        (b"\xff\xfea\x00", ".txt", "is text in UTF-16; save it as UTF-8"),
-        (b"\xff\xfe", ".txt", "is text in UTF-16"),
-        (b"\xffa\n", ".txt", "Line 1 of"),
+        (b"name\nx\n", ".csv", 'has no column with lead ids; its columns are "name"'),
+        (b"\xff\xfea\x00", ".txt", "No entry of"),
+        (b"\xff\xfe", ".txt", "There are no ids in"),
+        (b"\xffa\n", ".txt", "No entry of"),
         (b"ada@example.com\n" * 2, ".txt", "holds emails and no lead ids"),
         (b"import os\n" * 50, ".txt", "None of the first 50 entries"),
-        (b"\0" * 9, ".txt", "NUL bytes"),
+        (b"\0" * 9, ".txt", "has a NUL byte (at offset 0)"),
         (b'id,n\n%b,"5"\n%b,"5 in\n%b,6"\n' % tuple(map(str.encode, IDS[:3])), ".csv", "in line 3"),
-        (b"{", ".jsonl", "is not a JSON object"),
+        (b"{", ".jsonl", "ends too early at its beginning; fix it, or copy it again"),
     ],
 )
 def test_a_bad_input_is_one_sentence(
@@ -158,9 +160,9 @@ def test_a_bad_input_is_one_sentence(
 
 def test_a_bad_line_does_not_lose_the_ids_before_it(command: Command) -> None:
     """The leads of earlier lines are fetched before the error is reported."""
-    result = command("fetch", stdin=f"{IDS[0]}\n{IDS[1]}\n\xff\n".encode("latin-1"))
+    result = command("fetch", stdin=f"{IDS[0]}\n{IDS[1]}\n\0\n".encode())
     assert (result.code, result.found) == (2, IDS[:2])
-    assert result.err.endswith("Line 3 of stdin is not UTF-8; save the file as UTF-8.\n")
+    assert "\nLine 3 of stdin has a NUL byte (at offset 74)" in result.err
 
 
 def test_a_swallowed_row_does_not_lose_the_ids_before_it(command: Command) -> None:
@@ -171,19 +173,23 @@ def test_a_swallowed_row_does_not_lose_the_ids_before_it(command: Command) -> No
     assert "begins in line 3 of stdin swallows other rows, such as the one in line 4" in result.err
 
 
+def understood(first_id: str) -> Understood:
+    return Understood(form="text", first_id=first_id)
+
+
 def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:
     """The total of a pipe is unknown, and a survey uses the pipe up."""
     path = tmp_path / "ids"
     path.write_text(f"# two\n{IDS[0]}\n{IDS[0]}\n\nx\n{IDS[1]}")
     invalid = list[LineId]()
     with open_source(str(path), None, None) as source:
-        assert source.survey(invalid.append) == Survey(2, 1, 1, 0)
+        assert source.survey(invalid.append) == Survey(2, 1, 1, 0, understood(IDS[0]))
         assert asyncio.run(collect(source.ids())) == [IDS[0], "x", IDS[1]]
         assert (source.total, source.duplicates) == (3, 1)
     assert [each.line for each in invalid] == [5]
     with piped_stdin(IDS[0].encode()), open_source("-", None, None) as source:
         assert source.total is None
-        assert source.survey(invalid.append) == Survey(1, 0, 0, 0)
+        assert source.survey(invalid.append) == Survey(1, 0, 0, 0, understood(IDS[0]))
         assert asyncio.run(collect(source.ids())) == []
 
 
@@ -364,7 +370,7 @@ def test_a_server_without_tls(
         (["fetch", "--concurrency", "0"], "--concurrency must be a whole number"),
         (["fetch", "--patience", "0"], "--patience must be a positive, finite number"),
         (["fetch", "--workspace", "a b"], "--workspace must be an id"),
-        (["fetch", "--column", "id", "x.jsonl"], "--column is for CSV"),
+        (["fetch", "--column", "id", "x", "--input-format", "text"], "--column is for tables"),
         (["serve", "--host", "192.0.2.1"], "192.0.2.1 is not this machine"),
         (["serve", "--host", "example.com"], "example.com is not this machine"),
     ],
@@ -618,3 +624,30 @@ def test_an_invalid_id_that_is_not_from_a_file_is_shown() -> None:
     error = InvalidLeadIdError("The id is not a UUID")
     outcome = Failed(lead_id="x", index=0, error=error, attempts=0, elapsed_s=0)
     assert trouble(outcome) == "failed: x: The id is not a UUID (attempts: 0)"
+
+
+def test_ids_that_are_done_do_not_hold_up_the_loop(tmp_path: Path) -> None:
+    """None of them is yielded, so the source itself has to let other tasks run."""
+    path, known = tmp_path / "ids", KnownIds()
+    ids = list(lead_ids(20_000))
+    path.write_text("\n".join(ids))
+    for number in map(number_of, ids):
+        assert number is not None
+        known.add_done(number)
+    passes = 0
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    async def main() -> list[str]:
+        other = asyncio.create_task(count_passes())
+        found = await collect(source.ids())
+        other.cancel()
+        return found
+
+    with open_source(str(path), None, None, known) as source:
+        assert asyncio.run(main()) == []
+    assert passes >= path.stat().st_size / CHUNK_BYTES

@@ -30,11 +30,10 @@ def packed(compression: Compression, data: bytes) -> bytes:
 def test_what_is_written_can_be_read(
     compression: Compression, data: bytes, size: int, most: int
 ) -> None:
-    """As a file, and in pieces of any size whose output is limited."""
+    """In pieces of any size, whose output is limited."""
     written = packed(compression, data)
     assert compression_of(written) is compression
     codec = compression.load()
-    assert codec.wrap_to_read(io.BytesIO(written)).read() == data
     decompressor, pieces, rest = codec.decompressor(), [], written + b"more"
     while not decompressor.eof:
         chunk = rest[:size] if decompressor.needs_input else b""
@@ -62,8 +61,6 @@ def test_damage_raises_one_of_the_errors(compression: Compression) -> None:
     damaged = written[:9] + b"\xa5" * 200
     with pytest.raises(codec.errors):
         codec.decompressor().decompress(damaged)
-    with pytest.raises(EOFError):
-        codec.wrap_to_read(io.BytesIO(written[:-5])).read()
 
 
 def test_names_and_first_bytes() -> None:

@@ -1,6 +1,7 @@
 """``fetch`` to CSV and Parquet: from a journal, completely or not at all."""
 
 import csv
+import gzip
 import json
 import signal
 import subprocess
@@ -124,6 +125,45 @@ def test_resume_converts_again_and_fetches_missing_leads(
     assert ids_of(output) == IDS
 
 
+def test_compressed_json_lines(
+    command: Command, ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    """The journal beside it keeps whole leads, so the next run may have other ``--fields``."""
+    output = tmp_path / "leads.jsonl.gz"
+    journal, errors = (tmp_path / f"leads.jsonl.gz{end}" for end in (".jsonl", ".errors.jsonl"))
+    fake_instantly.unknown = {IDS[0]}
+    fake_instantly.script(IDS[5], *[Fault.status(401)] * 2)
+    fetch = ("fetch", ids_file, "-o", output, "--concurrency", "1")
+    assert command(*fetch, "--fields", "email").code == 4
+    assert not output.exists()
+    resumed = command(*fetch, "--fields", "status", "--resume")
+    assert (resumed.code, f"Wrote 5 leads to {output} (" in resumed.err) == (3, True)
+    assert sorted(journal.read_bytes().splitlines()) == sorted(map(lead_json, IDS[1:]))
+    short = gzip.decompress(output.read_bytes())
+    assert ids_in(short) == IDS[1:] == ids_in(journal.read_bytes())
+    assert {tuple(json.loads(line)) for line in short.splitlines()} == {("id", "status")}
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert {*tmp_path.iterdir()} == {ids_file, output, journal, errors}
+    assert command(*fetch, "--resume", "--quiet").code == 3
+    assert gzip.decompress(output.read_bytes()) == journal.read_bytes()
+
+
+def test_the_files_of_a_compressed_output_are_not_its_input(
+    command: Command, ids_file: Path, tmp_path: Path, fake_instantly: FakeInstantly
+) -> None:
+    output = tmp_path / "leads.jsonl.gz"
+    assert command("fetch", ids_file, "-o", output).code == 0
+    requests = len(fake_instantly.requests)
+    for source in (output, f"{output}.jsonl"):
+        for option in ("--resume", "--force"):
+            result = command("fetch", source, "-o", output, option)
+            assert result == (2, b"", f"{output} is the input; choose another output.\n")
+    Path(f"{output}.jsonl").unlink()
+    result = command("fetch", ids_file, "-o", output, "--resume")
+    assert result.err.startswith(f"{output} exists without {output}.jsonl, from which")
+    assert len(fake_instantly.requests) == requests
+
+
 def test_a_file_without_its_journal_is_not_replaced(
     command: Command, ids_file: Path, output: Path, journal: Path, fake_instantly: FakeInstantly
 ) -> None:
@@ -230,6 +270,21 @@ def test_a_conversion_that_fails(
     result = command("fetch", ids_file, "-o", output)
     assert result.code == 2
     assert result.err.splitlines()[-2] == "It does not work; do something else."
+
+
+def test_without_zstd_no_request_is_sent(
+    command: Command,
+    ids_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_instantly: FakeInstantly,
+) -> None:
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    monkeypatch.setitem(sys.modules, "backports.zstd", None)
+    result = command("fetch", ids_file, "-o", ids_file.with_name("leads.jsonl.zst"))
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "pip install 'instantly-async[zstd]'" in result.err
+    assert not fake_instantly.requests
+    assert list(ids_file.parent.iterdir()) == [ids_file]
 
 
 def test_without_pyarrow_one_sentence(

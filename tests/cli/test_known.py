@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instantly_async.cli.known import KnownIds, Verdict, number_of, storable
+from instantly_async.cli.known import KnownIds, Verdict, storable
+from instantly_async.cli.records import number_of
 from instantly_async.testing import lead_ids
 
 IDS = list(lead_ids(4))

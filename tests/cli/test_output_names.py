@@ -1,29 +1,34 @@
 """The name of the output: an unknown suffix, a folder, a link; and what a conversion wrote."""
 
+import gzip
 import json
+import lzma
 from pathlib import Path
 
 import pytest
-from commands import IDS, Command
+from commands import IDS, Command, ids_in
 
 from instantly_async.cli.convert.conversion import size_text
-from instantly_async.testing import FakeInstantly, lead_json
+from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
-KNOWN = "does not show the format; end it with .jsonl, .ndjson, .csv or .parquet"
+PLAIN = ".jsonl, .ndjson, .csv or .parquet, plus .gz, .bz2, .xz or .zst to compress it"
+XZ = ".jsonl.xz, .ndjson.xz or .csv.xz"
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("name", "remedy"),
     [
-        ("leads.json", " (the nearest is .jsonl)"),
-        ("leads.CVS", " (the nearest is .csv)"),
-        ("leads", ""),
-        ("leads.jsonl.gz", ""),
-        ("leads.csv.gz", ""),
-        ("leads.xlsx", ""),
-        (".jsonl.d", ""),
+        ("leads.json", f"{PLAIN} (the nearest is .jsonl)"),
+        ("leads.CVS", f"{PLAIN} (the nearest is .csv)"),
+        ("leads", PLAIN),
+        ("leads.xlsx", PLAIN),
+        (".jsonl.d", PLAIN),
+        ("leads.xz", XZ),
+        ("leads.json.xz", f"{XZ} (the nearest is .jsonl.xz)"),
+        ("leads.xlsx.xz", XZ),
+        (".xz", XZ),
     ],
 )
 def test_an_unknown_suffix_is_refused(  # noqa: PLR0917 - fixtures
@@ -31,12 +36,12 @@ def test_an_unknown_suffix_is_refused(  # noqa: PLR0917 - fixtures
     ids_file: Path,
     tmp_path: Path,
     name: str,
-    hint: str,
+    remedy: str,
     fake_instantly: FakeInstantly,
 ) -> None:
     """By each command that writes leads, before any request; ``--format`` is the other remedy."""
     output = tmp_path / name
-    sentence = f"The name {output} {KNOWN}{hint}"
+    sentence = f"The name {output} does not show the format; end it with {remedy}"
     expected = (2, b"", f"{sentence}, or use --format.\n")
     assert command("fetch", ids_file, "-o", output) == expected
     assert command("fetch", ids_file, "-o", output, "--dry-run") == expected
@@ -44,7 +49,45 @@ def test_an_unknown_suffix_is_refused(  # noqa: PLR0917 - fixtures
     assert command("demo", "--count", "1", "-o", output) == (2, b"", f"{sentence}.\n")
     assert not fake_instantly.requests
     assert command("fetch", ids_file, "-o", output, "--format", "jsonl", "--quiet").code == 0
-    assert len(output.read_bytes().splitlines()) == len(IDS)
+    data = output.read_bytes()
+    assert len((lzma.decompress(data) if "xz" in remedy[:9] else data).splitlines()) == len(IDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.json.zip", "cannot be written as .zip; end it with {} (the nearest is .jsonl.gz)"),
+        ("a.CSV.LZ4", "cannot be written as .lz4; end it with {} (the nearest is .csv.gz)"),
+        ("a.7z", "cannot be written as .7z; end it with {}"),
+        ("a.parquet.zip", "cannot be written as .zip; end it with {}"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--format", "jsonl")])
+def test_a_compression_that_cannot_be_written_is_refused(  # noqa: PLR0917 - fixtures
+    command: Command,
+    ids_file: Path,
+    name: str,
+    sentence: str,
+    options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With ``--format`` too: the file would not be what its name says."""
+    monkeypatch.chdir(ids_file.parent)
+    result = command("fetch", ids_file, "-o", name, *options)
+    assert result == (2, b"", f"{name} {sentence.format('.gz, .bz2, .xz or .zst')}.\n")
+
+
+@pytest.mark.parametrize(("name", "better"), [("a.parquet.gz", "a.parquet"), ("a.zst", "a")])
+def test_parquet_is_not_compressed_twice(
+    command: Command, ids_file: Path, name: str, better: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ids_file.parent)
+    end = name.removeprefix(better)
+    sentence = (
+        f"Parquet is compressed inside, so its name does not end with {end}; name it {better}"
+    )
+    result = command("fetch", ids_file, "-o", name, "--format", "parquet")
+    assert result == (2, b"", f"{sentence}.\n")
 
 
 def test_demo_writes_what_the_name_says(command: Command, tmp_path: Path) -> None:
@@ -52,6 +95,9 @@ def test_demo_writes_what_the_name_says(command: Command, tmp_path: Path) -> Non
     assert command("demo", "--count", "3", "-o", output, "--quiet") == (0, b"", "")
     assert output.read_bytes().startswith(b"id,timestamp_created,")
     assert len(command("demo", "--count", "3", "-o", "-").found) == 3
+    output = tmp_path / "leads.ndjson.gz"
+    assert command("demo", "--count", "3", "-o", output, "--quiet") == (0, b"", "")
+    assert ids_in(gzip.decompress(output.read_bytes())) == list(lead_ids(3))
 
 
 @pytest.mark.parametrize("options", [(), ("--resume",), ("--format", "csv"), ("--dry-run",)])

@@ -209,12 +209,17 @@ def test_a_folder_as_converted_output(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--column", "ID"]])
 def test_two_columns_of_one_name(command: Command, tmp_path: Path, options: list[str]) -> None:
-    """No option can choose one of them."""
+    """Their numbers, and their exact names, tell them apart."""
     (tmp_path / "a.csv").write_text(f"id,name,Id\n{IDS[0]},x,{IDS[1]}\n")
     result = command("fetch", tmp_path / "a.csv", *options)
     assert (result.code, result.out) == (2, b"")
-    assert "2 columns" in result.err
-    assert "--column cannot choose; rename one of them in its first line." in result.err
+    sentence = (
+        'has 2 columns that could hold the lead ids, "id", "Id"; use --column 1 for the first.'
+    )
+    assert sentence in result.err
+    for column, lead_id in (("1", IDS[0]), ("3", IDS[1]), ("Id", IDS[1])):
+        result = command("fetch", tmp_path / "a.csv", "--quiet", "--column", column)
+        assert result.found == [lead_id]
 
 
 def test_tls_on_a_port_without_it(

@@ -6,14 +6,14 @@ from instantly_async.cli.records import LineId
 
 
 def read(
-    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
+    data: bytes | str, form: InputFormat | None = "text", column: str | None = None, size: int = 7
 ) -> list[tuple[str, int]]:
     """Read everything in chunks of ``size``; return the ids with their line numbers."""
     return [(str(each), each.line) for each in ids_of(data, form, column, size)]
 
 
 def ids_of(
-    data: bytes | str, form: InputFormat = "text", column: str | None = None, size: int = 7
+    data: bytes | str, form: InputFormat | None = "text", column: str | None = None, size: int = 7
 ) -> list[LineId]:
     data = data.encode() if isinstance(data, str) else data
     reader = IdReader(form, "in", column)

@@ -86,7 +86,8 @@ ROOMS: dict[str, list[str]] = {
         "remedies  options  process",
         "show",
         "input  output  convert",
-        "known  records  system",
+        "known",
+        "records  system",
         "keys  epilogues",
         "exits  terminal  groups",
     ],
@@ -95,9 +96,12 @@ ROOMS: dict[str, list[str]] = {
         "__init__",
         "sources",
         "reader",
-        "csv_ids  lines  looks",
-        "csv_records  sniff",
-        "formats",
+        "choosing",
+        "formats  json_documents  lines  recoding  sniff  text_ids  workbooks",
+        "csv_ids  json_ids  looks  stages",
+        "csv_records  tables",
+        "names",
+        "cells  understood",
     ],
     "cli/output": [
         "__init__",
@@ -112,7 +116,7 @@ ROOMS: dict[str, list[str]] = {
         "layout",
         "writers",
         "csv_cells",
-        "columns",
+        "columns  packing  names",
         "payloads",
     ],
     "cli/show": [
@@ -123,7 +127,7 @@ ROOMS: dict[str, list[str]] = {
         "amounts",
     ],
     "cli/records": ["__init__", "selection", "line  payload_keys"],
-    "cli/system": ["__init__", "files  polling", "durability  locks  compression"],
+    "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""
 

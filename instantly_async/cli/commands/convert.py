@@ -22,8 +22,8 @@ def convert(
     The output appears when it is complete.
 
     Args:
-        leads: JSON Lines that `fetch` wrote; - is stdin.
-        output: New file, named .jsonl, .csv or .parquet.
+        leads: JSON Lines that `fetch` wrote, also compressed; - is stdin.
+        output: New file, named .jsonl, .csv, .parquet, or like .csv.gz.
         options: Shared options.
         force: Replace an existing file.
         quiet: Hide progress and summary.

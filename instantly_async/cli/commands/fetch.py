@@ -59,13 +59,13 @@ def fetch(
     """Fetch many leads into JSON Lines, CSV or Parquet.
 
     Args:
-        file: File with lead ids; - is stdin.
+        file: File with lead ids, of any usual format; - is stdin.
         output: New file for the leads; - is stdout.
         options: Shared options.
         resuming: Shared options.
         dry_run: Print what a run would do, and send no request.
-        input_format: text, csv, tsv or jsonl. Default: by FILE's suffix.
-        column: CSV column with the ids. Default: id or lead_id.
+        input_format: text, csv, tsv, json, jsonl or excel. Default: by FILE.
+        column: Column or key with the ids; or its number, from 1.
         limit: Fetch at most so many ids; --resume fetches the next ones.
         allow_empty: Accept an input without ids.
         strategy: get: one lead per request; list: 100.

@@ -1,11 +1,12 @@
 """Conversion: from JSON Lines to CSV, Parquet or shorter JSON Lines.
 
-Decides columns, cells, delimiters and files of each format. Must not know how leads were fetched.
+Decides columns, cells, delimiters, files and compression. Must not know how leads were fetched.
 """
 
-from .columns import OutputFormat, format_of_output, parse_fields
+from .columns import parse_fields
 from .conversion import check_output, convert
 from .layout import Layout, make_layout
+from .names import OutputFormat, format_of_output
 
 __all__ = [
     "Layout",

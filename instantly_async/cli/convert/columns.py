@@ -1,4 +1,4 @@
-"""Columns: the output formats, their columns, and how a lead becomes a row.
+"""Columns: which fields they are made from, and how a lead becomes a row.
 
 Pure: must not know files or pyarrow.
 """
@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import inspect
@@ -23,14 +22,6 @@ from instantly_async.models import Lead
 
 from .payloads import Payloads
 
-OutputFormat = Literal["jsonl", "csv", "parquet"]
-
-_SUFFIXES: dict[str, OutputFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}
 ALL_KEYS = "payload.*"
 """Selects every key of the payload."""
 
@@ -102,26 +93,6 @@ class Row(msgspec.Struct):
 
     def _is_not_object(self, name: str) -> bool:
         return not bytes(getattr(self, name)).startswith((b"{", b"null"))
-
-
-def format_of_output(path: str, *, has_option: bool = True) -> OutputFormat:
-    """Return the format for a file's name; ``has_option``: ``--format`` could say it, too.
-
-    Raises:
-        CommandError: its suffix is unknown.
-    """
-    lower = path.lower()
-    for suffix, form in _SUFFIXES.items():
-        if lower.endswith(suffix):
-            return form
-    *others, last = _SUFFIXES
-    nearest = difflib.get_close_matches(PurePath(lower).suffix, _SUFFIXES, n=1)
-    hint = f" (the nearest is {nearest[0]})" if nearest else ""
-    option = ", or use --format" if has_option else ""
-    raise CommandError(
-        f"The name {path} does not show the format; end it with {', '.join(others)} or "
-        f"{last}{hint}{option}."
-    )
 
 
 def parse_fields(text: str) -> list[str]:

@@ -14,7 +14,8 @@ from instantly_async.cli.system import (
 )
 
 from .layout import Layout
-from .reading import lock_to_read, look_into, open_source, read_leads
+from .packing import packed
+from .reading import lock_to_read, look_into, open_source, read_leads, source_of
 
 PROGRESS_LEADS = 1000
 """Leads between two calls of ``on_progress`` (*choice*; about 50 ms)."""
@@ -89,8 +90,8 @@ def convert(
     of leads from time to time. Memory: one line, and what the writer holds.
 
     Raises:
-        InputError: the journal cannot be read, is being written, is unfinished, or has a line
-            that is not a lead.
+        InputError: the journal cannot be read, is being written, is unfinished or damaged, or
+            has a line that is not a lead.
         CommandError: the output cannot be created, this system has no locks, or the journal
             does not have the fields of the layout.
         OutputError: it cannot be written. As after any other error, nothing is changed.
@@ -98,20 +99,21 @@ def convert(
     require_locks(output)
     name = "stdin" if source == STDIO else source
     conversion = Conversion(output)
-    with reading_until_signal(open_source(source), _BUFFER_BYTES) as lines:
-        lock_to_read(lines.fileno(), name)
-        check_output(output, os.fstat(lines.fileno()), force=force)
-        found, journal = look_into(lines, name, layout)
+    with reading_until_signal(open_source(source), _BUFFER_BYTES) as file:
+        lock_to_read(file.fileno(), name)
+        check_output(output, os.fstat(file.fileno()), force=force)
+        leads = source_of(file, name)
+        found, journal = look_into(leads, layout)
         writer, keys = layout.writer(found)
-        with replacement(output) as file:
-            with writer.writing(file) as add:
-                for number, item in read_leads(journal, name, writer.lead_type):
+        with replacement(output) as new:
+            with packed(new, layout.compression) as content, writer.writing(content) as add:
+                for number, item in read_leads(journal, leads.content, writer.lead_type):
                     conversion.count(item.problems + item.lead.settle(), number)
                     add(item)
                     if not conversion.leads % PROGRESS_LEADS:
                         on_progress(conversion.leads)
-            file.flush()
-            size = os.fstat(file.fileno()).st_size
+            new.flush()
+            size = os.fstat(new.fileno()).st_size
             if not force and os.path.lexists(output):
                 raise OutputError(
                     f"{output} was created by someone else meanwhile; choose another name."

@@ -12,10 +12,11 @@ from instantly_async.cli.records import (
     fields_text,
     payload_key,
 )
-from instantly_async.cli.system import STDIO
+from instantly_async.cli.system import STDIO, Compression, compression_of_name
 from instantly_async.models import Lead
 
-from .columns import ALL_KEYS, OutputFormat, columns_of
+from .columns import ALL_KEYS, columns_of
+from .names import OutputFormat
 from .writers import CsvWriter, JsonLinesWriter, ParquetWriter, Writer, import_arrow
 
 MAX_COLUMNS = 16_384
@@ -41,12 +42,22 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A format and its fields; ``names=None``: all that the journal has."""
+    """A format and its fields; ``names=None``: all that the journal has.
+
+    ``compression`` is that of the file, ``None``: none, or inside of the format.
+    """
 
     form: OutputFormat
     names: tuple[str, ...] | None = None
     labels: bool = False
     csv_raw: bool = False
+    csv_bom: bool = False
+    compression: Compression | None = None
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether the file is made from a journal at the end, and cannot be the journal itself."""
+        return self.form != "jsonl" or self.compression is not None
 
     def needs_keys(self, cut: Sequence[str] | None) -> bool:
         """Whether the columns depend on the payloads, so that the journal is read twice."""
@@ -73,7 +84,7 @@ class Layout:
             names = _expanded(names, [*_payload_keys(there), *found.keys])
         columns = columns_of(names, labels=self.labels, keys=watch, maps=self.form == "parquet")
         if self.form == "csv":
-            return CsvWriter(columns, guard=not self.csv_raw), watch
+            return CsvWriter(columns, guard=not self.csv_raw, bom=self.csv_bom), watch
         return ParquetWriter(columns), watch
 
 
@@ -127,16 +138,20 @@ def make_layout(
     *,
     labels: bool = False,
     csv_raw: bool = False,
+    csv_bom: bool = False,
 ) -> Layout:
     """Make a layout; ``names`` are the fields, ``None``: all. Nothing is read for that.
 
+    The output's name decides whether it is compressed, also if it does not show the format.
+
     Raises:
-        CommandError: the options do not fit the format, or pyarrow is not installed.
+        CommandError: the options do not fit the format or the name, or a package is missing.
     """
     if output == STDIO and form != "jsonl":
         raise CommandError(f"Only JSON Lines can be written to stdout; name a file for {form}.")
-    if csv_raw and form != "csv":
-        raise CommandError(f"--csv-raw is for CSV, and {output} will be {form}; leave it out.")
+    for option, is_given in [("--csv-raw", csv_raw), ("--csv-bom", csv_bom)]:
+        if is_given and form != "csv":
+            raise CommandError(f"{option} is for CSV, and {output} will be {form}; leave it out.")
     if labels and form == "jsonl":
         raise CommandError(
             "--labels is for CSV and Parquet, because JSON Lines keep the server's own values; "
@@ -144,9 +159,24 @@ def make_layout(
         )
     if ALL_KEYS in (names or ()):
         _check_all_keys(form, names or ())
+    compression = _compression_of(output, form)
     if form == "parquet":
         import_arrow()
-    return Layout(form, None if names is None else tuple(names), labels, csv_raw)
+    names = None if names is None else tuple(names)
+    return Layout(form, names, labels, csv_raw, csv_bom, compression)
+
+
+def _compression_of(output: str, form: OutputFormat) -> Compression | None:
+    compression = compression_of_name(output)
+    if compression is None:
+        return None
+    if form == "parquet":
+        raise CommandError(
+            f"Parquet is compressed inside, so its name does not end with {compression.suffix}; "
+            f"name it {output[: -len(compression.suffix)]}."
+        )
+    compression.load()  # before any request, if its package is missing
+    return compression
 
 
 def _check_all_keys(form: OutputFormat, names: Sequence[str]) -> None:

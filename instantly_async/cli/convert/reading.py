@@ -1,6 +1,7 @@
 """Reads the lines of a finished journal, and what they hold."""
 
 import contextlib
+import io
 import itertools
 import os
 import stat
@@ -11,15 +12,16 @@ from typing import BinaryIO, NamedTuple
 from instantly_async._api import LeadDecoder, LeadItem
 from instantly_async.cli.exits import CommandError, InputError
 from instantly_async.cli.records import BOM, MAX_LINE_BYTES, PayloadKeys, cut_keys, restored
-from instantly_async.cli.system import STDIO, open_to_read, reason_of, try_lock
+from instantly_async.cli.system import STDIO, DamageError, open_to_read, reason_of, try_lock
 
 from .columns import Row, columns_of, row_type
 from .layout import MAX_COLUMNS, TOO_MANY_COLUMNS, Found, Layout
+from .packing import Source
 from .payloads import Payloads
 
 
 class Line(NamedTuple):
-    """A line without its end; ``number`` from 1, ``start`` in bytes."""
+    """A line without its end; ``number`` from 1, ``start`` in bytes of the unpacked file."""
 
     number: int
     start: int
@@ -50,7 +52,20 @@ def lock_to_read(fd: int, name: str) -> None:
             raise InputError(f"{name} is being written by another run; let it finish.")
 
 
-def look_into(lines: BinaryIO, name: str, layout: Layout) -> tuple[Found, Iterator[Line]]:
+def source_of(file: io.BufferedIOBase, name: str) -> Source:
+    """Return the source that this file is; it is unpacked if it is compressed.
+
+    Raises:
+        InputError: it cannot be read.
+        CommandError: a package is missing.
+    """
+    try:
+        return Source(file, name)
+    except OSError as error:
+        raise _unreadable(name, error) from None
+
+
+def look_into(source: Source, layout: Layout) -> tuple[Found, Iterator[Line]]:
     """Return what a journal holds, as far as the layout needs it, and all its lines.
 
     A pipe cannot be read twice, so usually only the first line is looked at.
@@ -59,8 +74,7 @@ def look_into(lines: BinaryIO, name: str, layout: Layout) -> tuple[Found, Iterat
         InputError: it has to be read twice and cannot, or is not a journal.
         CommandError: it has too many keys.
     """
-    start = lines.tell() if lines.seekable() else None
-    read = read_lines(lines, name)
+    read = read_lines(source)
     first = next(read, None)
     cut = None if first is None else cut_keys(first.body)
     again = itertools.chain([] if first is None else [first], read)
@@ -68,14 +82,13 @@ def look_into(lines: BinaryIO, name: str, layout: Layout) -> tuple[Found, Iterat
         return Found(cut), again
     if not layout.needs_keys(cut):
         return Found(cut), map(_restored, again)
-    if start is None:
+    if not source.can_be_read_twice:
         raise InputError(
             "payload.* has to read the leads twice, which a pipe cannot do; save them to a file, "
             "or name the keys."
         )
-    found = Found(cut, _keys_of_payloads(map(_restored, again), name))
-    lines.seek(start)
-    return found, map(_restored, read_lines(lines, name))
+    found = Found(cut, _keys_of_payloads(map(_restored, again), source.content))
+    return found, map(_restored, read_lines(source))
 
 
 def _restored(line: Line) -> Line:
@@ -109,14 +122,15 @@ def read_leads(
         yield line.number, item
 
 
-def read_lines(lines: BinaryIO, name: str) -> Iterator[Line]:
+def read_lines(source: Source) -> Iterator[Line]:
     """Yield each line that is not blank; ``fetch`` skips blank lines, too.
 
     Raises:
         InputError: a line is too long, or the last one has no end.
     """
+    lines, name = source.open(), source.content
     number, start = 0, 0
-    while text := _read_line(lines, name):
+    while text := _read_line(lines, source.name, number):
         number += 1
         body = text.rstrip(b"\r\n")
         line = Line(number, start, body.removeprefix(BOM) if number == 1 else body)
@@ -139,10 +153,15 @@ def _place(name: str, line: Line) -> str:
     return f"Line {line.number} of {name} (from byte {line.start})"
 
 
-def _read_line(lines: BinaryIO, name: str) -> bytes:
+def _read_line(lines: BinaryIO, name: str, before: int) -> bytes:
     try:
         return lines.readline(MAX_LINE_BYTES + 1)
+    except DamageError as error:
+        after = "1 line" if before == 1 else f"{before:,} lines"
+        raise InputError(f"{name} {error}, after {after}; copy or download it again.") from None
     except OSError as error:
-        raise InputError(
-            f"Reading {name} failed: {reason_of(error)}; check the file, then try again."
-        ) from None
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: OSError) -> InputError:
+    return InputError(f"Reading {name} failed: {reason_of(error)}; check the file, then try again.")

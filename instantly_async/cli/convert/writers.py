@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from instantly_async._api import LeadItem
 from instantly_async.cli.exits import CommandError
-from instantly_async.cli.records import Selection, is_cut, to_line
+from instantly_async.cli.records import BOM, Selection, is_cut, to_line
 
 from .columns import Column, ColumnKind, Row, any_text, json_text, row_type
 from .csv_cells import Guard, csv_formatter, csv_row, quote_cell
@@ -65,12 +65,16 @@ def _same_line(line: bytes) -> bytes:
 
 
 class CsvWriter:
-    """RFC 4180: UTF-8, names in the first line, CRLF; an empty cell for ``None``."""
+    """RFC 4180: UTF-8, names in the first line, CRLF; an empty cell for ``None``.
 
-    def __init__(self, columns: Sequence[Column], *, guard: bool) -> None:
+    ``bom``: with a byte order mark in front.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, guard: bool, bom: bool = False) -> None:
         self.lead_type = row_type(columns)
         # Not guarded: a name is a field's, or begins with "payload.".
-        self._header = csv_row(quote_cell(each.name) for each in columns)
+        header = csv_row(quote_cell(each.name) for each in columns)
+        self._head = BOM + header if bom else header
         self._guard = Guard()
         text = self._guard if guard else quote_cell
         self._cells = [(each.read, csv_formatter(each.kind, text)) for each in columns]
@@ -88,7 +92,7 @@ class CsvWriter:
             ]
             file.write(csv_row(cells))
 
-        file.write(self._header)
+        file.write(self._head)
         yield add
 
 

@@ -6,6 +6,7 @@ know how leads are fetched or written.
 
 from .formats import InputFormat
 from .sources import FileOfIds, GivenIds, IdSource, Survey, open_source
+from .understood import Understood
 
 __all__ = [
     "FileOfIds",
@@ -13,5 +14,6 @@ __all__ = [
     "IdSource",
     "InputFormat",
     "Survey",
+    "Understood",
     "open_source",
 ]

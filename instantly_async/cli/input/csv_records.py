@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 
+from .cells import tidy
+
 MAX_RECORD_CHARS = 1024 * 1024
 """Longest CSV record (*choice*); a longer one means a quote that is never closed."""
 
@@ -47,6 +49,8 @@ class CsvRecords:
         if not self._pending:
             if not line.strip():
                 return None
+            if self.delimiter and '"' not in line and len(line) <= MAX_RECORD_CHARS:
+                return Record(line.split(self.delimiter), [line], number)  # the usual case
             self._first_line = number
             self._pending_chars = 0
         self._pending.append(line)
@@ -146,4 +150,4 @@ def cells_of(line: str, delimiter: str, **reading: Any) -> list[str]:
 
 
 def _id_in(cells: list[str], index: int) -> str | None:
-    return wire_id(cells[index]) if index < len(cells) else None
+    return wire_id(tidy(cells[index])) if index < len(cells) else None

@@ -1,72 +1,82 @@
-"""The formats of the input, and the parsers of text and JSON Lines. Lines to ids, without I/O.
+"""The formats of the input, and which one a file's name or its first line shows. Pure."""
 
-Every id carries the number of its line, so that messages can name it. A line without a usable id
-still yields one (which is not a UUID), so that no line is lost silently; only comments, blank
-lines and headers yield nothing.
-"""
+import re
+from collections.abc import Sequence
+from typing import Literal
 
-from typing import Literal, Protocol
+from instantly_async._api import wire_id
+from instantly_async.cli.system import compression_of_name
 
-from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import LineId, id_of_object
+from .cells import tidy, words_of
+from .csv_ids import separator_of
+from .csv_records import cells_of
+from .json_ids import LIST_KEYS, decode, depth_of, has_id, members_of
+from .names import rank_of
+from .understood import DELIMITERS
 
-InputFormat = Literal["text", "csv", "tsv", "jsonl"]
+InputFormat = Literal["text", "csv", "tsv", "json", "jsonl", "excel"]
 
-_SUFFIXES: dict[str, InputFormat] = {
+SUFFIXES: dict[str, InputFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
 }
+"""Ends of names. ``json`` is one document or one value per line, as its beginning shows."""
+
+_JSON = re.compile(r'\s*(?:\[\s*(?:["\[\]{]|null\b|$)|\{\s*(?:"|\}|$))')
 
 
-def format_of(path: str) -> InputFormat:
-    """Return the format for a file's name; text if the suffix is unknown."""
+def format_of_name(path: str) -> InputFormat | None:
+    """Return the format that the end of a name shows; ``None``: none, such as ``.txt``."""
     lower = path.lower()
-    return next((form for end, form in _SUFFIXES.items() if lower.endswith(end)), "text")
+    if compression := compression_of_name(path):
+        lower = lower.removesuffix(compression.suffix)
+    return next((form for end, form in SUFFIXES.items() if lower.endswith(end)), None)
 
 
-class LineParser(Protocol):
-    """Parses ids from lines, one line at a time."""
-
-    def feed(self, line: str, number: int) -> LineId | None:
-        """Return the id that this line completes; ``None``: it completes none."""
-
-    def finish(self) -> None:
-        """Raise ``InputError`` if the input ended too early."""
+def is_json(line: str) -> bool:
+    """Whether a first line begins JSON. An id in braces or brackets does not."""
+    return _JSON.match(line) is not None
 
 
-class TextParser:
-    """One id a line; white space around it is ignored."""
+def is_json_lines(line: str, column: str | None) -> bool:
+    """Whether a first line of JSON is a whole object, and not a page: one with an array of leads.
 
-    def feed(self, line: str, number: int) -> LineId | None:
-        """Return the line's id; ``None`` for blank and ``#`` lines."""
-        text = line.strip()
-        return None if not text or text.startswith("#") else LineId(text, number)
+    An object that has such an array and an id of its own is not a page.
+    """
+    try:
+        value = decode(line)
+    except ValueError:
+        return False
+    if not isinstance(value, dict):
+        return False
+    members = dict(members_of(value, depth_of(column)))
+    has_list = any(isinstance(value.get(key), list) for key in LIST_KEYS)
+    return has_id(members, column) or not has_list
 
-    def finish(self) -> None:
-        """Do nothing: text may end anywhere."""
+
+def is_table(line: str) -> bool:
+    """Whether a first line is a row of CSV: it names a column of ids, or has an id and other cells.
+
+    A line of which most cells are ids, or of one in quotes and with a comma behind it, is text. So
+    is a line that has other ids as text than as a table, which would lose them.
+    """
+    if separator_of(line):
+        return True
+    ids = list(filter(wire_id, words_of(line)))
+    return any(_is_row(cells_of(line, delimiter), ids) for delimiter in DELIMITERS)
 
 
-class JsonLinesParser:
-    """One JSON object a line, with its id under ``id``: also what ``fetch`` writes."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def feed(self, line: str, number: int) -> LineId | None:
-        """Return the object's ``id``, an empty one when it has none."""
-        text = line.strip()
-        if not text or text.startswith("#"):
-            return None
-        try:
-            value = id_of_object(text)
-        except ValueError:
-            raise InputError(
-                f"Line {number} of {self._name} is not a JSON object; fix it, or use "
-                "--input-format to name the file's format."
-            ) from None
-        return LineId(value.strip() if isinstance(value, str) else "", number)
-
-    def finish(self) -> None:
-        """Do nothing: each line is complete."""
+def _is_row(cells: Sequence[str], ids: Sequence[str]) -> bool:
+    filled = [tidy(cell) for cell in cells if cell.strip()]
+    in_cells = list(filter(wire_id, filled))
+    has_names = any(rank_of(cell) is not None for cell in filled)
+    has_ids = 0 < 2 * len(in_cells) <= len(filled) and in_cells == ids
+    return len(filled) > 1 and (has_names or has_ids)

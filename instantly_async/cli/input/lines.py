@@ -1,75 +1,93 @@
-"""``LineSplitter``: from chunks of bytes to lines. No I/O."""
+"""``Lines``: from UTF-8 text to lines, and to ids by a parser of lines. No I/O."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import MAX_LINE_BYTES
+from instantly_async.cli.records import BOM, MAX_LINE_BYTES, LineId
 
-from .formats import InputFormat
-from .sniff import head_of, kind_of
+from .understood import Understood
 
 
-class LineSplitter:
-    """Splits an input into lines, which end with LF, CRLF or CR.
+class LineParser(Protocol):
+    """Parses ids from lines, one line at a time.
 
-    It looks at the beginning first, and refuses what is not a list of ids. It waits for the first
-    line only, so a slow pipe is not held up.
-
-    Raises, from both methods:
-        InputError: it is another kind of file, or a line is too long.
+    A line without a usable id still yields one, which is not a UUID, so that none is lost
+    silently; only comments, blank lines and headers yield nothing.
     """
 
-    def __init__(self, name: str, form: InputFormat) -> None:
+    def feed(self, line: str, number: int) -> Sequence[LineId]:
+        """Return the ids that this line completes."""
+
+    def finish(self) -> None:
+        """Raise ``InputError`` if the input ended too early."""
+
+
+class Lines:
+    """A stage that splits text into lines, which end with LF, CRLF or CR, and parses each.
+
+    A byte order mark that begins a line is skipped: each of joined files may begin with one.
+    """
+
+    def __init__(self, name: str, parser: LineParser, understood: Understood) -> None:
         self._name = name
-        self._form = form
-        self._head: bytearray | None = bytearray()
+        self._parser = parser
+        self._understood = understood
         self._rest = bytearray()
         self._ended_with_cr = False
         self._count = 0
+        self._offset = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the lines that this chunk completes, without their ends."""
-        if self._head is not None:
-            self._head += chunk
-            if (head := head_of(self._head)) is None:
-                return []
-            chunk = self._checked(head, self._head)
-        return self._split(self._with_lf(chunk))
+    def feed(self, data: bytes) -> Iterator[LineId]:
+        nul = data.find(b"\0")
+        yield from self._feed_text(data if nul < 0 else data[:nul])
+        if nul >= 0:
+            raise InputError(
+                f"Line {self._count + self._ended_with_cr + 1} of {self._name} has a NUL byte (at "
+                f"offset {self._offset + nul:,}), so it is not text; save the file as text in "
+                "UTF-8, or name another one."
+            )
+        self._offset += len(data)
 
-    def finish(self) -> list[bytes]:
-        """Return the lines that are left; the last one need not have an end."""
-        rest = b"" if self._head is None else self._checked(bytes(self._head), self._head)
-        lines = self._split(self._with_lf(rest))
-        if self._rest or self._ended_with_cr:
-            lines.append(bytes(self._rest))
-            self._rest.clear()
-        return lines
-
-    def _checked(self, head: bytes, read: bytearray) -> bytes:
-        """Return what has been ``read`` if its head is fine."""
-        self._head = None
-        kind = kind_of(head, self._form)
-        if kind is not None:
-            raise InputError(f"{self._name} is {kind.is_}; {kind.remedy}.")
-        return bytes(read)
-
-    def _with_lf(self, chunk: bytes) -> bytes:
-        """Replace each CRLF and CR; a CR at the end waits for the LF that may follow."""
-        if self._ended_with_cr:
-            chunk = b"\r" + chunk
-        self._ended_with_cr = chunk.endswith(b"\r")
-        if b"\r" not in chunk:
-            return chunk
-        return chunk.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _split(self, chunk: bytes) -> list[bytes]:
-        *lines, rest = chunk.split(b"\n")
+    def _feed_text(self, text: bytes) -> Iterator[LineId]:
+        *lines, rest = self._with_lf(text).split(b"\n")
         if lines:
             lines[0] = bytes(self._rest) + lines[0]
             self._rest.clear()
+        for line in lines:
+            yield from self._parse(line)
         self._rest += rest
-        self._count += len(lines)
         if len(self._rest) > MAX_LINE_BYTES:
             raise InputError(
                 f"Line {self._count + 1} of {self._name} is longer than "
                 f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
             )
-        return lines
+
+    def _with_lf(self, text: bytes) -> bytes:
+        """Replace each CRLF and CR; a CR at the end waits for the LF that may follow."""
+        if self._ended_with_cr and text:
+            text = b"\r" + text
+        elif not text:
+            return b""
+        self._ended_with_cr = text.endswith(b"\r")
+        if b"\r" not in text:
+            return text
+        return text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _parse(self, line: bytes) -> Sequence[LineId]:
+        self._count += 1
+        return self._parser.feed(self._decode(line.removeprefix(BOM)), self._count)
+
+    def _decode(self, line: bytes) -> str:
+        """Decode a line. Ids are ASCII, so names in another encoding need not stop a run."""
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            self._understood.odd_lines += 1
+            return line.decode("cp1252", "replace")
+
+    def finish(self) -> Iterator[LineId]:
+        if self._rest or self._ended_with_cr:
+            yield from self._parse(bytes(self._rest))
+            self._rest.clear()
+        self._parser.finish()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .formats import InputFormat
+from .understood import Understood
 
 
 class Look(NamedTuple):
@@ -22,16 +22,15 @@ def _look(pattern: str, is_: str, remedy: str) -> Look:
     return Look(re.compile(pattern, re.IGNORECASE | re.DOTALL), is_, remedy)
 
 
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}"
 _NAME_IDS = "name a file with the leads' ids"
 
 _LOOKS = (
-    _look("", "empty values", 'each record needs its id under "id", or under the name in --column'),
-    _look(r"[0-9a-f]{32}", "UUIDs without hyphens", "write them with hyphens (8-4-4-4-12 digits)"),
+    _look("", "empty values", "use --column to name the one that holds the lead ids"),
     _look(
-        rf"[^0-9a-z]*(?:urn:uuid:)?{_UUID}[^0-9a-z]*",
+        rf"[^0-9a-z]*{_UUID}[^0-9a-z]*",
         "UUIDs with other characters around them",
-        "remove quotes, brackets and commas",
+        "remove these characters",
     ),
     _look(
         rf"[a-z][a-z0-9+.-]*://.*{_UUID}.*",
@@ -39,9 +38,10 @@ _LOOKS = (
         "write only the ids, one per line",
     ),
     _look(r"[a-z][a-z0-9+.-]*://.*", "web addresses", _NAME_IDS),
-    _look(r"[^,;\t]*@[^,;\t]*", "emails", _NAME_IDS),
-    _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "write its ids one per line, with jq -r"),
+    _look(r"[^,;\t]*@[^,;\t]*", "emails", "leads are fetched by id, so name ids or their column"),
+    _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "add --input-format json"),
     _look(r"[^\t]*\t.*", "rows of a table", "add --input-format tsv, and --column"),
+    _look(rf".*\b{_UUID}\b.*", "UUIDs beside other text", "write only the ids, one per line"),
     _look(
         r"(?=.*[0-9])[-+0-9.,()\s]+",
         "numbers",
@@ -53,13 +53,21 @@ _LOOKS = (
 _COLUMN_NAME = re.compile(r"[^\W\d][\w -]*")
 
 
-def no_lead_ids(entries: Sequence[str], name: str, form: InputFormat, *, all_read: bool) -> str:
+def no_lead_ids(
+    entries: Sequence[str], name: str, understood: Understood, *, all_read: bool
+) -> str:
     """Return the sentence about an input without a valid id; there is at least one entry.
 
     ``all_read``: these are all of its entries, and not only the first.
     """
+    if understood.missing is not None and not any(entries):
+        return understood.missing
+    form = understood.form
     body = entries[_COLUMN_NAME.fullmatch(entries[0]) is not None :] or entries
     for look in _LOOKS:
+        names_format = look.remedy.startswith("add --input-format")
+        if names_format and form != "text":
+            continue  # it is read in such a format already
         if all(map(look.pattern.fullmatch, body)):
             return f"{name} holds {look.is_} and no lead ids, which are UUIDs; {look.remedy}."
     if all_read:

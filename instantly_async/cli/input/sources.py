@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol, Self
 
-from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.records import LineId
 from instantly_async.cli.system import STDIO, is_at, open_to_read, reason_of, until_readable
 
-from .formats import InputFormat, format_of
+from .formats import InputFormat
 from .reader import IdReader
+from .understood import Understood
 
 CHUNK_BYTES = 64 * 1024
 """Bytes that are read at once (*choice*: the size of a Linux pipe)."""
@@ -100,13 +100,14 @@ class GivenIds:
 class Survey(NamedTuple):
     """What an input holds: ids ``to_fetch``, ``invalid`` ones, and those that are skipped.
 
-    ``later`` are the ids that ``--limit`` leaves for later runs.
+    ``later`` are the ids that ``--limit`` leaves for later runs. ``understood``: how it was read.
     """
 
     to_fetch: int
     invalid: int
     duplicates: int
     done: int
+    understood: Understood
     later: int = 0
 
 
@@ -117,9 +118,9 @@ class Quota:
         self._limit = limit
         self.used = 0
 
-    def use(self, lead_id: str) -> None:
+    def use(self, lead_id: LineId) -> None:
         """Count an id, unless it is invalid: for that one no request is sent."""
-        self.used += wire_id(lead_id) is not None
+        self.used += lead_id.number is not None
 
     @property
     def is_used_up(self) -> bool:
@@ -199,7 +200,9 @@ class FileOfIds:
             )
 
     async def _read(self) -> bytes:
-        if not self.is_regular:
+        if self.is_regular:
+            await asyncio.sleep(0)  # many ids that are done could hold up the event loop
+        else:
             self._reading = asyncio.ensure_future(until_readable(self._fd))
             try:
                 await self._reading
@@ -231,7 +234,7 @@ class FileOfIds:
         """Whether ``survey`` has reported this id as invalid."""
         if not isinstance(lead_id, LineId) or lead_id.line > self._surveyed_lines:
             return False
-        return wire_id(lead_id) is None
+        return lead_id.number is None
 
     @property
     def remark(self) -> str | None:
@@ -269,7 +272,7 @@ class FileOfIds:
             if not quota.is_used_up:
                 quota.use(lead_id)
                 taken += 1
-            if wire_id(lead_id) is None:
+            if lead_id.number is None:
                 invalid += 1
                 on_invalid(lead_id)
         self._require_ids(reader)
@@ -278,7 +281,7 @@ class FileOfIds:
             self._surveyed_lines = reader.lines
         self.total, self._whole, self._surveyed_done = taken, reader.yielded, reader.done
         later = reader.yielded - invalid - quota.used
-        return Survey(quota.used, invalid, reader.duplicates, reader.done, later)
+        return Survey(quota.used, invalid, reader.duplicates, reader.done, reader.understood, later)
 
     def _all_of(self, reader: IdReader) -> Iterator[LineId]:
         while chunk := self._read_now():
@@ -311,7 +314,6 @@ def open_source(
         InputError: it cannot be opened, or the options contradict each other.
     """
     name = "stdin" if path == STDIO else path
-    form = form or ("csv" if column and path == STDIO else format_of(path))
     make_reader = partial(IdReader, form, name, column, known or KnownIds())
     make_reader()  # raises if the options do not fit
     if path == STDIO and sys.stdin is None:

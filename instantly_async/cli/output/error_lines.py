@@ -2,6 +2,7 @@
 
 import msgspec
 
+from instantly_async._api import wire_id
 from instantly_async.cli.known import storable
 from instantly_async.cli.records import LineId
 from instantly_async.errors import DecodeError, LeadError, TransientError
@@ -9,7 +10,10 @@ from instantly_async.outcomes import Failed, NotFound
 
 
 class ErrorLine(msgspec.Struct, omit_defaults=True):
-    """A line of the errors file; ``id`` makes it valid input. ``line`` is the line of the input."""
+    """A line of the errors file. ``line`` is the line of the input, from 1.
+
+    ``id`` is in the form that is sent, so a valid one is valid input in any later run.
+    """
 
     id: str
     error: str
@@ -28,7 +32,7 @@ def error_line(outcome: NotFound | Failed) -> bytes | None:
         error, message = type(outcome.error).__name__, _message(outcome.error)
     lead_id = outcome.lead_id
     line = ErrorLine(
-        id=storable(str(lead_id)),
+        id=wire_id(lead_id) or storable(str(lead_id)),
         error=error,
         message=message,
         attempts=outcome.attempts,

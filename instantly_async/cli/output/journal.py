@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from instantly_async.cli.exits import CommandError, OutputError
-from instantly_async.cli.known import KnownIds, number_of
+from instantly_async.cli.known import KnownIds
+from instantly_async.cli.records import number_of
 from instantly_async.cli.system import (
     create,
     is_at,

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import msgspec
 
 from instantly_async.cli.exits import CommandError, InputError
-from instantly_async.cli.known import KnownIds, number_of
+from instantly_async.cli.known import KnownIds
 from instantly_async.cli.records import (
     MAX_LINE_BYTES,
     cut_keys,
     fields_text,
     id_of_object,
     keys_of,
+    number_of,
 )
 from instantly_async.cli.system import lock, replacement
 from instantly_async.cli.terminal import shell_quoted

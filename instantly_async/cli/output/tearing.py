@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from instantly_async._api import is_cut_off_object
-from instantly_async.cli.known import number_of
+from instantly_async.cli.records import number_of
 
 _BEGINNING = b'{"id":"'
 _SECOND_KEY = b'","error":"'

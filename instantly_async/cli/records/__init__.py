@@ -4,7 +4,17 @@ Decides how a lead becomes a line and how the id is read back from it. Must not 
 come from or where they go.
 """
 
-from .line import BOM, MAX_LINE_BYTES, LineId, id_of_object, is_cut, to_line
+from .line import (
+    BOM,
+    MAX_LINE_BYTES,
+    ElementId,
+    LineId,
+    RowId,
+    id_of_object,
+    is_cut,
+    number_of,
+    to_line,
+)
 from .payload_keys import SHOWN_CHARS, PayloadKeys
 from .selection import Selection, cut_keys, fields_text, keys_of, payload_key, restored
 
@@ -12,14 +22,17 @@ __all__ = [
     "BOM",
     "MAX_LINE_BYTES",
     "SHOWN_CHARS",
+    "ElementId",
     "LineId",
     "PayloadKeys",
+    "RowId",
     "Selection",
     "cut_keys",
     "fields_text",
     "id_of_object",
     "is_cut",
     "keys_of",
+    "number_of",
     "payload_key",
     "restored",
     "to_line",

@@ -1,10 +1,11 @@
 """A lead as a line: the server's own JSON. An id of the input, with the number of its line."""
 
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
+from instantly_async._api import wire_id
 from instantly_async.settings import MOST_MAX_LEAD_BYTES
 
 BOM = b"\xef\xbb\xbf"
@@ -21,18 +22,46 @@ keys can be in a line twice. So readers need no such option.
 _SPACE = b" \t\r\n"  # JSON's
 
 
+def number_of(lead_id: str) -> int | None:
+    """Return the UUID as a number, which takes half the memory; ``None``: it is not a UUID."""
+    wire = wire_id(lead_id)
+    return None if wire is None else int(wire.replace("-", ""), 16)
+
+
 class LineId(str):
-    """An id as it is in the input; ``line`` is the number of its line, from 1."""
+    """An id of the input; ``line`` is the number of its line, from 1, or of another ``unit``.
 
-    __slots__ = ("line",)
+    ``number`` is the UUID as a number; ``None``: it is not a UUID.
+    """
 
+    __slots__ = ("line", "number")
+
+    unit: ClassVar[str] = "line"
     line: int
+    number: int | None
 
     def __new__(cls, text: str, line: int) -> Self:
         """Make an id; ``text`` need not be a valid one."""
         self = super().__new__(cls, text)
         self.line = line
+        self.number = number_of(text)
         return self
+
+
+class RowId(LineId):
+    """An id of a workbook, with the number of its row."""
+
+    __slots__ = ()
+
+    unit = "row"
+
+
+class ElementId(LineId):
+    """An id of a JSON document, with the number of its element in an array."""
+
+    __slots__ = ()
+
+    unit = "element"
 
 
 def to_line(raw: bytes, *, cut: bool = False) -> bytes:

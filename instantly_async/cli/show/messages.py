@@ -33,14 +33,14 @@ def invalid(lead_id: LineId) -> str:
     Its text is shown only if it looks like a part of an id: it could be an email or a key.
     """
     shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
-    return f"invalid: {shown}in line {lead_id.line} (a lead id is a UUID)"
+    return f"invalid: {shown}in {lead_id.unit} {lead_id.line} (a lead id is a UUID)"
 
 
 def plan(found: Survey, limit: RateLimit) -> str:
-    """Return what a run would do, one fact per line."""
+    """Return how the input was read and what a run would do, one fact per line."""
     read = found.to_fetch + found.later + found.invalid + found.duplicates + found.done
     pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
-    facts = {
+    facts = found.understood.facts() | {
         "ids read": amount(read),
         "invalid": amount(found.invalid),
         "duplicates": amount(found.duplicates),

@@ -5,9 +5,7 @@ Decides how a file is opened, created, locked and replaced. Must not know what i
 
 from .compression import (
     COMPRESSIONS,
-    Codec,
     Compression,
-    Decompressor,
     compression_of,
     compression_of_name,
 )
@@ -29,13 +27,14 @@ from .files import (
 )
 from .locks import require_locks, try_lock
 from .polling import reading_until_signal, until_readable, until_writable
+from .unpacking import DamageError, Unpacking
 
 __all__ = [
     "COMPRESSIONS",
     "STDIO",
-    "Codec",
     "Compression",
-    "Decompressor",
+    "DamageError",
+    "Unpacking",
     "check_writable",
     "compression_of",
     "compression_of_name",

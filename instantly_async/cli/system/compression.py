@@ -42,7 +42,6 @@ class Codec(NamedTuple):
     """
 
     decompressor: Callable[[], Decompressor]
-    wrap_to_read: Callable[[BinaryIO], BinaryIO]
     wrap_to_write: Callable[[BinaryIO], BinaryIO]
     errors: tuple[type[Exception], ...]
 
@@ -84,9 +83,9 @@ class _GzipDecompressor:
 def _gzip() -> Codec:
     return Codec(
         _GzipDecompressor,
-        lambda file: cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb")),
-        # Without name and time, so that equal content gives equal bytes.
-        lambda file: cast("BinaryIO", gzip.GzipFile("", "wb", fileobj=file, mtime=0)),
+        # Without name and time, so that equal content gives equal bytes. Level 9 takes twice the
+        # time for 5 % less.
+        lambda file: cast("BinaryIO", gzip.GzipFile("", "wb", 6, file, mtime=0)),
         (zlib.error, gzip.BadGzipFile),
     )
 
@@ -94,7 +93,6 @@ def _gzip() -> Codec:
 def _bzip2() -> Codec:
     return Codec(
         bz2.BZ2Decompressor,
-        lambda file: cast("BinaryIO", bz2.BZ2File(file)),
         lambda file: cast("BinaryIO", bz2.BZ2File(file, "wb")),
         (OSError,),
     )
@@ -103,7 +101,6 @@ def _bzip2() -> Codec:
 def _xz() -> Codec:
     return Codec(
         lzma.LZMADecompressor,
-        lambda file: cast("BinaryIO", lzma.LZMAFile(file)),
         lambda file: cast("BinaryIO", lzma.LZMAFile(file, "wb")),
         (lzma.LZMAError,),
     )
@@ -111,10 +108,11 @@ def _xz() -> Codec:
 
 def _zstd() -> Codec:
     zstd = _import_zstd()
+    # The others always have a checksum.
+    checked = {zstd.CompressionParameter.checksum_flag: 1}
     return Codec(
         zstd.ZstdDecompressor,
-        zstd.ZstdFile,
-        lambda file: cast("BinaryIO", zstd.ZstdFile(file, "wb")),
+        lambda file: cast("BinaryIO", zstd.ZstdFile(file, "wb", options=checked)),
         (zstd.ZstdError,),
     )
 

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 
 async def until_readable(fd: int) -> None:
@@ -48,7 +48,7 @@ def _wake(ready: "asyncio.Future[None]") -> None:
 
 
 @contextlib.contextmanager
-def reading_until_signal(fd: int, buffer_bytes: int) -> Iterator[BinaryIO]:
+def reading_until_signal(fd: int, buffer_bytes: int) -> Iterator[io.BufferedIOBase]:
     """Yield a file whose next read raises what the handler of a signal raises, in any case.
 
     Otherwise a signal that comes just before ``read`` has to wait until there is more to read, and

@@ -23,6 +23,7 @@ from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, parse_fields
 from instantly_async.cli.convert.csv_cells import guard_cell
 from instantly_async.cli.convert.layout import Found
+from instantly_async.cli.convert.packing import Source
 from instantly_async.cli.convert.reading import look_into, read_leads
 from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
@@ -65,8 +66,8 @@ def convert(
 ) -> Converted:
     encoded = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
     layout = layout_of(f"out.{form}", OutputOptions(fields=fields, labels=labels, csv_raw=csv_raw))
-    source = io.BytesIO(b"".join(each + b"\n" for each in encoded))
-    found, journal = look_into(source, "leads", layout)
+    source = Source(io.BytesIO(b"".join(each + b"\n" for each in encoded)), "leads")
+    found, journal = look_into(source, layout)
     writer, keys = layout.writer(found)
     file, problems = io.BytesIO(), []
     with writer.writing(file) as add:

@@ -227,7 +227,8 @@ def test_blank_lines_are_skipped(convert: Convert) -> None:
         ("o.csv", ["--fields", "payload.\udcff"], "--fields is not a list of names"),
         ("o.jsonl", ["--labels"], "--labels is for CSV and Parquet"),
         ("o.parquet", ["--csv-raw"], "--csv-raw is for CSV"),
-        ("o.xlsx", [], "end it with .jsonl, .ndjson, .csv or .parquet, or use --format."),
+        ("o.xlsx", [], "end it with .jsonl, .ndjson, .csv or .parquet, plus .gz, .bz2, .xz or"),
+        ("o.parquet", ["--csv-bom"], "--csv-bom is for CSV"),
         (
             "-",
             ["--format", "csv"],
@@ -444,7 +445,15 @@ def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "missing"), [("jsonl", 1), ("csv", 20_000), ("parquet", 1), ("parquet", 20_000)]
+    ("form", "missing"),
+    [
+        ("jsonl", 1),
+        ("jsonl.gz", 1),
+        ("csv", 20_000),
+        ("csv.xz", 20_000),
+        ("parquet", 1),
+        ("parquet", 20_000),
+    ],
 )
 def test_a_full_disk(convert: Convert, form: str, tmp_path: Path, missing: int) -> None:
     """One sentence and no file left, no matter which byte does not fit."""
@@ -489,6 +498,7 @@ def fed_by_a_pipe(folder: Path, output: str, lines: bytes) -> Iterator[subproces
         (signal.SIGKILL, -9, "csv"),
         (signal.SIGKILL, -9, "parquet"),
         (signal.SIGTERM, 143, "parquet"),
+        (signal.SIGTERM, 143, "jsonl.gz"),
         (signal.SIGHUP, 129, "csv"),
         (signal.SIGINT, 130, "csv"),
     ],

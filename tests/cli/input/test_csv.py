@@ -66,6 +66,11 @@ def test_a_cell_may_be_large() -> None:
     assert [each for each, _ in read(text, "csv", size=1 << 16)] == [A, B, C]
 
 
+def test_a_cell_that_is_too_large() -> None:
+    with pytest.raises(InputError, match=r"Line 2 of in is not CSV .field larger than field limit"):
+        read(f"id,note\n{A},{'x' * (MAX_RECORD_CHARS + 1)}\n", "csv", size=1 << 16)
+
+
 def test_a_line_that_python_cannot_read_in_another_way() -> None:
     """With its quotes the cell is longer than the limit, without them it is not."""
     text = f'id,note,more\n{A},"one\ntwo","{"x" * (MAX_RECORD_CHARS - 1)}"\n{B},y,z\n'

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
-from instantly_async.cli.known import KnownIds, Verdict, number_of
+from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.output import Resume, journal, open_journal, recovery
 from instantly_async.cli.output.error_lines import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.records import number_of
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target
 from instantly_async.errors import DecodeError, ServerError
@@ -502,6 +503,9 @@ def test_a_dry_run_prints_what_a_run_would_do(  # noqa: PLR0917 - fixtures
     assert result.code == 0
     assert result.err == "invalid: in line 8 (a lead id is a UUID)\n"
     facts = [
+        "format        text",
+        "encoding      UTF-8",
+        f"first id      {IDS[0]}",
         "ids read      8",
         "invalid       1",
         "duplicates    1",
@@ -514,7 +518,7 @@ def test_a_dry_run_prints_what_a_run_would_do(  # noqa: PLR0917 - fixtures
     assert command("fetch", *arguments, stdin=ids.read_bytes()).out == result.out
     assert output.read_bytes() == LINES[0] + LINES[1][:9]
     assert not fake_instantly.requests
-    assert command("fetch", ids, "--dry-run").out.startswith(b"ids read      8\n")
+    assert b"\nids read      8\n" in command("fetch", ids, "--dry-run").out
     result = command("fetch", ids, "-o", output, "--dry-run")
     assert (result.code, "add --resume" in result.err) == (2, True)
     result = command("fetch", ids, "--dry-run", "--rate-share", "7")
@@ -525,12 +529,15 @@ def test_a_file_is_checked_before_any_request(
     command: Command, output: Path, tmp_path: Path, fake_instantly: FakeInstantly
 ) -> None:
     ids = tmp_path / "ids"
-    ids.write_bytes("\n".join([*IDS, "x", "\xff"]).encode("latin-1"))
+    ids.write_text("\n".join([*IDS, "x", "\0"]))
     result = command("fetch", ids, "-o", output)
     assert result.code == 2
     assert result.err.splitlines() == [
         "invalid: in line 7 (a lead id is a UUID)",
-        f"Line 8 of {ids} is not UTF-8; save the file as UTF-8.",
+        (
+            f"Line 8 of {ids} has a NUL byte (at offset 224), so it is not text; save the file as "
+            "text in UTF-8, or name another one."
+        ),
     ]
     assert not fake_instantly.requests
     assert not output.exists()

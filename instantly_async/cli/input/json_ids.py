@@ -1,0 +1,157 @@
+"""Ids in JSON: by the name of a key; and ``JsonLinesParser``, for one value per line. No I/O."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.records import LineId, id_of_object
+
+from .cells import holds_id, tidy
+from .names import listed, looks_like_data, matches, nearest, plain, rank_of, wanted
+from .understood import Understood
+
+LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
+"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
+
+WRAPPERS = ("body", "data", "item", "lead", "object", "payload", "record", "row")
+"""Keys of an object in which also ``id`` is the id of a lead, if there is none beside them."""
+
+
+class IdKey:
+    """Finds the key with the id in the first object that has one, and keeps to it.
+
+    An object is looked at as its ``members`` by path, such as ``lead.id``. ``column`` names a path;
+    ``None``: a name that means the id of a lead, at the top or one level down.
+    """
+
+    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+        self._name = name
+        self._column = column
+        self._understood = understood
+        self.path: str | None = None
+        self.depth = depth_of(column)
+
+    def id_of(self, members: Mapping[str, str]) -> str:
+        """Return the id of an object, tidied; empty if it has none."""
+        if self.path is None:
+            found = self._find(members)
+            if found is None:
+                self._note_missing(list(members))
+                return ""
+            if not holds_id(members[found]):
+                return tidy(members[found])
+            self.path = self._understood.column = found
+            self._understood.missing = None
+        return tidy(members.get(self.path, ""))
+
+    def is_in(self, members: Mapping[str, str]) -> bool:
+        """Whether an object has an id itself, so that an array in it is not a list of leads."""
+        return has_id(members, self._column)
+
+    def _find(self, members: Mapping[str, str]) -> str | None:
+        found = id_paths(members, self._column)
+        return next((each for each in found if holds_id(members[each])), next(iter(found), None))
+
+    def _note_missing(self, paths: list[str]) -> None:
+        """Note the keys of the first object, in case that no other one has an id."""
+        if self._understood.missing is None and paths and not looks_like_data(paths):
+            self._understood.missing = (
+                f"The first object of {self._name} has no {wanted(self._column, 'key')}; its keys "
+                f"are {listed(paths)}; {nearest(paths, self._column)}."
+            )
+
+
+def depth_of(column: str | None) -> int:
+    """Return how many levels down the ids may be, 1 for the top."""
+    return 2 if column is None else column.count(".") + 1
+
+
+def id_paths(members: Iterable[str], column: str | None) -> list[str]:
+    """Return the paths that may lead to the id, the best first."""
+    paths = list(members)
+    if column is not None:
+        return [paths[index] for index in matches(paths, column)]
+    return sorted(filter(_rank, paths), key=_rank)
+
+
+def has_id(members: Mapping[str, str], column: str | None) -> bool:
+    """Whether an object has an id under a name that fits."""
+    return any(holds_id(members[path]) for path in id_paths(members, column))
+
+
+def _rank(path: str) -> int:
+    """Return how well a path fits, 1 for the best; 0: not at all."""
+    if (rank := rank_of(path)) is not None:
+        return 1 + rank
+    parent, _, key = path.rpartition(".")
+    rank = rank_of(key)
+    if not parent or rank is None:
+        return 0
+    is_specific = plain(key).endswith("leadid")
+    return 10 + rank if is_specific or plain(parent) in WRAPPERS else 0
+
+
+def members_of(value: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the texts and numbers of an object with their paths, at most so many levels down."""
+    for key, member in value.items():
+        if isinstance(member, dict):
+            if depth > 1:
+                yield from members_of(member, depth - 1, f"{prefix}{key}.")
+        elif isinstance(member, str | int | float):
+            yield f"{prefix}{key}", str(member)
+
+
+class JsonLinesParser:
+    """One value a line: an object with its id under a key, as ``fetch`` writes, or a string."""
+
+    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+        self._name = name
+        self.key = IdKey(name, column, understood)
+
+    def feed(self, line: str, number: int) -> Sequence[LineId]:
+        """Return the id of the line's value, an empty one if it has none."""
+        text = line.strip()
+        if not text or text.startswith("#"):
+            return ()
+        try:
+            return (LineId(self._id_of(text), number),)
+        except ValueError:
+            pass
+        raise InputError(
+            f"Line {number} of {self._name} is not a JSON object or string; fix it, or use "
+            "--input-format to name the file's format."
+        )
+
+    def _id_of(self, text: str) -> str:
+        if self.key.path == "id" and text.startswith("{"):
+            # The usual case, which need not decode the whole lead.
+            value = id_of_object(text)
+            return tidy(value) if isinstance(value, str) else ""
+        value = decode(text)
+        if isinstance(value, str):
+            return tidy(value)
+        if not isinstance(value, dict):
+            raise ValueError("not an object")  # noqa: TRY004 - like json.loads
+        return self.key.id_of(dict(members_of(value, self.key.depth)))
+
+    def finish(self) -> None:
+        """Do nothing: each line is complete."""
+
+
+def decode(text: str) -> Any:
+    """Return the value of one JSON text; ``None`` if it is nested too deeply.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text)  # it accepts half a surrogate pair
+    except RecursionError:
+        return None

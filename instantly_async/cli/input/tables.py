@@ -1,0 +1,83 @@
+"""``IdColumn``: the column of a table that holds the ids. Rows of CSV and of workbooks to ids."""
+
+from collections.abc import Sequence
+
+from instantly_async.cli.exits import InputError
+
+from .cells import holds_id
+from .names import ID_NAMES, listed, looks_like_data, matches, nearest, wanted
+from .understood import Understood
+
+
+class IdColumn:
+    """Finds the column in the first row. ``index`` is that of its cell, from 0.
+
+    ``column`` is a name, or a number from 1; ``None``: a name that means the id of a lead. A first
+    row that holds an id is no header: its column is the one with that id.
+    """
+
+    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+        self._name = name
+        self._column = column
+        self._understood = understood
+        self.index = 0
+
+    def begin(self, cells: Sequence[str]) -> bool:
+        """Take the first row; return whether it is a header.
+
+        Raises:
+            InputError: it does not show the column.
+        """
+        is_header = not any(map(holds_id, cells)) or self._is_named(cells)
+        self.index = self._in_header(cells) if is_header else self._in_row(cells)
+        shown = cells[self.index].strip() if is_header else f"{self.index + 1}, without a name"
+        self._understood.column = shown
+        return is_header
+
+    def _is_named(self, cells: Sequence[str]) -> bool:
+        return self._number(cells) is None and bool(matches(cells, self._column))
+
+    def _in_header(self, cells: Sequence[str]) -> int:
+        found = matches(cells, self._column)
+        if len(found) == 1:
+            return found[0]
+        if not found and (number := self._number(cells)) is not None:
+            return number
+        if looks_like_data(cells):
+            raise self._no_header()
+        if found:
+            raise InputError(
+                f"{self._name} has {len(found)} columns that could hold the lead ids, "
+                f"{listed([cells[index] for index in found])}; use --column {found[0] + 1} for the "
+                "first."
+            )
+        raise InputError(
+            f"{self._name} has no {wanted(self._column)}; its columns are {listed(cells)}; "
+            f"{nearest(cells, self._column)}."
+        )
+
+    def _in_row(self, cells: Sequence[str]) -> int:
+        if (number := self._number(cells)) is not None:
+            return number
+        found = [index for index, cell in enumerate(cells) if holds_id(cell)]
+        if self._column is not None:
+            raise self._no_header()
+        if len(found) > 1:
+            raise InputError(
+                f"The first line of {self._name} has {len(found)} ids and no column names; use "
+                f"--column {found[0] + 1} for the first one, or --input-format text for all."
+            )
+        return found[0]
+
+    def _number(self, cells: Sequence[str]) -> int | None:
+        """Return the index if the user named the column by its number."""
+        if self._column is None or not self._column.isascii() or not self._column.isdigit():
+            return None
+        number = int(self._column[:9])
+        return number - 1 if 1 <= number <= len(cells) else None
+
+    def _no_header(self) -> InputError:
+        return InputError(
+            f"The first line of {self._name} looks like data; add a line with column names above "
+            f'it, such as "{ID_NAMES[1]}", or use --column with a number.'
+        )
