@@ -8,6 +8,7 @@ QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039
 AROUND = BLANK + QUOTES + "()[]<>,;="  # ="…" is Excel's
 
 _BULLETS = "-*\u2022"
+_MENTIONED = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _BETWEEN = re.compile(r"[\s,;|]+")
 
 
@@ -25,6 +26,11 @@ def tidy(cell: str) -> str:
 def holds_id(cell: str) -> bool:
     """Whether a cell is an id, apart from what may be around it."""
     return wire_id(tidy(cell)) is not None
+
+
+def mentions_id(text: str) -> bool:
+    """Whether a text has an id among other characters."""
+    return _MENTIONED.search(text) is not None
 
 
 def words_of(line: str) -> list[str]:

@@ -21,8 +21,8 @@ from .workbooks import WorkbookParser, is_workbook
 
 def make_stages(
     form: InputFormat | None, name: str, column: str | None, understood: Understood
-) -> Stage[LineId]:
-    """Return the stages from the bytes of an input to its ids.
+) -> tuple[Stage[bytes], Stage[LineId]]:
+    """Return the stages from the bytes of an input to text, and from that to ids.
 
     ``form=None``: its name or its beginning shows the format. ``understood`` learns how it is read.
 
@@ -46,13 +46,13 @@ def make_stages(
         if encoding is None:
             return Unchanged()
         understood.encoding = encoding
-        return Recoding(encoding)
+        return Recoding(name, encoding)
 
     def parse(head: bytes) -> Stage[LineId]:
         return _Choice(form, name, column, understood).parser_of(head)
 
     unpacked = Piped(Chosen(_first_bytes, unpack), Chosen(_first_bytes, recode))
-    return Piped(unpacked, Chosen(head_of, parse))
+    return unpacked, Chosen(head_of, parse)
 
 
 def _first_bytes(read: bytearray) -> bytes | None:

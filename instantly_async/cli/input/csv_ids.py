@@ -8,9 +8,12 @@ from instantly_async.cli.records import LineId
 
 from .cells import holds_id, tidy
 from .csv_records import CsvRecords, Record, cells_of
-from .names import matches, plain
+from .names import matches, plain, rank_of
 from .tables import IdColumn
 from .understood import DELIMITERS, Understood
+
+_UNMISTAKABLE = {rank_of("instantly_lead_id"), rank_of("lead_id")}
+"""Ranks of names that are no values: ``ID`` is Idaho, too."""
 
 _SEPARATOR = re.compile(r'"?sep=([^\w\s"\\]|\t)"?', re.IGNORECASE)
 
@@ -52,7 +55,7 @@ class CsvParser:
         self._width = 0
 
     def feed(self, line: str, number: int) -> Sequence[LineId]:
-        if number == 1 and (delimiter := separator_of(line)):
+        if not self._width and (delimiter := separator_of(line)):
             self._records.delimiter = delimiter
             return ()
         record = self._records.feed(line, number)
@@ -83,9 +86,25 @@ class CsvParser:
         cell = tidy(cells[self._id.index]) if self._id.index < len(cells) else ""
         lead_id = LineId(cell, record.number)
         is_id = lead_id.number is not None
-        if not is_id and (self._is_comment(record, cell) or self._is_header(record)):
+        if is_id:
+            self._require_no_other_id(record)
+        elif self._is_comment(record, cell) or self._is_header(record):
             return ()
         return (lead_id,)
+
+    def _require_no_other_id(self, record: Record) -> None:
+        """Check that a row which has its id has none where no column is: it would be lost."""
+        if self._header is not None:
+            others = record.cells[self._width :]
+        elif self._column is None:
+            others = [*record.cells[: self._id.index], *record.cells[self._id.index + 1 :]]
+        else:
+            return
+        if any(map(holds_id, others)):
+            raise InputError(
+                f"Line {record.number} of {self._name} has more ids than the first line; write "
+                "each id on a line of its own, or add --input-format text if all are lead ids."
+            )
 
     def _is_comment(self, record: Record, cell: str) -> bool:
         """Whether a row is a comment: ``#`` begins it, but no cell of a row that lacks its id.
@@ -105,9 +124,10 @@ class CsvParser:
         names = list(map(plain, record.cells))
         if names == self._header:
             return True
-        if len(names) > 1 and sorted(names) == sorted(self._header):
+        is_reordered = len(names) > 1 and sorted(names) == sorted(self._header)
+        if is_reordered or any(rank_of(name) in _UNMISTAKABLE for name in names):
             raise InputError(
-                f"Line {record.number} of {self._name} names the same columns in another order; "
+                f"Line {record.number} of {self._name} names other columns than the first line; "
                 "put what follows it into a file of its own."
             )
         return False

@@ -7,7 +7,7 @@ from typing import Literal
 from instantly_async._api import wire_id
 from instantly_async.cli.system import compression_of_name
 
-from .cells import tidy, words_of
+from .cells import mentions_id, tidy, words_of
 from .csv_ids import separator_of
 from .csv_records import cells_of
 from .json_ids import LIST_KEYS, decode, depth_of, has_id, members_of
@@ -66,9 +66,10 @@ def is_table(line: str) -> bool:
     """Whether a first line is a row of CSV: it names a column of ids, or has an id and other cells.
 
     A line of which most cells are ids, or of one in quotes and with a comma behind it, is text. So
-    is a line that has other ids as text than as a table, which would lose them.
+    is a line that has other ids as text than as a table, which would lose them. A quote that is
+    open at its end belongs to a name of two lines.
     """
-    if separator_of(line):
+    if separator_of(line) or (line.count('"') % 2 and not mentions_id(line)):
         return True
     ids = list(filter(wire_id, words_of(line)))
     return any(_is_row(cells_of(line, delimiter), ids) for delimiter in DELIMITERS)
@@ -77,6 +78,9 @@ def is_table(line: str) -> bool:
 def _is_row(cells: Sequence[str], ids: Sequence[str]) -> bool:
     filled = [tidy(cell) for cell in cells if cell.strip()]
     in_cells = list(filter(wire_id, filled))
-    has_names = any(rank_of(cell) is not None for cell in filled)
-    has_ids = 0 < 2 * len(in_cells) <= len(filled) and in_cells == ids
-    return len(filled) > 1 and (has_names or has_ids)
+    others = [cell for cell in filled if wire_id(cell) is None]
+    if len(filled) < 2 or any(map(mentions_id, others)):
+        return False
+    if not in_cells:
+        return any(rank_of(cell) is not None for cell in others)
+    return len(others) >= len(in_cells) and in_cells == ids

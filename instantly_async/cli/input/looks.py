@@ -23,6 +23,7 @@ def _look(pattern: str, is_: str, remedy: str) -> Look:
 
 
 _UUID = r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}"
+_GREP = "grep -oE '[0-9a-fA-F-]{36}' FILE | instantly-async fetch"
 _NAME_IDS = "name a file with the leads' ids"
 
 _LOOKS = (
@@ -39,9 +40,9 @@ _LOOKS = (
     ),
     _look(r"[a-z][a-z0-9+.-]*://.*", "web addresses", _NAME_IDS),
     _look(r"[^,;\t]*@[^,;\t]*", "emails", "leads are fetched by id, so name ids or their column"),
-    _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "add --input-format json"),
+    _look(r"[\[{].*|.*[\]}],?|\".*\"\s*:.*", "JSON", "write its ids one per line, with jq -r"),
     _look(r"[^\t]*\t.*", "rows of a table", "add --input-format tsv, and --column"),
-    _look(rf".*\b{_UUID}\b.*", "UUIDs beside other text", "write only the ids, one per line"),
+    _look(rf".*\b{_UUID}\b.*", "UUIDs beside other text", f"write only the ids: {_GREP}"),
     _look(
         r"(?=.*[0-9])[-+0-9.,()\s]+",
         "numbers",
@@ -54,28 +55,34 @@ _COLUMN_NAME = re.compile(r"[^\W\d][\w -]*")
 
 
 def no_lead_ids(
-    entries: Sequence[str], name: str, understood: Understood, *, all_read: bool
+    entries: Sequence[str], name: str, understood: Understood, first: int | None = None
 ) -> str:
-    """Return the sentence about an input without a valid id; there is at least one entry.
+    """Return the sentence about an input without a valid id, which has at least one entry.
 
-    ``all_read``: these are all of its entries, and not only the first.
+    ``entries`` are some that are not empty, or an empty one. ``first``: how many were read;
+    ``None``: all.
     """
     if understood.missing is not None and not any(entries):
         return understood.missing
+    place = name if understood.column is None else f'{name} (column "{understood.column}")'
     form = understood.form
     body = entries[_COLUMN_NAME.fullmatch(entries[0]) is not None :] or entries
     for look in _LOOKS:
-        names_format = look.remedy.startswith("add --input-format")
-        if names_format and form != "text":
-            continue  # it is read in such a format already
-        if all(map(look.pattern.fullmatch, body)):
-            return f"{name} holds {look.is_} and no lead ids, which are UUIDs; {look.remedy}."
-    if all_read:
+        is_read_so = look.remedy.startswith("add --input-format") and form != "text"
+        if is_read_so or not all(map(look.pattern.fullmatch, body)):
+            continue
+        if first is None:
+            return f"{place} holds {look.is_} and no lead ids, which are UUIDs; {look.remedy}."
         return (
-            f"No entry of {name} is a lead id, which is a UUID; check the file, and that its "
+            f"The first {first} entries of {place} are {look.is_} and no lead ids, which are "
+            f"UUIDs; {look.remedy}."
+        )
+    if first is None:
+        return (
+            f"No entry of {place} is a lead id, which is a UUID; check the file, and that its "
             f"format is {form} (--input-format, --column)."
         )
     return (
-        f"None of the first {len(entries)} entries of {name} is a lead id, which is a UUID; check "
-        f"the file, and that its format is {form} (--input-format, --column)."
+        f"None of the first {first} entries of {place} is a lead id, which is a UUID; check the "
+        f"file, and that its format is {form} (--input-format, --column)."
     )

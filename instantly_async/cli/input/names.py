@@ -1,11 +1,12 @@
 """Which column or key holds the lead ids, and the sentence if none does. Pure."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 from instantly_async._api import BLANK
 
-from .cells import QUOTES, holds_id
+from .cells import QUOTES, holds_id, mentions_id
 
 ID_NAMES = ("instantly_lead_id", "lead_id", "id", "uuid")
 """Names of ids of leads, the most specific one first.
@@ -16,6 +17,7 @@ Case, blanks, quotes and ``_-.`` are ignored.
 SHOWN_NAMES, SHOWN_CHARS = 20, 40
 """Names that a message lists at most, and characters of a name that it shows (*choice*)."""
 
+_PHONE = re.compile(r"\s*(?:\+|00|\()?\(?[0-9](?:[ ()/.-]*[0-9]){8,}\s*")
 _REMOVED = {ord(character): None for character in BLANK + QUOTES + "_-."}
 
 
@@ -57,8 +59,11 @@ def _without_blanks(name: str) -> str:
 
 
 def looks_like_data(names: Iterable[str]) -> bool:
-    """Whether names hold an email or an id: they are not shown, as they could be personal data."""
-    return any("@" in name or any(map(holds_id, (name, *name.split(".")))) for name in names)
+    """Whether names hold an email, a phone number or an id, which could be personal data."""
+    return any(
+        "@" in name or mentions_id(name) or holds_id(name) or _PHONE.fullmatch(name)
+        for name in names
+    )
 
 
 def listed(names: Sequence[str]) -> str:

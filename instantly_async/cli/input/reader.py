@@ -1,6 +1,7 @@
 """``IdReader``: from chunks of bytes to the ids that have to be fetched. No I/O."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
@@ -12,8 +13,14 @@ from .formats import InputFormat
 from .looks import no_lead_ids
 from .understood import Understood
 
+PIECE_BYTES = 16 * 1024
+"""Bytes that are parsed at once (*choice*: 16,000 blank lines take 10 ms)."""
+
 MOST_HELD_BACK = 50
 """Invalid ids at the beginning after which this is another file (*choice*)."""
+
+MOST_EMPTY = 10_000
+"""The same for empty ones: a table may be sorted by a column that is not filled in each row."""
 
 
 class IdReader:
@@ -38,9 +45,10 @@ class IdReader:
     ) -> None:
         self._name = name
         self.understood = Understood()
-        self._stages = make_stages(form, name, column, self.understood)
+        self._unpacking, self._parsing = make_stages(form, name, column, self.understood)
         self._held_back: list[LineId] | None = []
         self._wrong: list[str] = []  # before the first valid one, also if they are skipped
+        self._refused = self._empty = 0
         self._has_valid = False
         self._known = known or KnownIds()
         self._known.begin()
@@ -52,12 +60,28 @@ class IdReader:
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids that this chunk completes."""
-        return self._new_of(self._stages.feed(chunk))
+        return chain.from_iterable(self.in_pieces(chunk))
 
     def finish(self) -> Iterator[LineId]:
         """Yield the ids of what is left: the last line need not have an end."""
-        yield from self._new_of(self._stages.finish())
-        if self._wrong and not self._has_valid:
+        return chain.from_iterable(self.in_pieces(b""))
+
+    def in_pieces(self, chunk: bytes) -> Iterator[Iterator[LineId]]:
+        """Yield the ids that this chunk completes; nothing means the end of the input.
+
+        They come in pieces that take a few milliseconds each, so that a caller can do other things
+        between them: a chunk may unpack to a thousand times its size.
+        """
+        unpacked = self._unpacking.feed(chunk) if chunk else self._unpacking.finish()
+        for data in self._whole(unpacked):
+            for start in range(0, len(data), PIECE_BYTES):
+                yield self._new_of(self._parsing.feed(data[start : start + PIECE_BYTES]))
+        if not chunk:
+            yield self._last()
+
+    def _last(self) -> Iterator[LineId]:
+        yield from self._new_of(self._parsing.finish())
+        if self._count and not self._has_valid:
             raise self._no_ids(all_read=True)
         self.has_ended = True
         yield from self._held_back or ()
@@ -65,23 +89,22 @@ class IdReader:
     @property
     def is_empty(self) -> bool:
         """Whether the input was read to its end, and had no entries."""
-        return self.has_ended and not (self.yielded or self.duplicates or self.done)
+        return self.has_ended and not self._count
 
     def _new_of(self, found: Iterator[LineId]) -> Iterator[LineId]:
-        """Yield those that have to be fetched.
+        """Yield those that have to be fetched."""
+        for lead_id in found:
+            yield from self._take(lead_id)
 
-        Raises:
-            InputError: as above; if the data breaks off, with the number of ids before.
-        """
+    def _whole(self, unpacked: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the same; if the data breaks off, raise an error with the number of ids before."""
         try:
-            for lead_id in found:
-                yield from self._take(lead_id)
+            yield from unpacked
         except DamageError as error:
             how = str(error)
         else:
             return
-        count = self.yielded + self.duplicates + self.done
-        ids = "1 id" if count == 1 else f"{count:,} ids"
+        ids = "1 id" if self._count == 1 else f"{self._count:,} ids"
         raise InputError(f"{self._name} {how}, after {ids}; copy or download it again.")
 
     def _take(self, lead_id: LineId) -> Iterable[LineId]:
@@ -111,11 +134,18 @@ class IdReader:
         if is_valid:
             self._has_valid, self._held_back = True, None
             return held_back
-        if len(self._wrong) < MOST_HELD_BACK:
+        if lead_id and len(self._wrong) < MOST_HELD_BACK:
             self._wrong.append(lead_id)
-        if len(held_back) >= MOST_HELD_BACK:
+        self._empty += not lead_id
+        self._refused += bool(new) and bool(lead_id)
+        if self._refused >= MOST_HELD_BACK or self._empty >= MOST_EMPTY:
             raise self._no_ids(all_read=False)
         return ()
 
+    @property
+    def _count(self) -> int:
+        return self.yielded + self.duplicates + self.done
+
     def _no_ids(self, *, all_read: bool) -> InputError:
-        return InputError(no_lead_ids(self._wrong, self._name, self.understood, all_read=all_read))
+        first = None if all_read else self._count
+        return InputError(no_lead_ids(self._wrong or [""], self._name, self.understood, first))

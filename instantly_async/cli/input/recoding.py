@@ -4,6 +4,12 @@ import codecs
 import re
 from collections.abc import Iterator
 
+from instantly_async.cli.exits import InputError
+
+_ADDED = re.compile(rb"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_ADDED_BYTES = 40
+"""An id in ASCII, which has zeros between its bytes in these encodings."""
+
 _C = rb"[^\0]"
 _SIGNS = (  # UTF-32 before UTF-16, whose mark its own begins with
     (re.compile(rb"\xff\xfe\0\0"), "UTF-32"),
@@ -24,12 +30,26 @@ def encoding_of(head: bytes) -> str | None:
 
 
 class Recoding:
-    """Decodes and encodes again; what cannot be decoded becomes U+FFFD, as ids are ASCII."""
+    """Decodes and encodes again; what cannot be decoded becomes U+FFFD, as ids are ASCII.
 
-    def __init__(self, encoding: str) -> None:
+    Raises:
+        InputError: bytes of another encoding follow, because some program has added lines.
+    """
+
+    def __init__(self, name: str, encoding: str) -> None:
+        self._name = name
+        self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._end = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        read = self._end + data
+        self._end = read[-_ADDED_BYTES:]
+        if _ADDED.search(read):
+            raise InputError(
+                f"{self._name} begins in {self._encoding} and goes on in another encoding; save it "
+                "in one encoding."
+            )
         yield self._decoder.decode(data).encode()
 
     def finish(self) -> Iterator[bytes]:

@@ -171,12 +171,16 @@ class FileOfIds:
                 chunk = await self._read()
                 if self._stopped:
                     return
-                for lead_id in self._reader.feed(chunk) if chunk else self._reader.finish():
+                for piece in self._reader.in_pieces(chunk):
+                    for lead_id in piece:
+                        if self._stopped:
+                            return
+                        quota.use(lead_id)
+                        yield lead_id
+                        if quota.is_used_up:
+                            return
+                    await asyncio.sleep(0)  # ids that are skipped must not hold up the event loop
                     if self._stopped:
-                        return
-                    quota.use(lead_id)
-                    yield lead_id
-                    if quota.is_used_up:
                         return
             self._require_all()
         except InputError as error:
@@ -200,9 +204,7 @@ class FileOfIds:
             )
 
     async def _read(self) -> bytes:
-        if self.is_regular:
-            await asyncio.sleep(0)  # many ids that are done could hold up the event loop
-        else:
+        if not self.is_regular:
             self._reading = asyncio.ensure_future(until_readable(self._fd))
             try:
                 await self._reading

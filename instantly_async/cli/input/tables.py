@@ -35,7 +35,9 @@ class IdColumn:
         return is_header
 
     def _is_named(self, cells: Sequence[str]) -> bool:
-        return self._number(cells) is None and bool(matches(cells, self._column))
+        """Whether the user has named one of these cells; a name of ours may be a label of ids."""
+        is_name = self._column is not None and self._number(cells) is None
+        return is_name and bool(matches(cells, self._column))
 
     def _in_header(self, cells: Sequence[str]) -> int:
         found = matches(cells, self._column)

@@ -6,13 +6,15 @@ from math import ceil
 from instantly_async._api import MAX_IDS_PER_PAGE
 from instantly_async.cli.input import Survey
 from instantly_async.cli.records import LineId
+from instantly_async.cli.terminal import visible
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.settings import RateLimit
 
 from .amounts import amount, duration
 from .naming import is_invalid
 
-_LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F{}-]{1,64}")
+_LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9])(?=.*[a-fA-F])[0-9a-fA-F{}-]{1,64}")
+"""With digits and letters, because *Ada* is hexadecimal, too, and a number may be a phone's."""
 
 
 def trouble(outcome: NotFound | Failed) -> str:
@@ -40,7 +42,7 @@ def plan(found: Survey, limit: RateLimit) -> str:
     """Return how the input was read and what a run would do, one fact per line."""
     read = found.to_fetch + found.later + found.invalid + found.duplicates + found.done
     pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
-    facts = found.understood.facts() | {
+    facts = {name: visible(fact) for name, fact in found.understood.facts().items()} | {
         "ids read": amount(read),
         "invalid": amount(found.invalid),
         "duplicates": amount(found.duplicates),

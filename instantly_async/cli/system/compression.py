@@ -132,7 +132,7 @@ COMPRESSIONS = (
     Compression("gzip", ".gz", re.compile(rb"\x1f\x8b"), _gzip),
     Compression("bzip2", ".bz2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), _bzip2),
     Compression("xz", ".xz", re.compile(rb"\xfd7zXZ\x00"), _xz),
-    Compression("zstd", ".zst", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd),
+    Compression("zstd", ".zst", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd),
 )
 
 

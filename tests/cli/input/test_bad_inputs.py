@@ -45,24 +45,24 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         b"id,name\nada@example.com,Ada\n",
         (
-            "a.csv holds emails and no lead ids, which are UUIDs; leads are fetched by id, "
-            "so name ids or their column."
+            'a.csv (column "id") holds emails and no lead ids, which are UUIDs; leads are fetched '
+            "by id, so name ids or their column."
         ),
     ),
     "several ids in cells of a table": (
         "a.csv",
         f'id,name\n"{A},{B}",Ada\n'.encode(),
         (
-            "a.csv holds UUIDs beside other text and no lead ids, which are UUIDs; "
-            "write only the ids, one per line."
+            'a.csv (column "id") holds UUIDs beside other text and no lead ids, which are UUIDs; '
+            "write only the ids: grep -oE '[0-9a-fA-F-]{36}' FILE | instantly-async fetch."
         ),
     ),
     "JSON in JSON": (
         "a.jsonl",
         json.dumps(json.dumps({"id": A, "name": "Ada"})).encode(),
         (
-            "a.jsonl holds UUIDs beside other text and no lead ids, which are UUIDs; "
-            "write only the ids, one per line."
+            "a.jsonl holds JSON and no lead ids, which are UUIDs; write its ids one per line, with "
+            "jq -r."
         ),
     ),
     "leads without ids": (

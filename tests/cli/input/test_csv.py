@@ -142,7 +142,7 @@ def test_the_header_of_a_joined_file_is_skipped(mark: str) -> None:
 
 def test_another_header_of_a_joined_file_is_refused() -> None:
     """Its ids are in another column; a row that only says *id* is a bad row."""
-    with pytest.raises(InputError, match="Line 3 of in names the same columns in another order"):
+    with pytest.raises(InputError, match="Line 3 of in names other columns than the first line"):
         read(f"id,campaign\n{A},{C}\ncampaign,id\n{C},{B}\n", "csv")
     assert read(f"id,state\n{A},MT\nid,ID\n", "csv") == [(A, 2), ("id", 3)]
 
@@ -164,10 +164,77 @@ def test_the_separator_that_excel_names(first: str) -> None:
 
 def test_what_excel_names_is_not_a_row() -> None:
     assert read(f"sep=\t\nname\tid\nx\t{A}\n", "csv") == [(A, 3)]
-    for text in ("\nsep=;\n", 'sep="\n', "sep=\\\n", "sep= \n", "sep=a\n", "sep=;;\n"):
+    for text in ('sep="\n', "sep=\\\n", "sep= \n", "sep=a\n", "sep=;;\n"):
         with pytest.raises(InputError, match='its columns are "sep='):
             read(text, "csv")
 
 
 def test_short_rows_and_trailing_commas() -> None:
     assert read(f"name,id\nx\n,\nz,{A},,,\n", "csv") == [("", 2), ("", 3), (A, 4)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"id\n{A}\n{B},{C}\n",
+        f"id,name\n{A},x\n{B},y,{C}\n",
+        f"{A}\n{B},{C}\n",
+        f"{A},first\n{B},{C}\n",
+        f"batch 1,{A}\nbatch 2,{B},{C}\n",
+    ],
+)
+def test_a_row_with_another_id_is_refused(text: str) -> None:
+    """That id would be lost: it is behind the last column, or the table has no names."""
+    with pytest.raises(InputError, match=r"Line \d of in has more ids than the first line; write"):
+        read(text, "csv")
+
+
+def test_other_ids_of_a_named_column_are_not_meant() -> None:
+    assert read(f"id,campaign\n{A},{C}\n", "csv") == [(A, 2)]
+    assert read(f"{A},{C}\n", "csv", "1") == [(A, 1)]
+    shifted = f"name,id,city\nx,{C},Rome\nInc., X,{A},Rome,{B}\n"
+    assert read(shifted, "csv") == [(C, 2), ("X", 3)]
+
+
+def test_a_row_that_names_an_id_column_elsewhere_is_refused() -> None:
+    """Files with other columns were joined; ``ID`` alone is also a state of the USA."""
+    with pytest.raises(InputError, match="Line 3 of in names other columns than the first line"):
+        read(f"id,name\n{A},x\ncampaign_id,lead_id\n{C},{B}\n", "csv")
+
+
+def test_a_name_beside_ids_is_no_header() -> None:
+    """It is a label: all ids behind it would be lost."""
+    assert read(f"id,{A}\nid,{B}\n", "csv") == [(A, 1), (B, 2)]
+    with pytest.raises(InputError, match="The first line of in has 2 ids and no column names"):
+        read(f"id,{A},{B}\n", "csv")
+    assert read(f"id,{A},{B}\n", None) == [("id", 1), (A, 1), (B, 1)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"WHERE id IN ('{A}','{B}');",
+        f"curl https://x.example/{A}, {B}",
+    ],
+)
+def test_a_sentence_with_ids_is_no_row(line: str) -> None:
+    """As a row, it would lose the id that is beside other text."""
+    with pytest.raises(InputError, match=r"^in holds UUIDs beside other text and no lead ids"):
+        read(f"{line}\n", None)
+
+
+def test_a_label_in_front_of_ids_is_an_invalid_id() -> None:
+    for line in (f"ids = ['{A}', '{B}']", f"ids: {A}, {B}", f"[{A}, ids, {B}]"):
+        found = [each for each, _ in read(f"{line}\n", None)]
+        assert [each for each in found if len(each) > 5] == [A, B]
+
+
+@pytest.mark.parametrize("above", ["\n", "# export\n", "# a\n\n# b\n"])
+def test_the_separator_may_be_below_comments(above: str) -> None:
+    for form in ("csv", None):
+        assert read(f"{above}sep=;\nid;name\n{A};x\n", form)[0][0] == A
+
+
+def test_a_name_of_two_lines_is_a_header_from_a_pipe_too() -> None:
+    text = f'"Notes\n(internal)",Lead ID\nx,{A}\n'
+    assert read(text, None) == read(text, "csv") == [(A, 3)]

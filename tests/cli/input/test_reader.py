@@ -1,6 +1,7 @@
 """The reader of ids, without I/O: chunks in, ids out."""
 
 import csv
+import gzip
 import io
 import json
 from uuid import UUID
@@ -14,7 +15,7 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.input.csv_records import MAX_RECORD_CHARS
 from instantly_async.cli.input.formats import format_of_name
-from instantly_async.cli.input.reader import IdReader
+from instantly_async.cli.input.reader import MOST_EMPTY, PIECE_BYTES, IdReader
 from instantly_async.cli.records import MAX_LINE_BYTES, LineId
 from instantly_async.testing import lead_ids
 
@@ -287,3 +288,35 @@ def test_any_csv_that_python_writes_can_be_read(
     writer.writerows(rows)
     expected = list(dict.fromkeys(str(row[1]) for row in rows))
     assert [str(each) for each in ids_of(file.getvalue(), "csv", None, size)] == expected
+
+
+def test_a_table_may_begin_with_many_rows_without_an_id() -> None:
+    """A CRM sorts empty values to the top; but not without end."""
+    text = "name,lead_id\n" + "x,\n" * 2_000 + f"y,{A}\n"
+    assert read(text, "csv", size=1 << 16)[-1] == (A, 2_002)
+    with pytest.raises(InputError, match=r"first 10000 entries of in .column .lead_id.. are empty"):
+        read("name,lead_id\n" + "x,\n" * MOST_EMPTY + f"y,{A}\n", "csv", size=1 << 16)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("size", [1, 7, 1 << 16])
+def test_lines_in_another_encoding_behind_utf16_are_refused(encoding: str, size: int) -> None:
+    """A program that knows only ASCII has added them; they would be read as other characters."""
+    data = f"Lead ID,Name\r\n{A},x".encode(encoding) + f"\r\n{B},z\r\n".encode()
+    with pytest.raises(InputError, match=r"in begins in UTF-.* and goes on in another encoding"):
+        read(data, "csv", size=size)
+
+
+def test_pieces_are_small_whatever_a_chunk_unpacks_to() -> None:
+    """Between them, other tasks run."""
+    data = gzip.compress(b"\n" * (1 << 20) + A.encode())
+    reader = IdReader(None, "in")
+    pieces = [list(piece) for piece in reader.in_pieces(data)]
+    assert len(pieces) >= (1 << 20) / PIECE_BYTES
+    assert [each for piece in reader.in_pieces(b"") for each in piece] == [A]
+
+
+@pytest.mark.parametrize("header", ["Ada Lovelace,+49 151 1234567,Rome", "x,004915112345678"])
+def test_a_row_of_personal_data_is_not_shown(header: str) -> None:
+    with pytest.raises(InputError, match="The first line of in looks like data"):
+        read(f"{header}\nx,y,z\n", "csv")
