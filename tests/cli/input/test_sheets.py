@@ -10,7 +10,7 @@ import xlsxwriter
 from commands import Command
 from inputs import book, refusal, understand
 
-from instantly_async.cli.input import workbooks
+from instantly_async.cli.input import extents, workbooks
 from instantly_async.testing import FakeInstantly, lead_ids
 
 A, B = lead_ids(2)
@@ -124,6 +124,14 @@ def test_sheets_that_do_not_state_their_size(stated: bytes) -> None:
     assert refusal("in.xlsx", edited(stray(LAST_ROW, LAST_COLUMN), size, stated)) == TOO_LARGE
     near = edited(stray(5, 5), b'<dimension ref="A1:F6"/>', stated)
     assert understand("in.xlsx", near)[0] == [(A, "row 2"), ("", "row 6")]
+
+
+def test_a_cell_that_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large sheet is read in chunks, and a chunk may end anywhere."""
+    data = edited(stray(LAST_ROW, LAST_COLUMN), b'<dimension ref="A1:XFD1048576"/>', b"")
+    for size in range(1, 30):
+        monkeypatch.setattr(extents, "_CHUNK", size)
+        assert refusal("in.xlsx", data) == TOO_LARGE
 
 
 def test_a_format_far_from_the_table() -> None:
