@@ -135,8 +135,10 @@ class WorkbookParser:
 
     def _is_damage(self, error: BaseException) -> bool:
         """Whether the reader failed; a Rust panic is no ``Exception``, and cannot be imported."""
-        is_panic = type(error).__name__ == "PanicException"
-        return is_panic or isinstance(error, self._calamine.CalamineError | OSError)
+        if type(error).__name__ == "PanicException":
+            return True
+        # An IndexError: it has no sheets.
+        return isinstance(error, self._calamine.CalamineError | OSError | IndexError)
 
 
 def _described(names: list[str], index: int) -> str:

@@ -154,3 +154,10 @@ def test_a_workbook_that_unpacks_to_too_much(monkeypatch: pytest.MonkeyPatch) ->
     assert refusal("in.xlsx", book([["id"], [A]])) == (
         "in.xlsx unpacks to more than 0 MiB; save the sheet as CSV."
     )
+
+
+def test_a_workbook_without_sheets() -> None:
+    data = edited(book([]), b'<sheet name="Sheet1" sheetId="1" r:id="rId1"/>', b"")
+    assert refusal("in.xlsx", data) == (
+        "in.xlsx is not a workbook that can be read; save the sheet as CSV."
+    )
