@@ -99,7 +99,7 @@ ROOMS: dict[str, list[str]] = {
         "choosing",
         "formats  json_documents  lines  recoding  sniff  text_ids  workbooks",
         "csv_ids  json_ids  looks  stages",
-        "csv_records  tables",
+        "csv_records  tables  extents",
         "names",
         "cells  understood",
     ],

@@ -64,7 +64,7 @@ def no_lead_ids(
     """
     if understood.missing is not None and not any(entries):
         return understood.missing
-    place = name if understood.column is None else f'{name} (column "{understood.column}")'
+    place = f'{name} (column "{understood.column}")' if understood.column else name
     form = understood.form
     body = entries[_COLUMN_NAME.fullmatch(entries[0]) is not None :] or entries
     for look in _LOOKS:

@@ -67,7 +67,8 @@ def looks_like_data(names: Iterable[str]) -> bool:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return some of the names, and the beginning of long ones, for a message."""
+    """Return some of the names, and the beginning of long ones, for a message; no empty ones."""
+    names = [name for name in names if name.strip()]
     shown = [_shown(name) for name in names[:SHOWN_NAMES]]
     return ", ".join(shown + ["…"] * (len(names) > SHOWN_NAMES))
 

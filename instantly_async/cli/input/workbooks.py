@@ -1,4 +1,4 @@
-"""``WorkbookParser``: ids of the first sheet of a workbook, by python-calamine. No I/O."""
+"""``WorkbookParser``: ids of one sheet of a workbook, by python-calamine. No I/O."""
 
 import io
 import os
@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import RowId
 
 from .cells import tidy
+from .extents import MAX_CELLS, MAX_UNPACKED_BYTES, spanned_cells, unpacked_bytes
+from .names import matches, plain
 from .tables import IdColumn
 from .understood import Understood
 
@@ -31,7 +34,10 @@ def is_workbook(head: bytes) -> bool:
 
 
 class WorkbookParser:
-    """A stage that collects a workbook and reads its first sheet; its first row has the names.
+    """A stage that collects a workbook and reads its first visible worksheet.
+
+    ``column``: see ``IdColumn``; its number is that of Excel, where A is 1. As in CSV, rows
+    without values, comments, and rows that repeat the header are skipped.
 
     Raises:
         InputError: python-calamine is not installed.
@@ -39,6 +45,7 @@ class WorkbookParser:
 
     def __init__(self, name: str, column: str | None, understood: Understood) -> None:
         self._name = name
+        self._column = column
         self._calamine = _import_calamine()
         self._id = IdColumn(name, column, understood)
         self._understood = understood
@@ -47,33 +54,62 @@ class WorkbookParser:
 
     def feed(self, data: bytes) -> Iterator[RowId]:
         self._data.write(data)
-        if self._data.tell() > MAX_WORKBOOK_BYTES:
-            raise InputError(
-                f"{self._name} is a workbook of more than {MAX_WORKBOOK_BYTES >> 20} MiB; save the "
-                "sheet as CSV."
-            )
+        self._require_size(self._data.tell(), MAX_WORKBOOK_BYTES, "is a workbook of")
         yield from ()
 
     def finish(self) -> Iterator[RowId]:
-        has_begun = False
-        for number, row in enumerate(self._rows(), 1):
-            cells = [str(cell).strip() for cell in row]
-            if not any(cells):
-                continue
-            if not has_begun:
-                has_begun = True
-                if self._id.begin(cells):
-                    continue
-            yield RowId(tidy(cells[self._id.index]), number)
+        self._require_size(unpacked_bytes(self._data), MAX_UNPACKED_BYTES, "unpacks to")
+        sheet, others = self._load()
+        left, rows = self._rows(sheet)
+        first = next(rows, None)
+        if first is None:
+            self._require_no_others(sheet.name, others)
+            return
+        is_header = self._id.begin([""] * left + first[1])
+        header = list(map(plain, first[1])) if is_header else None
+        at = self._id.index - left
+        for number, cells in rows if is_header else chain([first], rows):
+            lead_id = RowId(tidy(cells[at]) if at >= 0 else "", number)
+            if lead_id.number is not None or list(map(plain, cells)) != header:
+                yield lead_id
 
-    def _rows(self) -> Iterator[list[Any]]:
+    def _require_size(self, size: int, most: int, what: str) -> None:
+        if size > most:
+            raise InputError(
+                f"{self._name} {what} more than {most >> 20:,} MiB; save the sheet as CSV."
+            )
+
+    def _require_no_others(self, sheet: str, others: int) -> None:
+        """Raise ``InputError`` if there are others: then an empty sheet is a mistake, no job."""
+        if others:
+            raise InputError(
+                f'The sheet "{sheet}" of {self._name} is empty, and only the first visible sheet '
+                "is read; move the ids to it, or save the sheet that has them as CSV."
+            )
+
+    def _rows(self, sheet: Any) -> tuple[int, Iterator[tuple[int, list[str]]]]:
+        """Return how many empty columns are left out, and the rows by number."""
+        if sheet.start is None:  # iter_rows panics in python-calamine 0.4
+            return 0, iter(())
+        rows = enumerate(([str(cell).strip() for cell in row] for row in sheet.iter_rows()), 1)
+        return sheet.start[1], (row for row in rows if any(row[1]) and not self._is_comment(row[1]))
+
+    def _is_comment(self, cells: list[str]) -> bool:
+        """Whether the only value of a row begins with ``#``, and is not the name of the column."""
+        if cells.count("") < len(cells) - 1 or not "".join(cells).startswith("#"):
+            return False
+        return not matches(cells, self._column)
+
+    def _load(self) -> tuple[Any, int]:
+        """Return the sheet, and the number of the other ones."""
         try:
             self._data.seek(0)
             with _silence():
                 book = self._calamine.load_workbook(self._data)
-                sheet = book.get_sheet_by_index(0)
-            self._understood.form = self._described(book.sheet_names)
-            return iter(sheet.iter_rows())
+                index = self._choose(book.sheets_metadata)
+                self._understood.form = _described(book.sheet_names, index)
+                self._require_extent(book.sheet_names[index], index)
+                return book.get_sheet_by_index(index), len(book.sheet_names) - 1
         except self._calamine.PasswordError:
             is_encrypted = True
         except BaseException as error:
@@ -84,15 +120,31 @@ class WorkbookParser:
             raise InputError(f"{self._name} is encrypted; save it without a password, or as CSV.")
         raise InputError(f"{self._name} is not a workbook that can be read; save the sheet as CSV.")
 
+    def _choose(self, sheets: list[Any]) -> int:
+        """Return the index of the first visible worksheet; 0 if there is none."""
+        types, states = self._calamine.SheetTypeEnum, self._calamine.SheetVisibleEnum
+        usable = [each.typ == types.WorkSheet and each.visible == states.Visible for each in sheets]
+        return usable.index(True) if any(usable) else 0
+
+    def _require_extent(self, sheet: str, index: int) -> None:
+        if spanned_cells(self._data, index) > MAX_CELLS:
+            raise InputError(
+                f'The sheet "{sheet}" of {self._name} spans more than {MAX_CELLS:,} cells; delete '
+                "cells that are far from the table, or save the sheet as CSV."
+            )
+
     def _is_damage(self, error: BaseException) -> bool:
         """Whether the reader failed; a Rust panic is no ``Exception``, and cannot be imported."""
-        is_panic = type(error).__name__ == "PanicException"
-        return is_panic or isinstance(error, self._calamine.CalamineError | OSError)
+        if type(error).__name__ == "PanicException":
+            return True
+        # An IndexError: it has no sheets.
+        return isinstance(error, self._calamine.CalamineError | OSError | IndexError)
 
-    @staticmethod
-    def _described(names: list[str]) -> str:
-        others = f", the first of {len(names)} sheets" if len(names) > 1 else ""
-        return f'workbook, sheet "{names[0]}"{others}'
+
+def _described(names: list[str], index: int) -> str:
+    which = "first visible one" if index else "first"
+    others = f", the {which} of {len(names)} sheets" if len(names) > 1 else ""
+    return f'workbook, sheet "{names[index]}"{others}'
 
 
 @contextmanager

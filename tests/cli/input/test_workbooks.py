@@ -29,6 +29,26 @@ BOOKS: dict[str, tuple[list[list[object]], str | None, Found, str]] = {
     "a row without an id": ([["id", "n"], [A, 1], [None, 2]], None, [(A, "2"), ("", "3")], "id"),
     "no header": ([["x", A], ["y", B]], None, [(A, "1"), (B, "2")], "2, without a name"),
     "by number": ([["a", "b"], [A, B]], "2", [(B, "2")], "b"),
+    "a number counts from A": (
+        [[], [None, None, "x", "y"], [None, None, A, B]],
+        "4",
+        [(B, "3")],
+        "y",
+    ),
+    "a number without a header": ([[None, None, "x", A]], "4", [(A, "1")], "4, without a name"),
+    "a column that begins with #": ([["# id"], [A]], "# id", [(A, "2")], "# id"),
+    "comments": (
+        [["# of Ada"], ["id", "n"], [A, "#1"], [None, "# note"], ["# x"], ["# y", 1], [B]],
+        None,
+        [(A, "3"), ("# y", "6"), (B, "7")],
+        "id",
+    ),
+    "the header again": (
+        [["Lead ID", "n"], [A, 1], ["lead_id", "N"], ["lead_id", 2], [B, 3]],
+        None,
+        [(A, "2"), ("lead_id", "4"), (B, "5")],
+        "Lead ID",
+    ),
     "by name": ([["a", "My Ref"], [A, B]], "my ref", [(B, "2")], "My Ref"),
     "spellings": (
         [["id"], [f" {{{A.upper()}}} "], [f"'{B}'"], [C.replace("-", "")]],
@@ -54,11 +74,9 @@ def test_the_first_sheet_is_read(
     assert understand("in", bytewise(data), column)[0] == places
 
 
-def test_only_the_first_of_several_sheets_is_read() -> None:
-    found, facts = understand("in.xlsx", book([["id"], [A]], [["id"], [B]]))
-    assert found == [(A, "row 2")]
-    assert facts["format"] == f"{SHEET}, the first of 2 sheets"
-    assert understand("in.xlsx", book([], [["id"], [B]]))[0] == []
+def test_a_first_row_that_is_no_header_is_an_entry() -> None:
+    found, _ = understand("in.xlsx", book([["x", A], [B, A]]), "1")
+    assert found == [("x", "row 1"), (B, "row 2")]
 
 
 def test_a_compressed_workbook() -> None:
@@ -100,6 +118,12 @@ def test_a_workbook_without_the_column() -> None:
     said = refusal("in.xlsx", book([["Ada", "ada@example.com"], ["Bob", "bob@example.com"]]))
     assert "The first line of in.xlsx looks like data" in said
     assert "example" not in said
+    said = refusal(
+        "in.xlsx", book([[None, None, "Name", None, "Lead"], [None, None, "x", None, A]])
+    )
+    assert 'its columns are "Name", "Lead"; the nearest' in said
+    said = refusal("in.xlsx", book([[None, "id"], [None, A]]), "1")
+    assert said.startswith("in.xlsx holds empty values and no lead ids")
 
 
 def test_the_command_reads_a_workbook_from_a_pipe(
