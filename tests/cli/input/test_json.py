@@ -238,7 +238,9 @@ UNCLEAR: dict[str, tuple[Any, str]] = {
         {"0": {"lead_id": A}, "1": {"lead_id": B}},
         f'{NO_KEY}its keys are "0.lead_id", "1.lead_id"; {JQ}.',
     ),
-    "objects by id": ({A: {"lead_id": A}, B: {"n": 1}}, f"{NO_KEY}its keys are ids or emails; {JQ}."),
+    "objects by id": (
+        {A: {"lead_id": A}, B: {"n": 1}}, f"{NO_KEY}its keys are ids or emails; {JQ}.",
+    ),
     "lists by email": ({"ada@example.com": [A]}, f"{NO_KEY}its keys are ids or emails; {JQ}."),
 }  # fmt: skip
 
