@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from inputs import bytewise, read_input, refusal, understand
 
 from instantly_async.testing import lead_ids
@@ -157,6 +159,33 @@ def test_white_space_does_not_decide(values: list[Any], ids: list[str] | None) -
     for outcome in outcomes:
         assert ids is None or outcome.ids == ids
     assert len({(outcome.sentence or "").replace("jsonl", "json") for outcome in outcomes}) == 1
+
+
+inner = st.dictionaries(
+    st.sampled_from(["id", "lead_id", "n", ""]), st.sampled_from([A, B, 7, None, [C]]), max_size=3
+)
+member = st.one_of(
+    st.sampled_from([A, C, 7, None, True, 'x\\"']),
+    inner,
+    st.lists(st.one_of(st.sampled_from([A, B, None, 7, [C]]), inner), max_size=3),
+)
+top = st.dictionaries(
+    st.sampled_from(["id", "lead", "items", "data", "ids", "leads", "uuid", "0", "", "n"]), member
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(top, st.sampled_from([None, "id", "lead.id", "n"]))
+def test_neither_white_space_nor_pieces_decide(value: dict[str, Any], column: str | None) -> None:
+    """Law: an object on one line gives the same as over several, in pieces of any size."""
+    data = [json.dumps(value, indent=indent).encode() for indent in (None, 1)]
+    outcomes = [
+        read_input("in.json", pieces, column)
+        for each in data
+        for pieces in (each, bytewise(each), [each[:9], each[9:]])
+    ]
+    sentences = [str(each.sentence).replace("JSON Lines", "JSON document") for each in outcomes]
+    assert len({*zip((tuple(each.ids) for each in outcomes), sentences, strict=True)}) == 1
 
 
 LONG = "x" * 70_000
