@@ -85,6 +85,9 @@ LINES: dict[str, tuple[str, list[str], str | None]] = {
     "events with a list": (
         lines({"lead_id": A, "items": [{"id": C}]}, {"lead_id": B, "items": []}), [A, B], "lead_id",
     ),
+    "events with an empty list first": (
+        lines({"items": [], "lead_id": A}, {"items": [C], "lead_id": B}), [A, B], "lead_id",
+    ),
     "objects around leads with lists": (
         lines({"lead": {"id": A}, "data": [C]}, {"lead": {"id": B}}), [A, B], "lead.id",
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import ijson
 import pytest
-from inputs import bytewise, read_input, refusal, understand
+from inputs import bytewise, refusal, understand
 
 from instantly_async.cli.input import json_documents
 from instantly_async.testing import lead_ids
@@ -48,9 +48,9 @@ def test_long_strings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_elements_that_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is behind the list is not an element, and may have any length."""
     monkeypatch.setattr(json_documents, "MAX_LINE_BYTES", 1 << 20)  # instead of 129 MiB
-    more = [b'{"x": "' + b"x" * 1000 + b'"}'] * 2000
-    behind = [f'{{"items": ["{A}"], "n": ['.encode(), b",".join(more), b"]}"]
-    assert read_input("in.json", behind).ids == [A]
+    more = [b'{"x": "' + b"x" * 1000 + b'"},'] * 2000
+    behind = [f'{{"items": ["{A}"], "n": ['.encode(), *more, b"1]}"]
+    assert understand("in.json", behind)[0] == [(A, "element 1")]
     for long in ([b'"', *[b"x" * 1000] * 2000], [b'{"id": 1, "x": [', *[b"1, "] * 400_000]):
         assert refusal("in.json", [f'["{A}", '.encode(), *long]) == (
             "Element 2 of in.json is longer than 1 MiB; name a file with ids."
