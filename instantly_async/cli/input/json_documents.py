@@ -38,6 +38,7 @@ class JsonParser:
         self._json = ijson.basic_parse_coro(events, multiple_values=True)
         self._digits = ""
         self._escape = ""
+        self._is_in_string = False
         self._waiting: list[str] = []
         self._length = 0
         # Names may be in another encoding, and a mark may be where files were joined.
@@ -66,9 +67,9 @@ class JsonParser:
     def _send(self, text: str, *, is_end: bool) -> None:
         self._waiting.append(text)
         self._length += len(text)
-        may_end_string = self._has_quote(text)
-        if is_end or may_end_string or self._length < _LONG_ELEMENT:
-            # ijson reads a string again from its beginning with each piece of it.
+        is_in_one_string = self._is_in_one_string(text)
+        if is_end or not is_in_one_string or self._length < _LONG_ELEMENT:
+            # Otherwise wait: ijson reads a string again from its beginning with each piece of it.
             text = "".join(self._waiting)
             self._waiting.clear()
             count = self._elements.count
@@ -84,11 +85,13 @@ class JsonParser:
                 f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
             )
 
-    def _has_quote(self, text: str) -> bool:
-        """Whether there is one without a backslash, which may be the end of an earlier text."""
+    def _is_in_one_string(self, text: str) -> bool:
+        """Whether the text belongs to a string that neither begins nor ends in it."""
         text = (self._escape + text).replace(r"\\", "").replace(r"\"", "")
         self._escape = "\\" if text.endswith("\\") else ""
-        return '"' in text
+        quotes = text.count('"')
+        self._is_in_string ^= quotes % 2 == 1
+        return self._is_in_string and not quotes
 
     def _not_json(self, *, is_end: bool) -> InputError:
         how = "ends too early" if is_end else "is not JSON"

@@ -9,6 +9,7 @@ import pytest
 from inputs import bytewise, refusal, understand
 
 from instantly_async.cli.input import json_documents
+from instantly_async.cli.input.reader import IdReader
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)
@@ -43,6 +44,14 @@ def test_long_strings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each for each, _ in found] == [A, B, C]
     assert sum(sent) == len(data)
     assert len(sent) < 80  # those of 64 KiB, and of what is behind the string
+
+
+def test_a_long_element_is_complete_at_its_end() -> None:
+    """A pipe may be endless: an id does not wait for the next element."""
+    reader = IdReader(None, "in.json")
+    pieces = [f'[{{"id": "{A}", "x": "{"x" * 70_000}", "n":', " 1", "2", "}"]
+    found = [[str(each) for each in reader.feed(piece.encode())] for piece in pieces]
+    assert found == [[], [], [], [A]]
 
 
 def test_elements_that_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
