@@ -7,12 +7,12 @@ from instantly_async.cli.records import LineId
 from instantly_async.cli.system import Unpacking, compression_of
 
 from .csv_ids import CsvParser
-from .formats import InputFormat, format_of_name, is_json, is_json_lines, is_table
+from .formats import InputFormat, format_of_name, is_json, is_json_lines, is_table, names_lines
 from .json_documents import JsonParser
 from .json_ids import JsonLinesParser
 from .lines import LineParser, Lines
 from .recoding import Recoding, encoding_of
-from .sniff import LEAST_BYTES, first_line_of, head_of, kind_of
+from .sniff import LEAST_BYTES, first_line_of, head_of, is_cut, kind_of
 from .stages import Chosen, Piped, Stage, Unchanged
 from .text_ids import TextParser
 from .understood import Understood
@@ -84,10 +84,14 @@ class _Choice:
             raise InputError(f"{self._name} is {kind.is_}; {kind.remedy}.")
         line = first_line_of(head)
         form = self._form_of(line)
-        if form == "json" and is_json(line) and not is_json_lines(line, self._column):
+        if form == "json" and is_json(line) and not self._is_json_lines(line, head):
             self._understood.form = "JSON document"
             return JsonParser(self._name, self._column, self._understood)
         return Lines(self._name, self._line_parser(form), self._understood)
+
+    def _is_json_lines(self, line: str, head: bytes) -> bool:
+        is_long = is_cut(head) and self._given is None and names_lines(self._name)
+        return is_json_lines(line, self._column, is_cut=is_long)
 
     def _form_of(self, line: str) -> InputFormat:
         """Return the format of an input with this first line.

@@ -10,7 +10,8 @@ from instantly_async.cli.system import compression_of_name
 from .cells import mentions_id, tidy, words_of
 from .csv_ids import separator_of
 from .csv_records import cells_of
-from .json_ids import LIST_KEYS, decode, depth_of, has_id, members_of
+from .json_documents import first_elements
+from .json_ids import decode
 from .names import rank_of
 from .understood import DELIMITERS
 
@@ -30,15 +31,29 @@ SUFFIXES: dict[str, InputFormat] = {
 }
 """Ends of names. ``json`` is one document or one value per line, as its beginning shows."""
 
-_JSON = re.compile(r'\s*(?:\[\s*(?:["\[\]{]|null\b|$)|\{\s*(?:"|\}|$))')
+_NUMBER = r"-?[0-9]{1,20}(?:\.[0-9]+)?(?:[Ee][-+]?[0-9]+)?"  # too short for an id
+_JSON = re.compile(
+    rf"""\s*(?:\[\s*(?:["\[\]{{]|(?:null|true|false|{_NUMBER})\s*(?:,|\]?\s*$)|$)"""
+    r"""|\{\s*(?:"|\}|$))"""
+)
 
 
 def format_of_name(path: str) -> InputFormat | None:
     """Return the format that the end of a name shows; ``None``: none, such as ``.txt``."""
+    lower = _without_compression(path)
+    return next((form for end, form in SUFFIXES.items() if lower.endswith(end)), None)
+
+
+def names_lines(path: str) -> bool:
+    """Whether the end of a name says that a file of JSON has one value per line."""
+    return _without_compression(path).endswith((".jsonl", ".ndjson"))
+
+
+def _without_compression(path: str) -> str:
     lower = path.lower()
     if compression := compression_of_name(path):
         lower = lower.removesuffix(compression.suffix)
-    return next((form for end, form in SUFFIXES.items() if lower.endswith(end)), None)
+    return lower
 
 
 def is_json(line: str) -> bool:
@@ -46,20 +61,23 @@ def is_json(line: str) -> bool:
     return _JSON.match(line) is not None
 
 
-def is_json_lines(line: str, column: str | None) -> bool:
-    """Whether a first line of JSON is a whole object, and not a page: one with an array of leads.
+def is_json_lines(line: str, column: str | None, *, is_cut: bool) -> bool:
+    """Whether a first line of JSON is a whole object, and not a page: one with a list of leads.
 
-    An object that has such an array and an id of its own is not a page.
+    ``is_cut``: only the beginning of the line is known, and the name says that there are lines.
     """
+    if not (line.lstrip().startswith("{") if is_cut else _is_object(line)):
+        return False
+    elements = first_elements(line, column)
+    has_several = is_cut and elements.count
+    return not elements.is_page and not has_several
+
+
+def _is_object(line: str) -> bool:
     try:
-        value = decode(line)
+        return isinstance(decode(line), dict)
     except ValueError:
         return False
-    if not isinstance(value, dict):
-        return False
-    members = dict(members_of(value, depth_of(column)))
-    has_list = any(isinstance(value.get(key), list) for key in LIST_KEYS)
-    return has_id(members, column) or not has_list
 
 
 def is_table(line: str) -> bool:

@@ -1,26 +1,27 @@
 """``JsonParser``: ids of a JSON document of any size, such as one array. No I/O."""
 
 import codecs
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+import contextlib
+import re
+from collections.abc import Iterator
 
 import ijson
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import ElementId
+from instantly_async.cli.records import MAX_LINE_BYTES, ElementId
 
-from .cells import tidy
-from .json_ids import LIST_KEYS, IdKey
+from .json_elements import Elements
+from .json_ids import IdKey
 from .understood import Understood
 
-_LONG_DIGITS = 2_000
-"""Digits of which no number has twice as many: Python refuses to convert 4,300, and then ijson
-crashes."""
+_MOST_DIGITS = 600
+"""Digits in a row that ijson gets: it crashes on an integer that Python refuses to convert. Python
+can be told to refuse integers of 641 digits; usually it refuses those of 4,301."""
 
-_LONGEST_PATH = 10_000
-"""Characters. ijson stores the path of each level, which takes quadratic memory."""
+_TOO_MANY_DIGITS = re.compile(rf"([0-9]{{{_MOST_DIGITS}}})[0-9]+")
 
-_SCALARS = frozenset({"string", "number", "boolean"})
+_LONG_ELEMENT = 1 << 16
+"""Characters of an element after which ijson gets no further piece of a string (*choice*)."""
 
 
 class JsonParser:
@@ -31,110 +32,91 @@ class JsonParser:
 
     def __init__(self, name: str, column: str | None, understood: Understood) -> None:
         self._name = name
-        self.key = IdKey(name, column, understood)
-        self._found: list[ElementId] = []
-        self._count = 0
-        elements = _elements(self._take, self.key)
-        next(elements)
-        self._json = ijson.parse_coro(elements, multiple_values=True)
+        self._elements = Elements(name, IdKey(name, column, understood))
+        events = self._elements.receive()
+        next(events)
+        self._json = ijson.basic_parse_coro(events, multiple_values=True)
         self._digits = ""
+        self._escape = ""
+        self._is_in_string = False
+        self._waiting: list[str] = []
+        self._length = 0
         # Names may be in another encoding, and a mark may be where files were joined.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def _take(self, element: str | dict[str, str]) -> None:
-        self._count += 1
-        text = tidy(element) if isinstance(element, str) else self.key.id_of(element)
-        self._found.append(ElementId(text, self._count))
-
     def feed(self, data: bytes) -> Iterator[ElementId]:
-        yield from self._parse(self._decoder.decode(data))
+        yield from self._parse(self._with_few_digits(self._decoder.decode(data)))
 
     def finish(self) -> Iterator[ElementId]:
         yield from self._parse(self._decoder.decode(b"", final=True), is_end=True)
 
     def _parse(self, text: str, *, is_end: bool = False) -> Iterator[ElementId]:
-        is_broken = self._has_long_number(text)
+        """Yield the ids of the elements that this text completes, also if it is refused then."""
+        refusal = None
         try:
-            if text and not is_broken:  # nothing means the end
-                self._json.send(text.replace("\ufeff", " ").encode())
-            if is_end and not is_broken:
-                self._json.close()
+            self._send(text, is_end=is_end)
         except (ijson.JSONError, ArithmeticError):  # its text quotes the input
-            is_broken = True
-        found, self._found = self._found, []
+            refusal = self._not_json(is_end=is_end)
+        except InputError as error:
+            refusal = error
+        found, self._elements.found = self._elements.found, []
         yield from found
-        if is_broken:
-            how = "ends too early" if is_end else "is not JSON"
-            where = f"behind element {self._count}" if self._count else "at its beginning"
-            raise InputError(f"{self._name} {how} {where}; fix it, or copy it again.")
+        if refusal is not None:
+            raise refusal
 
-    def _has_long_number(self, text: str) -> bool:
-        """Whether there is one; it may have begun in an earlier text."""
+    def _send(self, text: str, *, is_end: bool) -> None:
+        self._waiting.append(text)
+        self._length += len(text)
+        is_in_one_string = self._is_in_one_string(text)
+        if is_end or not is_in_one_string or self._length < _LONG_ELEMENT:
+            # Otherwise wait: ijson reads a string again from its beginning with each piece of it.
+            text = "".join(self._waiting)
+            self._waiting.clear()
+            count = self._elements.count
+            if text:  # nothing means the end
+                self._json.send(text.replace("\ufeff", " ").encode())
+            if is_end:
+                self._json.close()
+            if self._elements.is_behind or self._elements.count > count:
+                self._length = 0
+        if self._length > MAX_LINE_BYTES:
+            raise InputError(
+                f"Element {self._elements.count + 1} of {self._name} is longer than "
+                f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
+            )
+
+    def _is_in_one_string(self, text: str) -> bool:
+        """Whether the text belongs to a string that neither begins nor ends in it."""
+        text = (self._escape + text).replace(r"\\", "").replace(r"\"", "")
+        self._escape = "\\" if text.endswith("\\") else ""
+        quotes = text.count('"')
+        self._is_in_string ^= quotes % 2 == 1
+        return self._is_in_string and not quotes
+
+    def _not_json(self, *, is_end: bool) -> InputError:
+        how = "ends too early" if is_end else "is not JSON"
+        count = self._elements.count
+        where = f"behind element {count}" if count else "at its beginning"
+        return InputError(f"{self._name} {how} {where}; fix it, or copy it again.")
+
+    def _with_few_digits(self, text: str) -> str:
+        """Leave out digits of what is too long for an id; it may have begun in an earlier text."""
+        begun = len(self._digits)
         text = self._digits + text
+        size = _MOST_DIGITS // 2
+        # Much faster than the pattern: a number of so many digits has one of these parts.
+        starts = range(0, len(text) - size + 1, size)
+        if any(text[start : start + size].isdigit() for start in starts):
+            text = _TOO_MANY_DIGITS.sub(r"\1", text)
         self._digits = text[len(text.rstrip("0123456789")) :]
-        starts = range(0, len(text) - _LONG_DIGITS + 1, _LONG_DIGITS)
-        return any(text[start : start + _LONG_DIGITS].isdigit() for start in starts)
+        return text[begun:]
 
 
-def _elements(
-    take: Callable[[str | dict[str, str]], None], key: IdKey
-) -> Generator[None, tuple[str, str, Any], None]:
-    """Receive the events of ``ijson.parse``; pass on each element's text, or its members."""
-    while True:
-        _, event, value = yield
-        if event == "start_array":
-            yield from _array("item", take, key)
-        elif event == "start_map":
-            yield from _object(take, key)
-        elif event in _SCALARS:
-            take(str(value))
-
-
-def _array(
-    element: str, take: Callable[[str | dict[str, str]], None], key: IdKey
-) -> Generator[None, tuple[str, str, Any], None]:
-    """Pass on the elements of an array; ``element`` is their prefix in ijson."""
-    start, end = f"{element}.", element.removesuffix("item").removesuffix(".")
-    members: dict[str, str] = {}
-    while True:
-        prefix, event, value = yield
-        if prefix == element:
-            if event in _SCALARS or event == "null":
-                take("" if value is None else str(value))
-            elif event == "start_map":
-                members = {}
-            elif event in {"end_map", "end_array"}:
-                take(members)
-                members = {}
-        elif event == "end_array" and prefix == end:
-            return
-        elif event in _SCALARS:
-            _add(members, prefix.removeprefix(start), value, key.depth)
-        elif len(prefix) > _LONGEST_PATH:
-            raise ijson.JSONError
-
-
-def _object(
-    take: Callable[[str | dict[str, str]], None], key: IdKey
-) -> Generator[None, tuple[str, str, Any], None]:
-    """Pass on the elements of the array in an object; without one, the object itself."""
-    members: dict[str, str] = {}
-    has_list = False
-    while True:
-        prefix, event, value = yield
-        if event == "end_map" and not prefix:
-            break
-        if event == "start_array" and prefix in LIST_KEYS and not key.is_in(members):
-            has_list = True
-            yield from _array(f"{prefix}.item", take, key)
-        elif event in _SCALARS:
-            _add(members, prefix, value, key.depth)
-        elif len(prefix) > _LONGEST_PATH:
-            raise ijson.JSONError
-    if not has_list:
-        take(members)
-
-
-def _add(members: dict[str, str], path: str, value: Any, depth: int) -> None:
-    if path.count(".") < depth:
-        members[path] = str(value)
+def first_elements(line: str, column: str | None) -> Elements:
+    """Return the elements of a first value of JSON, which may be cut off."""
+    elements = Elements("", IdKey("", column, Understood()))
+    events = elements.receive()
+    next(events)
+    with contextlib.suppress(ijson.JSONError, ArithmeticError, InputError):
+        ijson.basic_parse_coro(events).send(_TOO_MANY_DIGITS.sub(r"\1", line).encode())
+    return elements

@@ -13,8 +13,11 @@ from .cells import holds_id, tidy
 from .names import listed, looks_like_data, matches, nearest, plain, rank_of, wanted
 from .understood import Understood
 
-LIST_KEYS = ("items", "leads", "data", "results", "ids", "lead_ids")
-"""Keys of an object whose array holds the leads or their ids: ``items`` is a page of the API."""
+CERTAIN_LIST_KEYS = ("leads", "ids", "lead_ids")
+"""Keys of an object whose array holds the leads or their ids, whatever else the object has."""
+
+LIST_KEYS = ("items", "data", "results", "records", "rows", *CERTAIN_LIST_KEYS)
+"""Keys of such an array, if the object has no id itself: ``items`` is a page of the API."""
 
 WRAPPERS = ("body", "data", "item", "lead", "object", "payload", "record", "row")
 """Keys of an object in which also ``id`` is the id of a lead, if there is none beside them."""
@@ -52,16 +55,49 @@ class IdKey:
         return has_id(members, self._column)
 
     def _find(self, members: Mapping[str, str]) -> str | None:
+        """Return the best path with an id, but none that is worse than an empty one.
+
+        An event may have an id of its own, and an empty one of its lead.
+        """
         found = id_paths(members, self._column)
-        return next((each for each in found if holds_id(members[each])), next(iter(found), None))
+        fitting = (path for path in found if not members[path] or holds_id(members[path]))
+        return next(fitting, next(iter(found), None))
 
     def _note_missing(self, paths: list[str]) -> None:
         """Note the keys of the first object, in case that no other one has an id."""
-        if self._understood.missing is None and paths and not looks_like_data(paths):
+        if self._understood.missing is None and paths:
+            keys = "ids or emails" if looks_like_data(paths) else listed(paths)
             self._understood.missing = (
                 f"The first object of {self._name} has no {wanted(self._column, 'key')}; its keys "
-                f"are {listed(paths)}; {nearest(paths, self._column)}."
+                f"are {keys}; {_remedy(paths, self._column)}."
             )
+
+
+def _remedy(paths: Sequence[str], column: str | None) -> str:
+    """Return how to name the ids: by one of the paths, or if there may be a list elsewhere."""
+    single = [path for path in paths if not path.endswith(_NOT_TEXT) and not _is_numbered(path)]
+    single = [] if looks_like_data(paths) else single
+    by_column = [nearest(single, column)] if single else []
+    is_deeper = len(single) < len(paths)
+    return ", or ".join(by_column + ["write one id per line, for example with jq"] * is_deeper)
+
+
+def _is_numbered(path: str) -> bool:
+    """Whether a part of a path tells objects of one kind apart, so it leads to one of several."""
+    return any(part.isdecimal() or holds_id(part) for part in path.split("."))
+
+
+def name_of_list(path: str) -> str:
+    """Return what stands for an array among the members of an object."""
+    return f"{path}[]"
+
+
+def name_of_object(path: str) -> str:
+    """Return what stands for an object that is too deep to be looked at."""
+    return f"{path}.…"
+
+
+_NOT_TEXT = (name_of_list(""), name_of_object(""))
 
 
 def depth_of(column: str | None) -> int:
@@ -84,24 +120,32 @@ def has_id(members: Mapping[str, str], column: str | None) -> bool:
 
 def _rank(path: str) -> int:
     """Return how well a path fits, 1 for the best; 0: not at all."""
+    if path.startswith("."):  # the key is empty, and names are compared without points
+        return 0
     if (rank := rank_of(path)) is not None:
         return 1 + rank
     parent, _, key = path.rpartition(".")
     rank = rank_of(key)
-    if not parent or rank is None:
+    if not parent or rank is None or _is_numbered(parent):
         return 0
     is_specific = plain(key).endswith("leadid")
     return 10 + rank if is_specific or plain(parent) in WRAPPERS else 0
 
 
 def members_of(value: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the texts and numbers of an object with their paths, at most so many levels down."""
+    """Yield the values of an object as text with their paths, at most so many levels down.
+
+    Of arrays, and of objects that are deeper, there is only the name.
+    """
     for key, member in value.items():
-        if isinstance(member, dict):
-            if depth > 1:
-                yield from members_of(member, depth - 1, f"{prefix}{key}.")
-        elif isinstance(member, str | int | float):
-            yield f"{prefix}{key}", str(member)
+        if isinstance(member, dict) and depth > 1:
+            yield from members_of(member, depth - 1, f"{prefix}{key}.")
+        elif isinstance(member, dict):
+            yield name_of_object(f"{prefix}{key}"), ""
+        elif isinstance(member, list):
+            yield name_of_list(f"{prefix}{key}"), ""
+        else:
+            yield f"{prefix}{key}", "" if member is None else str(member)
 
 
 class JsonLinesParser:
@@ -152,6 +196,7 @@ def decode(text: str) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:
-        return json.loads(text)  # it accepts half a surrogate pair
+        # It accepts half a surrogate pair; as texts, integers may have any number of digits.
+        return json.loads(text, parse_int=str)
     except RecursionError:
         return None

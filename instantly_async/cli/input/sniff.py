@@ -102,9 +102,13 @@ def first_line_of(head: bytes) -> str:
     found = _FIRST_LINE.match(head + b"\n")
     if found is None:
         return ""
-    is_cut = len(head) >= SNIFFED_BYTES and found.end() > len(head)
-    line = found[1].rstrip(_OF_IDS) if is_cut else found[1]
+    line = found[1].rstrip(_OF_IDS) if is_cut(head) else found[1]
     return line.removeprefix(BOM).decode(errors="replace")
+
+
+def is_cut(head: bytes) -> bool:
+    """Whether the head ends within the first line."""
+    return len(head) >= SNIFFED_BYTES and _FIRST_LINE.match(head) is None
 
 
 def kind_of(head: bytes) -> Kind | None:

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from inputs import bytewise, refusal, understand
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inputs import bytewise, read_input, refusal, understand
 
 from instantly_async.testing import lead_ids
 
@@ -39,6 +41,18 @@ FILES: dict[str, tuple[str, list[str], str | None]] = {
     "several levels of arrays in a lead": (
         json.dumps([{"x": [[{"id": C}], C], "id": A}, {"id": B, "leads": [C]}]), [A, B], "id",
     ),
+    "a list and an id": (json.dumps({"id": C, "ids": [A, B]}), [A, B], None),
+    "a list of leads and an id": (lines({"leads": [{"id": A}, {"id": B}], "id": C}), [A, B], "id"),
+    "records of Airtable": (
+        json.dumps({"records": [{"id": "rec1", "fields": {"Lead ID": A}}]}), [A], "fields.Lead ID",
+    ),
+    "rows": (json.dumps({"rows": [{"uuid": A}, {"uuid": B}]}), [A, B], "uuid"),
+    "a long run of digits in a string": (
+        json.dumps([{"id": A, "x": "9" * 5000}, {"id": B}]), [A, B], "id",
+    ),
+    "an empty key": (json.dumps([{"": {"id": C}, "id": A}, {"id": B}]), [A, B], "id"),
+    "an empty key at the top": (json.dumps({"": {"n": 1}, "items": [A, B]}), [A, B], None),
+    "keys with points": (json.dumps([{"a": {"b.item": [1]}, "id": A}, {"id": B}]), [A, B], "id"),
 }  # fmt: skip
 
 
@@ -71,11 +85,20 @@ LINES: dict[str, tuple[str, list[str], str | None]] = {
     "events with a list": (
         lines({"lead_id": A, "items": [{"id": C}]}, {"lead_id": B, "items": []}), [A, B], "lead_id",
     ),
+    "events with an empty list first": (
+        lines({"items": [], "lead_id": A}, {"items": [C], "lead_id": B}), [A, B], "lead_id",
+    ),
     "objects around leads with lists": (
         lines({"lead": {"id": A}, "data": [C]}, {"lead": {"id": B}}), [A, B], "lead.id",
     ),
     "other spellings": (
         lines({"leadId": A.upper()}, {"leadId": f" {{{B}}} "}), [A, B], "leadId",
+    ),
+    "an empty key": (lines({"": {"id": C}, "id": A}, {"id": B}), [A, B], "id"),
+    "integers that Python refuses": (
+        f'{{"n": {"9" * 4301}, "lead_id": "{A}"}}\n{{"n": {"9" * 4301}, "lead_id": "{B}"}}\n',
+        [A, B],
+        "lead_id",
     ),
     "what JSON does not know": (f'{{"id": "{A}", "score": NaN}}\n', [A], "id"),
 }  # fmt: skip
@@ -114,34 +137,159 @@ def test_the_named_key(value: dict[str, Any], column: str, ids: list[str]) -> No
     assert [each for each, _ in found] == ids
 
 
-@pytest.mark.parametrize("opening", ["[", '{"x": ', '[{"x": ', '{"items": ['])
-def test_documents_that_are_nested_too_deeply(opening: str) -> None:
-    """Each level takes the memory of its path: 100 kB of brackets would take 25 GB."""
-    data = f"{opening * 100_000}".encode()
-    pieces = [data[start : start + 5000] for start in range(0, len(data), 5000)]
-    assert refusal("in.json", pieces) == (
-        "in.json is not JSON at its beginning; fix it, or copy it again."
+@pytest.mark.parametrize(
+    ("values", "ids"),
+    [
+        ([{"id": A, "items": [B]}], [A]),
+        ([{"items": [], "id": A}], [A]),
+        ([{"data": [{"n": 1}], "id": A}], None),
+        ([{"results": [A, B], "lead": {"id": C}}], None),
+        ([{"lead": {"id": C}, "results": [A, B]}], [C]),
+        ([{"id": C, "lead_ids": []}, {"lead_ids": [A]}], [A]),
+        ([{"items": [A, B], "uuid": "x"}], [A, B]),
+        ([{"uuids": [A, B]}], None),
+        ([{"0": {"id": A}, "1": {"id": B}}], None),
+    ],
+)
+def test_white_space_does_not_decide(values: list[Any], ids: list[str] | None) -> None:
+    """One line or several: the same ids, or the same refusal (``None``)."""
+    outcomes = [
+        read_input(name, "\n".join(json.dumps(each, indent=indent) for each in values).encode())
+        for name in ("in.json", "in.jsonl")
+        for indent in (None, 0, 4)
+    ]
+    assert {outcome.sentence is None for outcome in outcomes} == {ids is not None}
+    for outcome in outcomes:
+        assert ids is None or outcome.ids == ids
+    assert len({(outcome.sentence or "").replace("jsonl", "json") for outcome in outcomes}) == 1
+
+
+inner = st.dictionaries(
+    st.sampled_from(["id", "lead_id", "n", ""]), st.sampled_from([A, B, 7, None, [C]]), max_size=3
+)
+member = st.one_of(
+    st.sampled_from([A, C, 7, None, True, 'x\\"']),
+    inner,
+    st.lists(st.one_of(st.sampled_from([A, B, None, 7, [C]]), inner), max_size=3),
+)
+top = st.dictionaries(
+    st.sampled_from(["id", "lead", "items", "data", "ids", "leads", "uuid", "0", "", "n"]), member
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(top, st.sampled_from([None, "id", "lead.id", "n"]))
+def test_neither_white_space_nor_pieces_decide(value: dict[str, Any], column: str | None) -> None:
+    """Law: an object on one line gives the same as over several, in pieces of any size."""
+    data = [json.dumps(value, indent=indent).encode() for indent in (None, 1)]
+    outcomes = [
+        read_input("in.json", pieces, column)
+        for each in data
+        for pieces in (each, bytewise(each), [each[:9], each[9:]])
+    ]
+    sentences = [str(each.sentence).replace("JSON Lines", "JSON document") for each in outcomes]
+    assert len({*zip((tuple(each.ids) for each in outcomes), sentences, strict=True)}) == 1
+
+
+LONG = "x" * 70_000
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.ndjson"])
+def test_a_long_first_line(name: str) -> None:
+    """Its end is behind what is looked at, so the name decides; a page stays a document."""
+    data = lines({"x": LONG, "id": A}) + "# comment\n\n" + lines({"id": B})
+    found, facts = understand(name, data.encode())
+    assert (found, facts["format"]) == ([(A, "line 1"), (B, "line 4")], "JSON Lines")
+    pages = (
+        lines({"items": [{"id": A, "x": LONG}]}, {"items": [B]}),
+        lines([{"id": A, "x": LONG}], [B]),
+        json.dumps({"id": A}) + lines({"id": B, "x": LONG}),
     )
-
-
-@pytest.mark.parametrize("number", ["1" * 1900, "1e400", "-1E-400", "1." + "3" * 1900])
-def test_numbers_that_no_one_needs_are_read_over(number: str) -> None:
-    text = f'[{{"n": {number}, "id": "{A}"}}]'
-    assert understand("in.json", text.encode())[0] == [(A, "element 1")]
+    for each in pages:
+        found, facts = understand(name, each.encode())
+        assert found == [(A, "element 1"), (B, "element 2")]
+        assert facts["format"] == "JSON document"
 
 
 @pytest.mark.parametrize(
-    ("number", "place"),
+    ("text", "ids"),
     [
-        ("1" * 5000, "at its beginning"),
-        ("1" * 70_000, "at its beginning"),
-        (f"1e{'9' * 30}", "behind element 1"),
-        (f"1e-{'9' * 30}", "behind element 1"),
+        (json.dumps([1, A, None]), ["1", A, ""]),
+        (json.dumps([-1.5, A], indent=1), ["-1.5", A]),
+        (json.dumps([True, A]), ["True", A]),
+        (json.dumps([False, A], indent=1), ["False", A]),
     ],
 )
-def test_numbers_that_python_refuses(number: str, place: str) -> None:
-    """ijson crashes on the first two, and raises an error of ``decimal`` for the others."""
-    data = f'["{A}",\n{{"n": {number}, "id": "{B}"}}]'.encode()
-    sentence = "in.json is not JSON {}; fix it, or copy it again."
-    assert refusal("in.json", data) == sentence.format(place)
-    assert refusal("in.json", bytewise(data)) == sentence.format("behind element 1")
+def test_arrays_that_begin_with_another_value(text: str, ids: list[str]) -> None:
+    for name in ("in.json", "in.jsonl", "in"):
+        outcome = read_input(name, text.encode())
+        assert (outcome.ids, outcome.facts["format"]) == (ids, "JSON document")
+
+
+PLAIN = "12345678123456781234567812345678"  # an id without hyphens
+
+
+@pytest.mark.parametrize("text", [f"[{A}]", f"[{A}, {B}]", f"[{PLAIN}]", f"[{PLAIN}, {A}]"])
+def test_ids_in_brackets_are_text(text: str) -> None:
+    assert understand("in", text.encode())[1]["format"] == "text"
+
+
+JQ = "write one id per line, for example with jq"
+NO_KEY = "The first object of in.json has no key with lead ids; "
+UNCLEAR: dict[str, tuple[Any, str]] = {
+    "an array in a list": (
+        {"items": [[{"id": A}, {"id": B}]]},
+        f"Element 1 of in.json is an array, not an object or a string; {JQ}.",
+    ),
+    "an array in an array": (
+        [A, ["x"]], f"Element 2 of in.json is an array, not an object or a string; {JQ}.",
+    ),
+    "an id behind the list": (
+        {"items": [A, B], "id": C},
+        (
+            'An object of in.json has an id behind its list "items", so it is not clear which of '
+            f"them is meant; {JQ}."
+        ),
+    ),
+    "a list that is deeper": (
+        {"data": {"items": [A]}}, f'{NO_KEY}its keys are "data.items[]"; {JQ}.',
+    ),
+    "a list under another key": ({"uuids": [A]}, f'{NO_KEY}its keys are "uuids[]"; {JQ}.'),
+    "a list under the key of an id": ({"id": [A]}, f'{NO_KEY}its keys are "id[]"; {JQ}.'),
+    "a lead that is deeper": (
+        {"type": "x", "event": {"lead": {"id": A}}},
+        (
+            f'{NO_KEY}its keys are "type", "event.lead.…"; use --column to name the one that '
+            f"holds the lead ids, or {JQ}."
+        ),
+    ),
+    "objects by number": (
+        {"0": {"id": A}, "1": {"id": B}}, f'{NO_KEY}its keys are "0.id", "1.id"; {JQ}.',
+    ),
+    "leads by number": (
+        {"0": {"lead_id": A}, "1": {"lead_id": B}},
+        f'{NO_KEY}its keys are "0.lead_id", "1.lead_id"; {JQ}.',
+    ),
+    "objects by id": (
+        {A: {"lead_id": A}, B: {"n": 1}}, f"{NO_KEY}its keys are ids or emails; {JQ}.",
+    ),
+    "lists by email": ({"ada@example.com": [A]}, f"{NO_KEY}its keys are ids or emails; {JQ}."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "sentence"), UNCLEAR.values(), ids=UNCLEAR)
+def test_ids_that_are_unclear_or_elsewhere(value: Any, sentence: str) -> None:
+    """No id is lost silently; the sentence shows the way out."""
+    for indent in (None, 1):
+        assert refusal("in.json", json.dumps(value, indent=indent).encode()) == sentence
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_an_event_without_its_lead_does_not_bring_its_own_id(name: str) -> None:
+    """``null`` and an empty text keep their place: ``id`` is that of the event."""
+    for empty in (None, ""):
+        events = [{"id": C, "lead_id": empty}, {"id": C, "lead_id": A}, {"id": C, "lead_id": B}]
+        lines = "\n".join(map(json.dumps, events)) if name == "a.jsonl" else json.dumps(events)
+        ids, facts = understand(name, lines.encode())
+        assert [each for each, _ in ids] == ["", A, B]
+        assert facts["column"] == "lead_id"

@@ -1,0 +1,145 @@
+"""``Elements``: the leads of JSON documents, from the events of ``ijson.basic_parse``. No I/O."""
+
+from collections.abc import Generator
+from typing import Any
+
+from instantly_async.cli.exits import InputError
+from instantly_async.cli.records import ElementId
+
+from .cells import tidy
+from .json_ids import CERTAIN_LIST_KEYS, LIST_KEYS, IdKey, name_of_list, name_of_object
+
+Events = Generator[None, tuple[str, Any], None]
+
+_SCALARS = frozenset({"string", "number", "boolean", "null"})
+_STARTS = frozenset({"start_map", "start_array"})
+_ENDS = frozenset({"end_map", "end_array"})
+
+
+class Elements:
+    """Collects the ids of elements: of objects, or strings.
+
+    An element is in an array, in the list of an object at the top, or at the top itself. ``found``
+    are the ids of those that are complete, ``count`` is their number. ``is_page``: the last object
+    at the top has a list. ``is_behind``: that list has ended, so that no element is being read.
+    """
+
+    def __init__(self, name: str, key: IdKey) -> None:
+        self._name = name
+        self._key = key
+        self.found: list[ElementId] = []
+        self.count = 0
+        self.is_page = self.is_behind = False
+
+    def _take(self, text: str) -> None:
+        self.count += 1
+        self.found.append(ElementId(text, self.count))
+
+    def receive(self) -> Events:
+        """Receive the events of documents.
+
+        Raises:
+            InputError: it is not clear which ids are meant.
+        """
+        while True:
+            event, value = yield
+            if event == "start_array":
+                yield from self._array()
+            elif event == "start_map":
+                yield from self._top_object()
+            elif event in _SCALARS:
+                self._take(tidy(_text(value)))
+
+    def _array(self) -> Events:
+        while True:
+            event, value = yield
+            if event == "end_array":
+                return
+            if event == "start_array":
+                raise InputError(
+                    f"Element {self.count + 1} of {self._name} is an array, not an object or a "
+                    "string; write one id per line, for example with jq."
+                )
+            if event == "start_map":
+                members: dict[str, str] = {}
+                yield from _object(members, self._key.depth)
+                self._take(self._key.id_of(members))
+            else:
+                self._take(tidy(_text(value)))
+
+    def _top_object(self) -> Events:
+        """Take the elements of the list in an object; without one, the object itself."""
+        members: dict[str, str] = {}
+        key, doubtful = "", None
+        self.is_page = is_certain = False
+        while True:
+            event, value = yield
+            if event == "end_map":
+                break
+            if event == "map_key":
+                key = value
+            elif event in _SCALARS:
+                members[key] = _text(value)
+            elif event == "start_array" and self._is_list(key, members):
+                has_elements = yield from self._list()
+                is_certain |= key in CERTAIN_LIST_KEYS
+                doubtful = key if has_elements and not is_certain else doubtful
+            elif event in _STARTS:
+                yield from _nested(members, key, event, self._key.depth)
+        self.is_behind = False
+        if not is_certain:
+            self._take_object(members, doubtful)
+
+    def _is_list(self, key: str, members: dict[str, str]) -> bool:
+        return key in CERTAIN_LIST_KEYS or (key in LIST_KEYS and not self._key.is_in(members))
+
+    def _list(self) -> Generator[None, tuple[str, Any], bool]:
+        """Take the elements of a list; return whether there are any."""
+        before = self.count
+        self.is_page, self.is_behind = True, False
+        yield from self._array()
+        self.is_behind = True
+        return self.count > before
+
+    def _take_object(self, members: dict[str, str], doubtful: str | None) -> None:
+        """Take an object itself, unless it is a page; ``doubtful`` is the key of its list."""
+        is_lead = self._key.is_in(members)
+        if is_lead and doubtful:
+            raise InputError(
+                f'An object of {self._name} has an id behind its list "{doubtful}", so it is not '
+                "clear which of them is meant; write one id per line, for example with jq."
+            )
+        if is_lead or not self.is_page:
+            self.is_page = False
+            self._take(self._key.id_of(members))
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _object(members: dict[str, str], depth: int, prefix: str = "") -> Events:
+    """Add the texts and numbers of an object with their paths, at most so many levels down."""
+    path = ""
+    while True:
+        event, value = yield
+        if event == "map_key":
+            path = prefix + value
+        elif event in _SCALARS:
+            members[path] = _text(value)
+        elif event in _STARTS:
+            yield from _nested(members, path, event, depth)
+        elif event == "end_map":
+            return
+
+
+def _nested(members: dict[str, str], path: str, event: str, depth: int) -> Events:
+    """Add the members of an object in an object; of others, and of arrays, only the name."""
+    if event == "start_map" and depth > 1:
+        yield from _object(members, depth - 1, f"{path}.")
+        return
+    members[name_of_object(path) if event == "start_map" else name_of_list(path)] = ""
+    level = 1
+    while level:
+        event, _ = yield
+        level += (event in _STARTS) - (event in _ENDS)
