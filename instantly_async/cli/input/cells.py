@@ -7,6 +7,7 @@ from instantly_async._api import BLANK, wire_id
 QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
 AROUND = BLANK + QUOTES + "()[]<>,;="  # ="…" is Excel's
 
+_LEAST_CHARS = 32  # digits, without hyphens
 _BULLETS = "-*\u2022"
 _MENTIONED = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _BETWEEN = re.compile(r"[\s,;|]+")
@@ -25,7 +26,7 @@ def tidy(cell: str) -> str:
 
 def holds_id(cell: str) -> bool:
     """Whether a cell is an id, apart from what may be around it."""
-    return wire_id(tidy(cell)) is not None
+    return len(cell) >= _LEAST_CHARS and wire_id(tidy(cell)) is not None
 
 
 def mentions_id(text: str) -> bool:
