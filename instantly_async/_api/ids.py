@@ -34,7 +34,7 @@ def wire_id(lead_id: object) -> str | None:
     if type(lead_id) is str and _WIRE.fullmatch(lead_id):
         return lead_id  # the usual case: nothing to convert
     if isinstance(lead_id, UUID):
-        return str(lead_id)
+        return _with_hyphens(f"{lead_id.int:032x}")  # a subclass may have another str()
     if isinstance(lead_id, str) and (spelled := _UUID.fullmatch(lead_id.strip(BLANK))):
         return _with_hyphens((spelled[1] or spelled[2] or spelled[3]).lower())
     return None

@@ -101,6 +101,14 @@ def test_anything_else_is_no_id(lead_id: object) -> None:
     assert wire_id(lead_id) is None
 
 
+def test_a_uuid_of_another_class_cannot_bring_its_own_text() -> None:
+    class Odd(UUID):
+        def __str__(self) -> str:
+            return "../../v2/api-keys"
+
+    assert wire_id(Odd(LEAD_ID)) == LEAD_ID
+
+
 @given(st.uuids(), st.data())
 def test_every_uuid_has_one_wire_id(value: UUID, data: st.DataObject) -> None:
     """Law: whatever the spelling, the case, and the blanks around it."""

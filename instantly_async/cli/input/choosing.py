@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import LineId
-from instantly_async.cli.system import Unpacking, compression_of
+from instantly_async.cli.system import Unpacking, compression_of, compression_of_name
 
 from .csv_ids import CsvParser
 from .formats import InputFormat, format_of_name, is_json, is_json_lines, is_table, names_lines
@@ -35,7 +35,8 @@ def make_stages(
         )
 
     def unpack(head: bytes) -> Stage[bytes]:
-        compression = compression_of(head)
+        # An empty file with the name of a compressed one was cut off.
+        compression = compression_of(head) if head else compression_of_name(name)
         if compression is None:
             return Unchanged()
         understood.compression = compression.name

@@ -70,7 +70,8 @@ class CsvParser:
         cells = record.cells
         if not any(map(str.strip, cells)):
             return False  # Excel writes such rows for empty ones above the table
-        if cells[0].startswith("#") and not matches(cells, self._column):
+        is_row = any(map(holds_id, cells)) or matches(cells, self._column)
+        if cells[0].startswith("#") and not is_row:
             return False  # a comment
         is_header = self._id.begin(cells)
         self._records.delimiter = self._records.delimiter_of(record.lines[0])

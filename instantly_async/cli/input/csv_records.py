@@ -43,6 +43,7 @@ class CsvRecords:
         self._pending: list[str] = []
         self._pending_chars = 0
         self._first_line = 0
+        self._delimiter = ","  # of the pending record
 
     def feed(self, line: str, number: int) -> Record | None:
         """Return the record that ends with this line; ``None``: it continues, or is blank."""
@@ -53,8 +54,9 @@ class CsvRecords:
                 return Record(line.split(self.delimiter), [line], number)  # the usual case
             self._first_line = number
             self._pending_chars = 0
+            self._delimiter = self.delimiter_of(line)
         self._pending.append(line)
-        self._pending_chars += len(line)
+        self._pending_chars += len(line) + 1
         # A line that begins inside quotes is parsed alone, as the beginning of a quoted cell: to
         # parse the whole record for each of its lines would take quadratic time.
         continues = len(self._pending) > 1 and self._parse([f'"{line}']) is None
@@ -80,7 +82,7 @@ class CsvRecords:
             asked_for_more = True
 
         try:
-            row = next(csv.reader(lines(), delimiter=self.delimiter_of(self._pending[0])))
+            row = next(csv.reader(lines(), delimiter=self._delimiter))
         except csv.Error as error:
             if len(record) > 1:  # a cell has become too long
                 raise self._open_quote() from None

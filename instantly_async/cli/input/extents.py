@@ -32,8 +32,10 @@ _SHEET = re.compile(rb"""<(?:\w+:)?sheet\s[^>]*?\w+:id=["']([^"']+)""")
 _RELATION = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*>")
 _ID = re.compile(rb"""\sId=["']([^"']+)""")
 _TARGET = re.compile(rb"""\sTarget=["']([^"']+)""")
-_DIMENSION = re.compile(rb"""<(?:\w+:)?dimension\s+ref=["']([A-Z]+)(\d+):([A-Z]+)(\d+)""")
-_VALUE = re.compile(rb"""<(?:\w+:)?c\s(?:[^>]*?\s)?r=["']([A-Z]+)(\d+)["'][^>]*(?<!/)>""")
+_DIMENSION = re.compile(
+    rb"""<(?:\w+:)?dimension\s+ref=["']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"""
+)
+_VALUE = re.compile(rb"""<(?:\w+:)?c\s(?:[^>]*?\s)?r=["']([A-Z]{1,3})(\d{1,7})["'][^>]*(?<!/)>""")
 _CHUNK, _HEAD, _LONGEST_TAG = 1 << 20, 1 << 12, 1 << 12
 
 

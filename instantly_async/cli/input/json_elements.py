@@ -70,8 +70,8 @@ class Elements:
     def _top_object(self) -> Events:
         """Take the elements of the list in an object; without one, the object itself."""
         members: dict[str, str] = {}
-        key, doubtful = "", None
-        self.is_page = is_certain = False
+        key, filled = "", list[str]()
+        self.is_page = False
         while True:
             event, value = yield
             if event == "end_map":
@@ -82,13 +82,11 @@ class Elements:
                 members[key] = _text(value)
             elif event == "start_array" and self._is_list(key, members):
                 has_elements = yield from self._list()
-                is_certain |= key in CERTAIN_LIST_KEYS
-                doubtful = key if has_elements and not is_certain else doubtful
+                filled += [key] * has_elements
             elif event in _STARTS:
                 yield from _nested(members, key, event, self._key.depth)
         self.is_behind = False
-        if not is_certain:
-            self._take_object(members, doubtful)
+        self._take_object(members, filled)
 
     def _is_list(self, key: str, members: dict[str, str]) -> bool:
         return key in CERTAIN_LIST_KEYS or (key in LIST_KEYS and not self._key.is_in(members))
@@ -101,12 +99,13 @@ class Elements:
         self.is_behind = True
         return self.count > before
 
-    def _take_object(self, members: dict[str, str], doubtful: str | None) -> None:
-        """Take an object itself, unless it is a page; ``doubtful`` is the key of its list."""
-        is_lead = self._key.is_in(members)
-        if is_lead and doubtful:
+    def _take_object(self, members: dict[str, str], filled: list[str]) -> None:
+        """Take an object itself, unless it is a page; ``filled``: keys of lists with elements."""
+        is_certain = any(key in CERTAIN_LIST_KEYS for key in filled)
+        is_lead = self._key.is_in(members, of_lead=is_certain)
+        if is_lead and filled:
             raise InputError(
-                f'An object of {self._name} has an id behind its list "{doubtful}", so it is not '
+                f'An object of {self._name} has an id beside its list "{filled[0]}", so it is not '
                 "clear which of them is meant; write one id per line, for example with jq."
             )
         if is_lead or not self.is_page:
@@ -138,8 +137,10 @@ def _nested(members: dict[str, str], path: str, event: str, depth: int) -> Event
     if event == "start_map" and depth > 1:
         yield from _object(members, depth - 1, f"{path}.")
         return
-    members[name_of_object(path) if event == "start_map" else name_of_list(path)] = ""
+    name = name_of_object(path) if event == "start_map" else name_of_list(path)
     level = 1
     while level:
         event, _ = yield
+        if event != "end_array":  # it is not empty
+            members.setdefault(name, "")
         level += (event in _STARTS) - (event in _ENDS)

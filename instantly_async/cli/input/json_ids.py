@@ -1,6 +1,7 @@
 """Ids in JSON: by the name of a key; and ``JsonLinesParser``, for one value per line. No I/O."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import LineId, id_of_object
 
 from .cells import holds_id, tidy
-from .names import listed, looks_like_data, matches, nearest, plain, rank_of, wanted
+from .names import ID_NAMES, listed, looks_like_data, matches, nearest, plain, rank_of, wanted
 from .understood import Understood
 
 CERTAIN_LIST_KEYS = ("leads", "ids", "lead_ids")
@@ -18,6 +19,9 @@ CERTAIN_LIST_KEYS = ("leads", "ids", "lead_ids")
 
 LIST_KEYS = ("items", "data", "results", "records", "rows", *CERTAIN_LIST_KEYS)
 """Keys of such an array, if the object has no id itself: ``items`` is a page of the API."""
+
+_BARE = ID_NAMES.index("id")
+"""Rank of the first name that may be the id of anything."""
 
 WRAPPERS = ("body", "data", "item", "lead", "object", "payload", "record", "row")
 """Keys of an object in which also ``id`` is the id of a lead, if there is none beside them."""
@@ -39,8 +43,11 @@ class IdKey:
 
     def id_of(self, members: Mapping[str, str]) -> str:
         """Return the id of an object, tidied; empty if it has none."""
+        self._require_no_list(members)
+        found = self._find(members)
+        if self.path is not None and found != self.path:
+            self._require_not_better(members, found)
         if self.path is None:
-            found = self._find(members)
             if found is None:
                 self._note_missing(list(members))
                 return ""
@@ -50,16 +57,41 @@ class IdKey:
             self._understood.missing = None
         return tidy(members.get(self.path, ""))
 
-    def is_in(self, members: Mapping[str, str]) -> bool:
-        """Whether an object has an id itself, so that an array in it is not a list of leads."""
-        return has_id(members, self._column)
+    def _require_no_list(self, members: Mapping[str, str]) -> None:
+        """Check that an object is not one that has leads, such as a campaign."""
+        key = next((key for key in CERTAIN_LIST_KEYS if name_of_list(key) in members), None)
+        if key is not None and self._column is None:
+            raise InputError(
+                f'An object of {self._name} has a list "{key}" of its own, so it is not clear '
+                "which ids are meant; write one id per line, for example with jq."
+            )
+
+    def _require_not_better(self, members: Mapping[str, str], found: str | None) -> None:
+        """Check that the first object has not shown a key that is the id of something else."""
+        if found is None or self.path is None or not holds_id(members[found]):
+            return
+        if _is_specific(found) and not _is_specific(self.path):
+            raise InputError(
+                f'An object of {self._name} has its id under "{found}", and others before it under '
+                f'"{self.path}"; use --column to name one of the two.'
+            )
+
+    def is_in(self, members: Mapping[str, str], *, of_lead: bool = False) -> bool:
+        """Whether an object has an id itself, so that an array in it is not a list of leads.
+
+        ``of_lead``: it must be under a name that can only be that of a lead.
+        """
+        paths = id_paths(members, self._column)
+        return any(holds_id(members[each]) for each in paths if not of_lead or _is_specific(each))
 
     def _find(self, members: Mapping[str, str]) -> str | None:
         """Return the best path with an id, but none that is worse than an empty one.
 
-        An event may have an id of its own, and an empty one of its lead.
+        An event may have an id of its own, and an empty one of its lead: a name of the latter
+        comes first whatever its value.
         """
         found = id_paths(members, self._column)
+        found = list(filter(_is_specific, found)) or found
         fitting = (path for path in found if not members[path] or holds_id(members[path]))
         return next(fitting, next(iter(found), None))
 
@@ -113,23 +145,24 @@ def id_paths(members: Iterable[str], column: str | None) -> list[str]:
     return sorted(filter(_rank, paths), key=_rank)
 
 
-def has_id(members: Mapping[str, str], column: str | None) -> bool:
-    """Whether an object has an id under a name that fits."""
-    return any(holds_id(members[path]) for path in id_paths(members, column))
-
-
 def _rank(path: str) -> int:
     """Return how well a path fits, 1 for the best; 0: not at all."""
     if path.startswith("."):  # the key is empty, and names are compared without points
         return 0
     if (rank := rank_of(path)) is not None:
-        return 1 + rank
+        return 1 + rank if rank < _BARE else 20 + rank
     parent, _, key = path.rpartition(".")
     rank = rank_of(key)
     if not parent or rank is None or _is_numbered(parent):
         return 0
-    is_specific = plain(key).endswith("leadid")
-    return 10 + rank if is_specific or plain(parent) in WRAPPERS else 0
+    if plain(parent) != "payload" and (rank < _BARE or plain(parent) == "lead"):
+        return 10 + rank
+    return 30 + rank if rank < _BARE or plain(parent) in WRAPPERS else 0
+
+
+def _is_specific(path: str) -> bool:
+    """Whether a path names the id of a lead, and not of anything; a lead's payload may have one."""
+    return 0 < _rank(path) < 20
 
 
 def members_of(value: Mapping[str, Any], depth: int, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -143,9 +176,14 @@ def members_of(value: Mapping[str, Any], depth: int, prefix: str = "") -> Iterat
         elif isinstance(member, dict):
             yield name_of_object(f"{prefix}{key}"), ""
         elif isinstance(member, list):
-            yield name_of_list(f"{prefix}{key}"), ""
+            if member:
+                yield name_of_list(f"{prefix}{key}"), ""
         else:
             yield f"{prefix}{key}", "" if member is None else str(member)
+
+
+_OTHERS = re.compile(r'"(?:[Ll]ead|LEAD|[Ii]nstantly|ids")')
+"""Keys of other ids, or of lists, may follow: then the whole object is looked at."""
 
 
 class JsonLinesParser:
@@ -170,7 +208,7 @@ class JsonLinesParser:
         )
 
     def _id_of(self, text: str) -> str:
-        if self.key.path == "id" and text.startswith("{"):
+        if self.key.path == "id" and text.startswith("{") and not _OTHERS.search(text):
             # The usual case, which need not decode the whole lead.
             value = id_of_object(text)
             return tidy(value) if isinstance(value, str) else ""

@@ -11,14 +11,20 @@ from .cells import QUOTES, holds_id, mentions_id
 ID_NAMES = ("instantly_lead_id", "lead_id", "id", "uuid")
 """Names of ids of leads, the most specific one first.
 
-Case, blanks, quotes and ``_-.`` are ignored.
+Case, blanks, quotes and ``_-./:`` are ignored.
 """
 
 SHOWN_NAMES, SHOWN_CHARS = 20, 40
 """Names that a message lists at most, and characters of a name that it shows (*choice*)."""
 
-_PHONE = re.compile(r"\s*(?:\+|00|\()?\(?[0-9](?:[ ()/.-]*[0-9]){8,}\s*")
-_REMOVED = {ord(character): None for character in BLANK + QUOTES + "_-."}
+_OF_LEAD = re.compile("lead(?:id|uuid)")
+"""In a longer name, such as *Lead ID (Instantly)*: ``id`` beside it is that of something else."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PERSONAL = re.compile(r"@|\uff20|\(at\)|://|(?:[0-9][^0-9]*){5}", re.IGNORECASE)
+"""Parts of emails, addresses and phone numbers."""
+
+_REMOVED = {ord(character): None for character in BLANK + QUOTES + "_-./:"}
 
 
 def plain(name: str) -> str:
@@ -47,7 +53,14 @@ def matches(names: Sequence[str], column: str | None) -> list[int]:
     if column is None:
         ranks = [rank_of(name) for name in names]
         best = min((rank for rank in ranks if rank is not None), default=None)
-        return [] if best is None else [index for index, rank in enumerate(ranks) if rank == best]
+        if best is None:
+            return []
+        is_bare = best >= ID_NAMES.index("id")
+        return [
+            index
+            for index, rank in enumerate(ranks)
+            if rank == best or (is_bare and _OF_LEAD.search(plain(names[index])))
+        ]
     for form in (str, _without_blanks, plain):
         if found := [index for index, name in enumerate(names) if form(name) == form(column)]:
             return found
@@ -61,7 +74,7 @@ def _without_blanks(name: str) -> str:
 def looks_like_data(names: Iterable[str]) -> bool:
     """Whether names hold an email, a phone number or an id, which could be personal data."""
     return any(
-        "@" in name or mentions_id(name) or holds_id(name) or _PHONE.fullmatch(name)
+        mentions_id(name) or holds_id(name) or _PERSONAL.search(_DATE.sub("", name))
         for name in names
     )
 

@@ -43,9 +43,10 @@ class Recoding:
         self._end = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        read = self._end + data
+        read, begun = self._end + data, len(self._end)
         self._end = read[-_ADDED_BYTES:]
-        if _ADDED.search(read):
+        if added := _ADDED.search(read):
+            yield self._decoder.decode(read[begun : added.start()]).encode()
             raise InputError(
                 f"{self._name} begins in {self._encoding} and goes on in another encoding; save it "
                 "in one encoding."

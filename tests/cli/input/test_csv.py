@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import pytest
 from hypothesis import given
@@ -238,3 +239,27 @@ def test_the_separator_may_be_below_comments(above: str) -> None:
 def test_a_name_of_two_lines_is_a_header_from_a_pipe_too() -> None:
     text = f'"Notes\n(internal)",Lead ID\nx,{A}\n'
     assert read(text, None) == read(text, "csv") == [(A, 3)]
+
+
+def test_a_first_row_with_an_id_is_no_comment() -> None:
+    assert read(f"#1,{A}\n2,{B}\n", "csv") == read(f"#1,{A}\n2,{B}\n", None) == [(A, 1), (B, 2)]
+    assert read(f"# a note, and more\n1,{A}\n", "csv") == [(A, 2)]
+
+
+@pytest.mark.parametrize("name", ["Lead ID (Instantly)", "Lead UUID", "my lead id"])
+def test_an_id_beside_that_of_a_lead_is_not_taken(name: str) -> None:
+    """``id`` is then the id of something else, such as a row."""
+    text = f"id,{name}\n{C},{A}\n"
+    with pytest.raises(InputError, match="has 2 columns that could hold the lead ids"):
+        read(text, "csv")
+    assert read(text, "csv", "2") == [(A, 2)]
+    for same in ("lead:id", "Lead/ID"):
+        assert read(f"id,{same}\n{C},{A}\n", "csv") == [(A, 2)]
+
+
+def test_blank_lines_in_a_quote_have_a_limit_and_take_linear_time() -> None:
+    """The delimiter is guessed once per record, which is long here."""
+    before = time.thread_time()
+    with pytest.raises(InputError, match="never closed"):
+        read('"' + "a," * 30_000 + "\n" * MAX_RECORD_CHARS, "csv", size=1 << 16)
+    assert time.thread_time() - before < 60  # it took about 20 minutes

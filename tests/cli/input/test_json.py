@@ -39,7 +39,7 @@ FILES: dict[str, tuple[str, list[str], str | None]] = {
     "strings behind": (f'["{A}"]\n"{B}"', [A, B], None),
     "objects in one line": (f'{{"id": "{A}"}}{{"id": "{B}"}}', [A, B], "id"),
     "several levels of arrays in a lead": (
-        json.dumps([{"x": [[{"id": C}], C], "id": A}, {"id": B, "leads": [C]}]), [A, B], "id",
+        json.dumps([{"x": [[{"id": C}], C], "id": A}, {"id": B, "x": [C]}]), [A, B], "id",
     ),
     "a list and an id": (json.dumps({"id": C, "ids": [A, B]}), [A, B], None),
     "a list of leads and an id": (lines({"leads": [{"id": A}, {"id": B}], "id": C}), [A, B], "id"),
@@ -145,7 +145,15 @@ def test_the_named_key(value: dict[str, Any], column: str, ids: list[str]) -> No
         ([{"data": [{"n": 1}], "id": A}], None),
         ([{"results": [A, B], "lead": {"id": C}}], None),
         ([{"lead": {"id": C}, "results": [A, B]}], [C]),
-        ([{"id": C, "lead_ids": []}, {"lead_ids": [A]}], [A]),
+        ([{"id": C, "lead_ids": []}], [C]),
+        ([{"id": A, "leads": []}, {"id": B}], [A, B]),
+        ([{"leads": [A], "lead_id": C}], None),
+        ([{"id": A, "lead_id": "-"}, {"id": B, "lead_id": C}], ["-", C]),
+        ([{"id": A}, {"id": B, "lead_id": C}], None),
+        ([{"id": C, "data": {"lead_id": A}}], [A]),
+        ([{"id": C, "lead": {"uuid": A}}], [A]),
+        ([{"id": A, "payload": {"lead_id": C}}], [A]),
+        ([{"id": A}, {"id": B, "payload": {"lead_id": C}}], [A, B]),
         ([{"items": [A, B], "uuid": "x"}], [A, B]),
         ([{"uuids": [A, B]}], None),
         ([{"0": {"id": A}, "1": {"id": B}}], None),
@@ -247,7 +255,7 @@ UNCLEAR: dict[str, tuple[Any, str]] = {
     "an id behind the list": (
         {"items": [A, B], "id": C},
         (
-            'An object of in.json has an id behind its list "items", so it is not clear which of '
+            'An object of in.json has an id beside its list "items", so it is not clear which of '
             f"them is meant; {JQ}."
         ),
     ),
@@ -293,3 +301,16 @@ def test_an_event_without_its_lead_does_not_bring_its_own_id(name: str) -> None:
         ids, facts = understand(name, lines.encode())
         assert [each for each, _ in ids] == ["", A, B]
         assert facts["column"] == "lead_id"
+
+
+@pytest.mark.parametrize("name", ["in.json", "in.jsonl"])
+def test_leads_within_an_element_are_not_lost(name: str) -> None:
+    """Two campaigns with their leads: the ids of the campaigns are not meant."""
+    campaigns = [{"id": C, "leads": [{"id": A}]}, {"id": C, "leads": [{"id": B}]}]
+    outcome = read_input(name, json.dumps(campaigns).encode())
+    assert outcome.sentence is not None
+    assert 'has a list "leads" of its own' in outcome.sentence
+    later = json.dumps({"id": C}) + "\n" + json.dumps(campaigns[0])
+    assert 'has a list "leads" of its own' in (
+        read_input("in.jsonl", later.encode()).sentence or ""
+    )

@@ -316,7 +316,34 @@ def test_pieces_are_small_whatever_a_chunk_unpacks_to() -> None:
     assert [each for piece in reader.in_pieces(b"") for each in piece] == [A]
 
 
-@pytest.mark.parametrize("header", ["Ada Lovelace,+49 151 1234567,Rome", "x,004915112345678"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Ada Lovelace,+49 151 1234567,Rome",
+        "x,004915112345678",
+        "Ada;030 12345",
+        "ada(at)x.example,x",
+        "x,https://x.example/in/ada",
+    ],
+)
 def test_a_row_of_personal_data_is_not_shown(header: str) -> None:
     with pytest.raises(InputError, match="The first line of in looks like data"):
         read(f"{header}\nx,y,z\n", "csv")
+    with pytest.raises(InputError, match='its columns are "2026-01-02", "Phone 2"'):
+        read("2026-01-02,Phone 2\n", "csv")
+
+
+def test_ids_before_lines_in_another_encoding_are_read() -> None:
+    for size in (16, 100, 1 << 16):
+        reader = IdReader(None, "in")
+        data = f"{A}\n{B}\n".encode("utf-16") + f"{C}\n".encode()
+        found: list[str] = []
+        with pytest.raises(InputError, match="goes on in another encoding"):
+            for start in range(0, len(data), size):
+                found += reader.feed(data[start : start + size])
+        assert found == [A, B]
+
+
+def test_an_empty_file_named_like_a_compressed_one_was_cut_off() -> None:
+    with pytest.raises(InputError, match=r"^ids\.gz is cut off: its gzip data ends too"):
+        list(IdReader(None, "ids.gz").finish())
