@@ -3,17 +3,13 @@
 import re
 from collections.abc import Sequence
 
-from instantly_async.cli.exits import InputError
 from instantly_async.cli.records import LineId
 
 from .cells import holds_id, tidy
 from .csv_records import CsvRecords, Record, cells_of
-from .names import matches, plain, rank_of
+from .names import matches
 from .tables import IdColumn
 from .understood import DELIMITERS, Understood
-
-_UNMISTAKABLE = {rank_of("instantly_lead_id"), rank_of("lead_id")}
-"""Ranks of names that are no values: ``ID`` is Idaho, too."""
 
 _SEPARATOR = re.compile(r'"?sep=([^\w\s"\\]|\t)"?', re.IGNORECASE)
 
@@ -51,17 +47,15 @@ class CsvParser:
         self._understood = understood
         self._records = CsvRecords(name, delimiter, lambda line: delimiter_of(line, column))
         self._id = IdColumn(name, column, understood)
-        self._header: list[str] | None = None
-        self._width = 0
 
     def feed(self, line: str, number: int) -> Sequence[LineId]:
-        if not self._width and (delimiter := separator_of(line)):
+        if not self._id.width and (delimiter := separator_of(line)):
             self._records.delimiter = delimiter
             return ()
         record = self._records.feed(line, number)
-        if record is None or (not self._width and not self._begin(record)):
+        if record is None or (not self._id.width and not self._begin(record)):
             return ()
-        width = None if self._header is None else self._width
+        width = None if self._id.header is None else self._id.width
         self._records.require_no_swallowed_row(record, self._id.index, width)
         return self._ids_of(record)
 
@@ -76,10 +70,8 @@ class CsvParser:
         is_header = self._id.begin(cells)
         self._records.delimiter = self._records.delimiter_of(record.lines[0])
         self._understood.delimiter = self._records.delimiter
-        self._width = len(cells)
         if is_header:
             self._records.require_no_swallowed_row(record, self._id.index, None)
-            self._header = list(map(plain, cells))
         return not is_header
 
     def _ids_of(self, record: Record) -> Sequence[LineId]:
@@ -87,25 +79,12 @@ class CsvParser:
         cell = tidy(cells[self._id.index]) if self._id.index < len(cells) else ""
         lead_id = LineId(cell, record.number)
         is_id = lead_id.number is not None
+        where = f"Line {record.number}"
         if is_id:
-            self._require_no_other_id(record)
-        elif self._is_comment(record, cell) or self._is_header(record):
+            self._id.require_no_other_id(cells, where)
+        elif self._is_comment(record, cell) or self._id.is_header(cells, where):
             return ()
         return (lead_id,)
-
-    def _require_no_other_id(self, record: Record) -> None:
-        """Check that a row which has its id has none where no column is: it would be lost."""
-        if self._header is not None:
-            others = record.cells[self._width :]
-        elif self._column is None:
-            others = [*record.cells[: self._id.index], *record.cells[self._id.index + 1 :]]
-        else:
-            return
-        if any(map(holds_id, others)):
-            raise InputError(
-                f"Line {record.number} of {self._name} has more ids than the first line; write "
-                "each id on a line of its own, or add --input-format text if all are lead ids."
-            )
 
     def _is_comment(self, record: Record, cell: str) -> bool:
         """Whether a row is a comment: ``#`` begins it, but no cell of a row that lacks its id.
@@ -116,22 +95,8 @@ class CsvParser:
             return False
         if self._id.index == 0:
             return True
-        is_row = bool(cell) and len(record.cells) == self._width
+        is_row = bool(cell) and len(record.cells) == self._id.width
         return not is_row and not any(map(holds_id, record.cells))
-
-    def _is_header(self, record: Record) -> bool:
-        if self._header is None:
-            return False
-        names = list(map(plain, record.cells))
-        if names == self._header:
-            return True
-        is_reordered = len(names) > 1 and sorted(names) == sorted(self._header)
-        if is_reordered or any(rank_of(name) in _UNMISTAKABLE for name in names):
-            raise InputError(
-                f"Line {record.number} of {self._name} names other columns than the first line; "
-                "put what follows it into a file of its own."
-            )
-        return False
 
     def finish(self) -> None:
         """Raise ``InputError`` if a quote is open at the end."""

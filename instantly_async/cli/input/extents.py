@@ -32,10 +32,8 @@ _SHEET = re.compile(rb"""<(?:\w+:)?sheet\s[^>]*?\w+:id=["']([^"']+)""")
 _RELATION = re.compile(rb"<(?:\w+:)?Relationship\s[^>]*>")
 _ID = re.compile(rb"""\sId=["']([^"']+)""")
 _TARGET = re.compile(rb"""\sTarget=["']([^"']+)""")
-_DIMENSION = re.compile(
-    rb"""<(?:\w+:)?dimension\s+ref=["']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"""
-)
-_VALUE = re.compile(rb"""<(?:\w+:)?c\s(?:[^>]*?\s)?r=["']([A-Z]{1,3})(\d{1,7})["'][^>]*(?<!/)>""")
+_DIMENSION = re.compile(rb"""<(?:\w+:)?dimension\s+ref=["']([A-Z]+)(\d+):([A-Z]+)(\d+)""")
+_VALUE = re.compile(rb"""<(?:\w+:)?c\s(?:[^>]*?\s)?r=["']([A-Z]+)(\d+)["'][^>]*(?<!/)>""")
 _CHUNK, _HEAD, _LONGEST_TAG = 1 << 20, 1 << 12, 1 << 12
 
 
@@ -80,7 +78,7 @@ def _stated_cells(head: bytes) -> int:
     if found is None:
         return 0
     left, top, right, bottom = found.groups()
-    return (int(bottom) - int(top) + 1) * (_number(right) - _number(left) + 1)
+    return (_row(bottom) - _row(top) + 1) * (_number(right) - _number(left) + 1)
 
 
 def _counted_cells(sheet: IO[bytes]) -> int:
@@ -102,8 +100,13 @@ def _values(sheet: IO[bytes]) -> Iterator[tuple[int, int]]:
     while chunk := sheet.read(_CHUNK):
         text += chunk
         for found in _VALUE.finditer(text):
-            yield int(found[2]), _number(found[1])
+            yield _row(found[2]), _number(found[1])
         text = text[max(text.rfind(b"<"), len(text) - _LONGEST_TAG) :]
+
+
+def _row(digits: bytes) -> int:
+    # Rows have seven digits; a hostile file may have more, of which nine are too many cells.
+    return int(digits[:9])
 
 
 def _number(letters: bytes) -> int:
@@ -113,6 +116,6 @@ def _number(letters: bytes) -> int:
     (1, 16384)
     """
     number = 0
-    for letter in letters:
+    for letter in letters[:8]:
         number = number * 26 + letter - 64
     return number

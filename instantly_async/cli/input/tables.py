@@ -5,12 +5,27 @@ from collections.abc import Sequence
 from instantly_async.cli.exits import InputError
 
 from .cells import holds_id
-from .names import ID_NAMES, listed, looks_like_data, matches, nearest, wanted
+from .names import (
+    ID_NAMES,
+    listed,
+    looks_like_data,
+    matches,
+    nearest,
+    plain,
+    rank_of,
+    wanted,
+)
 from .understood import Understood
+
+_UNMISTAKABLE = {rank_of("instantly_lead_id"), rank_of("lead_id")}
+"""Ranks of names that are no values: ``ID`` is Idaho, too."""
 
 
 class IdColumn:
     """Finds the column in the first row. ``index`` is that of its cell, from 0.
+
+    ``width`` is the number of cells of that row, 0 before it; ``header`` are its names as they are
+    compared, ``None`` if it has none.
 
     ``column`` is a name, or a number from 1; ``None``: a name that means the id of a lead. A first
     row that holds an id is no header: its column is the one with that id.
@@ -20,7 +35,8 @@ class IdColumn:
         self._name = name
         self._column = column
         self._understood = understood
-        self.index = 0
+        self.index = self.width = 0
+        self.header: list[str] | None = None
 
     def begin(self, cells: Sequence[str]) -> bool:
         """Take the first row; return whether it is a header.
@@ -32,7 +48,46 @@ class IdColumn:
         self.index = self._in_header(cells) if is_header else self._in_row(cells)
         shown = cells[self.index].strip() if is_header else f"{self.index + 1}, without a name"
         self._understood.column = shown
+        self.width = len(cells)
+        self.header = list(map(plain, cells)) if is_header else None
         return is_header
+
+    def require_no_other_id(self, cells: Sequence[str], where: str) -> None:
+        """Check that a row which has its id has none where no column is: it would be lost.
+
+        Raises:
+            InputError: it has, ``where`` the message says.
+        """
+        if self.header is not None:
+            others = cells[self.width :]
+        elif self._column is None:
+            others = [*cells[: self.index], *cells[self.index + 1 :]]
+        else:
+            return
+        if any(map(holds_id, others)):
+            raise InputError(
+                f"{where} of {self._name} has more ids than the first row; write one id per line, "
+                "or use --column with the number of the column that is meant."
+            )
+
+    def is_header(self, cells: Sequence[str], where: str) -> bool:
+        """Whether a row without an id repeats the header, as in joined files.
+
+        Raises:
+            InputError: it names other columns.
+        """
+        if self.header is None:
+            return False
+        names = list(map(plain, cells))
+        if names == self.header:
+            return True
+        is_reordered = len(names) > 1 and sorted(names) == sorted(self.header)
+        if is_reordered or any(rank_of(name) in _UNMISTAKABLE for name in names):
+            raise InputError(
+                f"{where} of {self._name} names other columns than the first one; put what follows "
+                "it into a file of its own."
+            )
+        return False
 
     def _is_named(self, cells: Sequence[str]) -> bool:
         """Whether the user has named one of these cells; a name of ours may be a label of ids."""

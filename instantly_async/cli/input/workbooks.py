@@ -14,7 +14,7 @@ from instantly_async.cli.records import RowId
 
 from .cells import tidy
 from .extents import MAX_CELLS, MAX_UNPACKED_BYTES, spanned_cells, unpacked_bytes
-from .names import matches, plain
+from .names import matches
 from .tables import IdColumn
 from .understood import Understood
 
@@ -65,13 +65,17 @@ class WorkbookParser:
         if first is None:
             self._require_no_others(sheet.name, others)
             return
-        is_header = self._id.begin([""] * left + first[1])
-        header = list(map(plain, first[1])) if is_header else None
-        at = self._id.index - left
-        for number, cells in rows if is_header else chain([first], rows):
-            lead_id = RowId(tidy(cells[at]) if at >= 0 else "", number)
-            if lead_id.number is not None or list(map(plain, cells)) != header:
-                yield lead_id
+        blank = [""] * left
+        is_header = self._id.begin(blank + first[1])
+        for number, filled in rows if is_header else chain([first], rows):
+            cells = blank + filled
+            lead_id = RowId(tidy(cells[self._id.index]), number)
+            where = f"Row {number}"
+            if lead_id.number is not None:
+                self._id.require_no_other_id(cells, where)
+            elif self._id.is_header(cells, where):
+                continue
+            yield lead_id
 
     def _require_size(self, size: int, most: int, what: str) -> None:
         if size > most:

@@ -143,7 +143,7 @@ def test_the_header_of_a_joined_file_is_skipped(mark: str) -> None:
 
 def test_another_header_of_a_joined_file_is_refused() -> None:
     """Its ids are in another column; a row that only says *id* is a bad row."""
-    with pytest.raises(InputError, match="Line 3 of in names other columns than the first line"):
+    with pytest.raises(InputError, match="Line 3 of in names other columns than the first one"):
         read(f"id,campaign\n{A},{C}\ncampaign,id\n{C},{B}\n", "csv")
     assert read(f"id,state\n{A},MT\nid,ID\n", "csv") == [(A, 2), ("id", 3)]
 
@@ -186,7 +186,7 @@ def test_short_rows_and_trailing_commas() -> None:
 )
 def test_a_row_with_another_id_is_refused(text: str) -> None:
     """That id would be lost: it is behind the last column, or the table has no names."""
-    with pytest.raises(InputError, match=r"Line \d of in has more ids than the first line; write"):
+    with pytest.raises(InputError, match=r"Line \d of in has more ids than the first row; write"):
         read(text, "csv")
 
 
@@ -199,7 +199,7 @@ def test_other_ids_of_a_named_column_are_not_meant() -> None:
 
 def test_a_row_that_names_an_id_column_elsewhere_is_refused() -> None:
     """Files with other columns were joined; ``ID`` alone is also a state of the USA."""
-    with pytest.raises(InputError, match="Line 3 of in names other columns than the first line"):
+    with pytest.raises(InputError, match="Line 3 of in names other columns than the first one"):
         read(f"id,name\n{A},x\ncampaign_id,lead_id\n{C},{B}\n", "csv")
 
 

@@ -161,3 +161,22 @@ def test_a_workbook_without_sheets() -> None:
     assert refusal("in.xlsx", data) == (
         "in.xlsx is not a workbook that can be read; save the sheet as CSV."
     )
+
+
+def test_rows_that_would_lose_an_id_are_refused() -> None:
+    """As in CSV: a second id without a name, and joined tables."""
+    assert refusal("in.xlsx", book([[A, "x"], [B, A]])) == (
+        "Row 2 of in.xlsx has more ids than the first row; write one id per line, or use --column "
+        "with the number of the column that is meant."
+    )
+    joined = [["Lead ID", "Campaign"], [A, B], ["Campaign", "Lead ID"], [B, A]]
+    assert "Row 3 of in.xlsx names other columns than the first one" in refusal(
+        "in.xlsx", book(joined)
+    )
+
+
+def test_a_reference_that_is_no_number_of_a_row() -> None:
+    """Python refuses to convert so many digits, and Rust would abort the process."""
+    sheet = edited(book([["id"], [A]]), b'<dimension ref="A1:A2"/>', b"")
+    hostile = edited(sheet, b'r="A2"', b'r="A' + b"2" * 5000 + b'"')
+    assert refusal("in.xlsx", hostile) == TOO_LARGE

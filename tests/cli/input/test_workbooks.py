@@ -44,9 +44,9 @@ BOOKS: dict[str, tuple[list[list[object]], str | None, Found, str]] = {
         "id",
     ),
     "the header again": (
-        [["Lead ID", "n"], [A, 1], ["lead_id", "N"], ["lead_id", 2], [B, 3]],
+        [["Lead ID", "n"], [A, 1], ["lead_id", "N"], ["id", 2], [B, 3]],
         None,
-        [(A, "2"), ("lead_id", "4"), (B, "5")],
+        [(A, "2"), ("id", "4"), (B, "5")],
         "Lead ID",
     ),
     "by name": ([["a", "My Ref"], [A, B]], "my ref", [(B, "2")], "My Ref"),
