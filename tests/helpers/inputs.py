@@ -4,18 +4,21 @@ import bz2
 import gzip
 import io
 import lzma
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import xlsxwriter
-from backports import zstd
 
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.input.reader import IdReader
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "inputs"
+
+zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda data: gzip.compress(data, mtime=0),

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,15 +40,14 @@ class IdKey:
         self._column = column
         self._understood = understood
         self.path: str | None = None
+        self._may_be_of_others = False
         self.depth = depth_of(column)
 
     def id_of(self, members: Mapping[str, str]) -> str:
         """Return the id of an object, tidied; empty if it has none."""
         self._require_no_list(members)
-        found = self._find(members)
-        if self.path is not None and found != self.path:
-            self._require_not_better(members, found)
         if self.path is None:
+            found = self._find(members)
             if found is None:
                 self._note_missing(list(members))
                 return ""
@@ -55,26 +55,29 @@ class IdKey:
                 return tidy(members[found])
             self.path = self._understood.column = found
             self._understood.missing = None
+            self._may_be_of_others = self._column is None and not _is_specific(found)
+        elif self._may_be_of_others:
+            self._require_none_of_a_lead(members, self.path)
         return tidy(members.get(self.path, ""))
 
     def _require_no_list(self, members: Mapping[str, str]) -> None:
         """Check that an object is not one that has leads, such as a campaign."""
-        key = next((key for key in CERTAIN_LIST_KEYS if name_of_list(key) in members), None)
-        if key is not None and self._column is None:
-            raise InputError(
-                f'An object of {self._name} has a list "{key}" of its own, so it is not clear '
-                "which ids are meant; write one id per line, for example with jq."
-            )
-
-    def _require_not_better(self, members: Mapping[str, str], found: str | None) -> None:
-        """Check that the first object has not shown a key that is the id of something else."""
-        if found is None or self.path is None or not holds_id(members[found]):
+        if self._column is not None or _OWN_LISTS.isdisjoint(members):
             return
-        if _is_specific(found) and not _is_specific(self.path):
-            raise InputError(
-                f'An object of {self._name} has its id under "{found}", and others before it under '
-                f'"{self.path}"; use --column to name one of the two.'
-            )
+        key = next(key for key in CERTAIN_LIST_KEYS if name_of_list(key) in members)
+        raise InputError(
+            f'An object of {self._name} has a list "{key}" of its own, so it is not clear which '
+            "ids are meant; write one id per line, for example with jq."
+        )
+
+    def _require_none_of_a_lead(self, members: Mapping[str, str], path: str) -> None:
+        """Check that the first object has not shown a key that is the id of something else."""
+        for other in filter(_is_specific, members):
+            if holds_id(members[other]):
+                raise InputError(
+                    f'An object of {self._name} has its id under "{other}", and others before it '
+                    f'under "{path}"; use --column to name one of the two.'
+                )
 
     def is_in(self, members: Mapping[str, str], *, of_lead: bool = False) -> bool:
         """Whether an object has an id itself, so that an array in it is not a list of leads.
@@ -129,6 +132,7 @@ def name_of_object(path: str) -> str:
     return f"{path}.…"
 
 
+_OWN_LISTS = frozenset(map(name_of_list, CERTAIN_LIST_KEYS))
 _NOT_TEXT = (name_of_list(""), name_of_object(""))
 
 
@@ -145,6 +149,7 @@ def id_paths(members: Iterable[str], column: str | None) -> list[str]:
     return sorted(filter(_rank, paths), key=_rank)
 
 
+@lru_cache(1000)  # the same keys in each object
 def _rank(path: str) -> int:
     """Return how well a path fits, 1 for the best; 0: not at all."""
     if path.startswith("."):  # the key is empty, and names are compared without points

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from backports import zstd
 from commands import Command
-from inputs import SAMPLES, book, read_input, refusal
+from inputs import SAMPLES, book, read_input, refusal, zstd
 
 from instantly_async.testing import FakeInstantly, lead_ids
 
