@@ -36,11 +36,6 @@ def arguments(tmp_path: Path) -> list[str]:
     return ["fetch", str(ids_file), "-o", str(tmp_path / "leads.jsonl"), "--concurrency", "4"]
 
 
-@pytest.fixture
-def output(tmp_path: Path) -> Path:
-    return tmp_path / "leads.jsonl"
-
-
 @contextmanager
 def started(*line: str) -> Iterator["subprocess.Popen[str]"]:
     """Start a command; kill it at the end of the block."""

@@ -77,6 +77,16 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "leads.jsonl"
+
+
+@pytest.fixture
+def errors(output: Path) -> Path:
+    return output.with_name("leads.jsonl.errors.jsonl")
+
+
+@pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start processes without coverage, which opens files and makes the start take twice as long.
 

@@ -27,7 +27,8 @@ _LONG_ELEMENT = 1 << 16
 class JsonParser:
     """A stage for one array, one page (an object with an array), or objects over several lines.
 
-    Elements are objects with an id, or strings. Memory: that of one element's short members.
+    Elements are objects with an id, or strings. Memory: one element; of it usually its short
+    members, but a long string waits as a whole for its end.
     """
 
     def __init__(self, name: str, column: str | None, understood: Understood) -> None:

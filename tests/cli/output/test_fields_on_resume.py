@@ -19,11 +19,6 @@ LINES = [lead_json(lead_id) + b"\n" for lead_id in IDS]
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
 
-@pytest.fixture
-def output(tmp_path: Path) -> Path:
-    return tmp_path / "leads.jsonl"
-
-
 @pytest.mark.parametrize("options", [(), ("--fields", "email"), ("--fields", "phone,id,email")])
 @pytest.mark.parametrize("how", [("--resume",), ("--retry-errors",), ("--resume", "--dry-run")])
 def test_other_fields_are_refused(  # noqa: PLR0917 - fixtures

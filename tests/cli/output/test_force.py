@@ -24,11 +24,6 @@ def output(tmp_path: Path) -> Path:
     return folder / "leads.jsonl"
 
 
-@pytest.fixture
-def errors(output: Path) -> Path:
-    return output.with_name("leads.jsonl.errors.jsonl")
-
-
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

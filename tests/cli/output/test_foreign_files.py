@@ -24,11 +24,6 @@ def output(tmp_path: Path) -> Path:
     return folder / "leads.jsonl"
 
 
-@pytest.fixture
-def errors(output: Path) -> Path:
-    return output.with_name("leads.jsonl.errors.jsonl")
-
-
 @pytest.mark.parametrize("options", [(), ("--dry-run",), ("--repair",), ("--fields", "id")])
 @pytest.mark.parametrize("content", [b"", LINES[0] + b"{\n"])
 def test_a_link_is_not_followed(

@@ -37,16 +37,6 @@ LINES = [lead_json(lead_id) + b"\n" for lead_id in IDS]
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
 
-@pytest.fixture
-def output(tmp_path: Path) -> Path:
-    return tmp_path / "leads.jsonl"
-
-
-@pytest.fixture
-def errors(output: Path) -> Path:
-    return output.with_name("leads.jsonl.errors.jsonl")
-
-
 def asked(fake: FakeInstantly) -> list[str]:
     return sorted(str(request.lead_id) for request in fake.requests)
 
