@@ -10,7 +10,7 @@ from instantly_async.outcomes import Failed, NotFound
 
 
 class ErrorLine(msgspec.Struct, omit_defaults=True):
-    """A line of the errors file. ``line`` is the line of the input, from 1.
+    """A line of the errors file. ``line`` is the number of the input's line, row or element.
 
     ``id`` is in the form that is sent, so a valid one is valid input in any later run.
     """
