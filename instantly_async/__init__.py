@@ -20,9 +20,12 @@ from .errors import (
     ConnectionFailedError,
     DecodeError,
     EdgeBlockedError,
+    FilterIgnoredError,
     InstantlyError,
+    InvalidEmailError,
     InvalidLeadIdError,
     LeadError,
+    ListingError,
     NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
@@ -39,7 +42,7 @@ from .errors import (
     TransientError,
 )
 from .models import LastStep, Lead, StatusSummary, SubsequenceStatusSummary
-from .outcomes import Failed, Found, LeadBatch, LeadId, NotFound, Outcome
+from .outcomes import EmailMatch, Failed, Found, LeadBatch, LeadId, NotFound, Outcome
 from .settings import RateLimit, RetryPolicy, Strategy, Timeouts
 from .stats import Stats
 
@@ -51,14 +54,17 @@ __all__ = [
     "ConnectionFailedError",
     "DecodeError",
     "EdgeBlockedError",
+    "EmailMatch",
     "EnrichmentStatus",
     "EsgCode",
     "EspCode",
     "Failed",
+    "FilterIgnoredError",
     "Found",
     "InstantlyClient",
     "InstantlyError",
     "InterestStatus",
+    "InvalidEmailError",
     "InvalidLeadIdError",
     "KeyCheck",
     "LastStep",
@@ -69,6 +75,7 @@ __all__ = [
     "LeadLoader",
     "LeadStatus",
     "LeadStream",
+    "ListingError",
     "NotFound",
     "NotFoundError",
     "Outcome",

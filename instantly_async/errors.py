@@ -5,6 +5,7 @@
       ClosedError                      the client is closed, or belongs to another loop
       LeadError                        concerns one id; the run continues
         InvalidLeadIdError             no request was made
+        InvalidEmailError              no request was made
         NotFoundError                  404
         DecodeError                    the answer is not this lead, or no lead at all
         RequestRejectedError           400, 422, other 4xx
@@ -20,6 +21,8 @@
         ProxyError                     407, or another 4xx of the proxy
         ServiceUnavailableError        the circuit breaker gave up, or this is not the API
         RateLimitPauseError            asked to wait longer than the cap
+        FilterIgnoredError             List leads returns what was not asked for
+        ListingError                   a page of a listing cannot be fetched
 
 No error has the API key, a response object or a body in its text. Whether to retry is
 decided in ``_fetch/retries.py``, not here.
@@ -53,7 +56,8 @@ class LeadError(InstantlyError):
     """An error that concerns one id; other ids are not affected.
 
     ``lead_id`` is what the caller passed; ``attempts`` counts the requests made
-    for it. Both are set before the caller sees the error.
+    for it. Both are set before the caller sees the error. The error of an email has no
+    ``lead_id``, so that the email is not in its text.
     """
 
     lead_id: str | UUID = ""
@@ -64,11 +68,16 @@ class LeadError(InstantlyError):
         if not self.attempts:
             return text
         times = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{text} (lead {self.lead_id}, {times})"
+        which = f"lead {self.lead_id}, " if self.lead_id else ""
+        return f"{text} ({which}{times})"
 
 
 class InvalidLeadIdError(LeadError):
     """The id is not a UUID in any spelling of RFC 9562. No request was made."""
+
+
+class InvalidEmailError(LeadError):
+    """The text is not an email address. No request was made."""
 
 
 class NotFoundError(LeadError):
@@ -218,6 +227,25 @@ class RateLimitPauseError(RunError):
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class FilterIgnoredError(RunError):
+    """*List leads* returned what was not asked for, so it cannot answer this question.
+
+    It ignored a filter, did not read all of it, or went round in circles. What came before was
+    compared with the filter, and is right.
+    """
+
+
+class ListingError(RunError):
+    """A page of a listing could not be fetched, however small; ``reason`` is the last failure.
+
+    What came before is kept, and a listing can go on behind it.
+    """
+
+    def __init__(self, message: str, *, reason: LeadError | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 E = TypeVar("E", bound=Exception)

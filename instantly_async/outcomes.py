@@ -1,4 +1,4 @@
-"""The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; and a batch of outcomes."""
+"""The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; a batch; the leads of an email."""
 
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -68,6 +68,33 @@ Outcome = Found[L] | NotFound | Failed
 Every id gets exactly one. Use ``match``, or ``isinstance``. The fields ``lead_id``, ``index``,
 ``attempts`` and ``elapsed_s`` are the same in all three.
 """
+
+
+class EmailMatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
+    """The leads of one email: one per campaign or list that has it, or none.
+
+    ``email`` is what the caller passed, ``index`` its position in the input. Each of ``found`` has
+    the id of its lead, and the index of the email. With an ``error``, the leads are not known, and
+    ``found`` is empty. Other fields as in ``Found``.
+    """
+
+    email: str
+    index: int
+    found: tuple[Found[L], ...] = ()
+    error: LeadError | None = None
+    attempts: int
+    elapsed_s: float
+
+    @property
+    def leads(self) -> list[L]:
+        """The leads, in the order of the API; empty if there are none."""
+        return [found.lead for found in self.found]
+
+    def __repr__(self) -> str:
+        error = "" if self.error is None else f", error={self.error!r}"
+        email = f"…@{self.email.rpartition('@')[2][:100]}" if "@" in self.email else "…"
+        what = f"index={self.index}, leads={len(self.found)}{error}"
+        return f"EmailMatch(email={email!r}, {what})"
 
 
 def lead_or_raise(outcome: Outcome[L]) -> L:

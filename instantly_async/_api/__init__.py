@@ -7,6 +7,7 @@ when they may be sent, or how often they are repeated.
 from .answers import TOO_MANY_IDS, ErrorContext, error_for, error_in
 from .copying import deep_copy
 from .decoding import LeadDecoder, LeadItem
+from .emails import email_key, wire_email
 from .endpoints import MAX_IDS_PER_PAGE, Endpoint, Endpoints, Page, is_misdelivered
 from .ids import BLANK, wire_id
 from .scanning import is_cut_off_object, split_members
@@ -24,10 +25,12 @@ __all__ = [
     "Page",
     "Steps",
     "deep_copy",
+    "email_key",
     "error_for",
     "error_in",
     "is_cut_off_object",
     "is_misdelivered",
     "split_members",
+    "wire_email",
     "wire_id",
 ]

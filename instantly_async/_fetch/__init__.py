@@ -8,6 +8,7 @@ from .by_get import GetLookup
 from .by_list import ListLookup
 from .check import KeyCheck, request_check
 from .pipeline import Pipeline, report_closing_error
+from .seen import SeenIds
 from .strategies import StreamOptions, make_pipeline
 from .workspace import Workspace
 
@@ -16,6 +17,7 @@ __all__ = [
     "KeyCheck",
     "ListLookup",
     "Pipeline",
+    "SeenIds",
     "StreamOptions",
     "Workspace",
     "make_pipeline",

@@ -12,7 +12,7 @@ INCOMPLETE = 3
 """Finished; some leads were not found or failed."""
 
 NOT_ALLOWED = 4
-"""The API rejects the key, its plan or its scopes; or the CDN blocks the request."""
+"""The API rejects the key, its plan or its scopes, or ignores a filter; or the CDN blocks."""
 
 GAVE_UP = 5
 """The service, the network or the output made it impossible to continue."""
@@ -25,6 +25,7 @@ _NOT_ALLOWED = (
     errors.PaymentRequiredError,
     errors.PermissionDeniedError,
     errors.EdgeBlockedError,
+    errors.FilterIgnoredError,
 )
 
 

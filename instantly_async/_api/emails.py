@@ -1,0 +1,36 @@
+"""Email addresses: which texts are one, and when two are the same."""
+
+import re
+
+from .ids import BLANK
+
+MAX_EMAIL_LENGTH = 320
+"""64 octets before the ``@`` and 255 after it (RFC 5321, 4.5.3.1)."""
+
+_ADDRESS = re.compile(r'[^\s@<>,;:"()\[\]]+@[^\s@<>,;:"()\[\]]+')
+_NAMED = re.compile(r"[^<>]*<([^<>]*)>")  # Ada <ada@example.com>
+_SCHEME = "mailto:"
+
+
+def wire_email(text: object) -> str | None:
+    """Return the address in a text, spelled as there; ``None``: the text is not one address.
+
+    ``Ada <ada@example.com>`` and ``mailto:`` are understood, and ``BLANK`` characters around the
+    address do not count. Nothing else may be beside it. Whether the mailbox can exist is not
+    checked: the API only compares texts.
+    """
+    if not isinstance(text, str) or len(text) > 2 * MAX_EMAIL_LENGTH:
+        return None
+    text = text.strip(BLANK)
+    if named := _NAMED.fullmatch(text):
+        text = named[1].strip(BLANK)
+    if text[: len(_SCHEME)].lower() == _SCHEME:
+        text = text[len(_SCHEME) :]
+    if len(text) > MAX_EMAIL_LENGTH or not _ADDRESS.fullmatch(text) or not text.isprintable():
+        return None
+    return text
+
+
+def email_key(address: str) -> str:
+    """Return what two spellings of one address have in common: their case does not count."""
+    return address.strip(BLANK).casefold()
