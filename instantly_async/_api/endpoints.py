@@ -1,11 +1,6 @@
-"""The endpoints: what a request for a lead, a page or a check looks like, and how it is read.
+"""The endpoints: what a request for a lead, a page or a check looks like, and how it is read."""
 
-An ``Endpoint`` is a value: method, path, limits, and pure functions for the request
-and its answer. Nothing here sends or repeats anything.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -20,46 +15,19 @@ from instantly_async.settings import (
 )
 
 from .decoding import LeadDecoder, LeadItem
+from .endpoint import LEADS_PATH, LIST_PATH, MAX_LIMIT, Endpoint
 from .ids import wire_id
+from .listing import ListedPage, listing_endpoint
 from .pages import PageDecoder, PageItems
 from .steps import Steps
 
-Q = TypeVar("Q")
-R = TypeVar("R")
 L = TypeVar("L")
 
-LEADS_PATH = "/api/v2/leads/"
-LIST_PATH = "/api/v2/leads/list"
-
-MAX_IDS_PER_PAGE = 100
-"""Ids per list request. *Documented:* ``limit`` is at most 100. *Reported:* 100 ``ids`` are
-accepted. *Unknown:* how many are allowed."""
+MAX_IDS_PER_PAGE = MAX_LIMIT
+"""Ids per list request. *Reported:* 100 ``ids`` are accepted. *Unknown:* how many are allowed."""
 
 CHECK_BODY = msgspec.json.encode({"limit": 1})
 """Requests any one lead from *List leads*: the cheapest request that needs a scope for leads."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint(Generic[Q, R]):
-    """How to send a query ``Q``, and how to read its answer ``R``.
-
-    ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
-    200; it raises ``DecodeError`` if that is not what was requested. If reading takes long, it
-    returns steps instead, which may raise the same. ``describe`` names the query in logs.
-    ``read_s`` bounds the time without progress, ``total_s`` one attempt, ``max_elapsed_s`` all
-    attempts. ``takes_many``: a query is many ids.
-    """
-
-    method: str
-    path: Callable[[Q], str]
-    body: Callable[[Q], bytes | None]
-    read: Callable[[Q, bytes], R | Steps[R]]
-    describe: Callable[[Q], str]
-    max_bytes: int
-    read_s: float
-    total_s: float
-    max_elapsed_s: float
-    takes_many: bool = False
 
 
 class Page(msgspec.Struct, Generic[L], gc=False):
@@ -79,7 +47,8 @@ class Endpoints(Generic[L]):
     """All endpoints, for one type of lead.
 
     ``get``: a query is an id, as it goes over the wire. ``check``: the answer says whether there
-    is any lead. ``max_lead_bytes`` is the cap on the JSON of one lead.
+    is any lead. ``listing`` and ``contacts``: a query is a ``ListQuery``, the latter by emails.
+    ``max_lead_bytes`` is the cap on the JSON of one lead.
 
     Raises:
         ConfigurationError: leads of the API do not fit the type, the cap is out of range, or a
@@ -100,6 +69,9 @@ class Endpoints(Generic[L]):
         pages = PageDecoder(decoder, max_lead_bytes)
         self.get = _get_endpoint(decoder, timeouts, retry, max_lead_bytes)
         self.check = _check_endpoint(pages, timeouts, retry)
+        self.listing, self.contacts = (
+            listing_endpoint(pages, timeouts, retry, takes_many=many) for many in (False, True)
+        )
         self._lists = {
             keep_raw: _list_endpoint(pages, timeouts, retry, keep_raw=keep_raw)
             for keep_raw in (False, True)
@@ -149,7 +121,7 @@ def _list_endpoint(
     return Endpoint(
         method="POST",
         path=lambda _: LIST_PATH,
-        body=lambda wire_ids: msgspec.json.encode({"ids": wire_ids, "limit": MAX_IDS_PER_PAGE}),
+        body=lambda wire_ids: msgspec.json.encode({"ids": wire_ids, "limit": MAX_LIMIT}),
         read=read,
         describe=lambda wire_ids: f"Page of {len(wire_ids)} leads",
         max_bytes=decoder.max_bytes,
@@ -204,4 +176,4 @@ def is_misdelivered(result: object) -> bool:
     """Whether an answer holds a lead that was not requested: it may belong to another request."""
     if isinstance(result, DecodeError):
         return result.reason == "other lead"
-    return isinstance(result, Page) and result.has_stranger
+    return isinstance(result, Page | ListedPage) and result.has_stranger

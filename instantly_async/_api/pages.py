@@ -30,6 +30,8 @@ answer to that request, whatever follows."""
 
 _BEGINNING = re.compile(rb'\{\s*"items"\s*:')
 
+_LEADING_ID = re.compile(rb'\{\s*"id"\s*:\s*"([0-9A-Fa-f-]{36})"')
+
 _FIRST_KEY = re.compile(rb'"items"\s*:\s*\[\s*\{\s*("[^"\\]*")')
 
 
@@ -48,9 +50,8 @@ class _RawPage(msgspec.Struct, gc=False):
 class PageDecoder(Generic[L]):
     """Decodes list pages, ``{"items": [lead, …]}``: many leads at once, or item by item.
 
-    An item over ``max_lead_bytes`` counts as one without a usable id, so ids that the page leaves
-    out are fetched alone, which shows which of them is too large. ``max_bytes`` is the cap of a
-    page.
+    An item over ``max_lead_bytes`` counts as one that does not decode; its id is known if it comes
+    first, as in the vendor's schema. ``max_bytes`` is the cap of a page.
     """
 
     def __init__(self, leads: LeadDecoder[L], max_lead_bytes: int) -> None:
@@ -121,7 +122,7 @@ class PageDecoder(Generic[L]):
                 found_id, item = yield from self._leads.item_in_steps(part)
                 items[found_id] = item
             elif part:  # not an object, or too large
-                items[None] = None
+                items[_leading_id(part)] = None
             count += bool(part)
             if count > _ENOUGH:
                 items[None] = None
@@ -141,6 +142,11 @@ class PageDecoder(Generic[L]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return dict(zip(ids, map(LeadItem, leads), strict=True))
+
+
+def _leading_id(part: bytes) -> str | None:
+    found = _LEADING_ID.match(part)
+    return found[1].decode().lower() if found else None
 
 
 def _cut(body: bytes, size: int) -> Iterator[bytes]:

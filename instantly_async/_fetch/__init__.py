@@ -7,19 +7,30 @@ or who consumes the outcomes.
 from .by_get import GetLookup
 from .by_list import ListLookup
 from .check import KeyCheck, request_check
+from .listing import Listing
 from .pipeline import Pipeline, report_closing_error
 from .seen import SeenIds
-from .strategies import StreamOptions, make_pipeline
+from .strategies import (
+    EmailOptions,
+    StreamOptions,
+    make_email_pipeline,
+    make_listing_pipeline,
+    make_pipeline,
+)
 from .workspace import Workspace
 
 __all__ = [
+    "EmailOptions",
     "GetLookup",
     "KeyCheck",
     "ListLookup",
+    "Listing",
     "Pipeline",
     "SeenIds",
     "StreamOptions",
     "Workspace",
+    "make_email_pipeline",
+    "make_listing_pipeline",
     "make_pipeline",
     "report_closing_error",
     "request_check",

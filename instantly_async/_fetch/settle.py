@@ -1,10 +1,11 @@
-"""``OutcomeMaker``: makes the outcome of one id from its result, and counts it."""
+"""``OutcomeMaker``: makes the outcome of one id or email from its result, and counts it."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from instantly_async._api import LeadItem
 from instantly_async.errors import InvalidLeadIdError, LeadError, NotFoundError
-from instantly_async.outcomes import Failed, Found, LeadId, NotFound, Outcome
+from instantly_async.outcomes import EmailMatch, Failed, Found, LeadId, NotFound, Outcome
 from instantly_async.stats import Recorder
 
 L = TypeVar("L")
@@ -31,15 +32,7 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         if isinstance(result, LeadItem):
             self.recorder.found += 1
-            return Found(
-                lead_id=lead_id,
-                index=index,
-                lead=result.lead,
-                attempts=attempts,
-                elapsed_s=elapsed_s,
-                problems=result.problems,
-                raw=result.raw if self._keep_raw or result.problems else None,
-            )
+            return self._found(index, lead_id, result, attempts, elapsed_s)
         if isinstance(result, NotFoundError):
             self.recorder.not_found += 1
             return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
@@ -49,6 +42,52 @@ class OutcomeMaker(Generic[L]):
         self.recorder.failed[type(result).__name__] += 1
         return Failed(
             lead_id=lead_id, index=index, error=result, attempts=attempts, elapsed_s=elapsed_s
+        )
+
+    def _found(
+        self, index: int, lead_id: LeadId, item: LeadItem[L], attempts: int, elapsed_s: float
+    ) -> Found[L]:
+        return Found(
+            lead_id=lead_id,
+            index=index,
+            lead=item.lead,
+            attempts=attempts,
+            elapsed_s=elapsed_s,
+            problems=item.problems,
+            raw=item.raw if self._keep_raw or item.problems else None,
+        )
+
+    def match(
+        self,
+        index: int,
+        email: str,
+        result: Mapping[str, LeadItem[L]] | LeadError,
+        attempts: int,
+        elapsed_s: float,
+    ) -> EmailMatch[L]:
+        """Make the outcome of an email; ``result``: its leads by their ids, or what failed.
+
+        It counts as found if it has any lead.
+        """
+        error = result if isinstance(result, LeadError) else None
+        items = {} if isinstance(result, LeadError) else result
+        if error is not None:
+            error.attempts = attempts
+            self.recorder.failed[type(error).__name__] += 1
+        elif items:
+            self.recorder.found += 1
+        else:
+            self.recorder.not_found += 1
+        return EmailMatch(
+            email=email,
+            index=index,
+            found=tuple(
+                self._found(index, lead_id, item, attempts, elapsed_s)
+                for lead_id, item in items.items()
+            ),
+            error=error,
+            attempts=attempts,
+            elapsed_s=elapsed_s,
         )
 
     def reject(self, index: int, lead_id: LeadId) -> Outcome[L]:
