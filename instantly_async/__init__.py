@@ -76,6 +76,7 @@ __all__ = [
     "LeadStatus",
     "LeadStream",
     "ListingError",
+    "MatchStream",
     "NotFound",
     "NotFoundError",
     "Outcome",
@@ -109,7 +110,7 @@ if TYPE_CHECKING:
     from ._pace import AdaptiveLimiter
     from .client import InstantlyClient
     from .loader import LeadLoader
-    from .streams import LeadStream
+    from .streams import LeadStream, MatchStream
 else:
     # Imported on first use, because they need aiohttp: a program that only reads leads does not.
     # Type checkers must not see __getattr__, or they would accept any name.
@@ -119,10 +120,11 @@ else:
         "KeyCheck": "._fetch",
         "LeadLoader": ".loader",
         "LeadStream": ".streams",
+        "MatchStream": ".streams",
     }
 
     def __getattr__(name: str) -> object:
-        if name in {"client", "loader", "streams"}:
+        if name in {"client", "loader", "reader", "streams"}:
             return import_module(f".{name}", __name__)
         if name not in _NEED_AIOHTTP:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,39 +1,38 @@
-"""``InstantlyClient``, which users call: checks its settings and connects the other parts."""
+"""``InstantlyClient``, which users call: checks its settings and connects the other parts.
+
+What it reads is in ``reader``.
+"""
 
 import copy
 import os
 import ssl
-from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 from ._api import Endpoints
-from ._fetch import GetLookup, KeyCheck, StreamOptions, Workspace, request_check
+from ._fetch import GetLookup, Workspace
 from ._http import Connections, read_api_key, read_base_url, read_proxy, valid, workspace_headers
 from ._pace import AdaptiveLimiter, Places
 from ._reprs import safe_repr
 from .activity import Activity, end_all
-from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .models import Lead
-from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
+from .reader import WorkspaceReader
 from .settings import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_LEAD_BYTES,
     RateLimit,
     RetryPolicy,
-    Strategy,
     Timeouts,
     check_concurrency,
     check_type,
 )
-from .stats import Stats
-from .streams import LeadStream, collect, leave, open_stream
+from .streams import leave
 
 L = TypeVar("L")
 
 
-class InstantlyClient(Generic[L]):
+class InstantlyClient(WorkspaceReader[L]):
     """Fetches leads by id, within the workspace's rate limits.
 
     Args:
@@ -208,143 +207,3 @@ class InstantlyClient(Generic[L]):
         self._family.add(sibling)
         sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
         return sibling
-
-    @property
-    def stats(self) -> Stats:
-        """The counters of this client since it was made, open streams included."""
-        return self._activity.total()
-
-    async def check(self) -> KeyCheck:
-        """Check whether the key works, with one request for any lead. Fails in an outage.
-
-        Raises:
-            RunError: the key, plan or scope does not allow it, or the service is down.
-            LeadError: no answer came, or an answer that is not a page of leads.
-            ClosedError: as ``get_lead``.
-        """
-        activity = self._activity
-        async with activity.call():
-            return await request_check(self._endpoints, self._workspace, activity.recorder)
-
-    async def get_lead(self, lead_id: LeadId) -> L:
-        """Fetch one lead.
-
-        Raises:
-            NotFoundError: the workspace has no such lead.
-            LeadError: this lead could not be fetched.
-            RunError: nothing can be fetched now, because of the key, the plan or the service.
-            ClosedError: the client is or was closed, or belongs to another loop.
-        """
-        outcomes: dict[int, Outcome[L]] = {}
-        async with self._activity.call():
-            await self._single.run(0, lead_id, outcomes.__setitem__)
-        return lead_or_raise(outcomes[0])
-
-    def stream_leads(
-        self,
-        lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
-        *,
-        strategy: Strategy = "get",
-        ordered: bool = False,
-        concurrency: int | None = None,
-        keep_raw: bool = False,
-        confirm_missing: bool = True,
-    ) -> LeadStream[L]:
-        """Stream one outcome per id, as completed or (``ordered``) in input order.
-
-        Args:
-            lead_ids: any iterable or async iterable, pulled lazily, one id (``"list"``: 100) at
-                a time; may be infinite. A generator is closed at the end, a file is not.
-            strategy: ``"get"``: one request per id. ``"list"``: one per 100 ids; each answer is
-                checked, and ids that it does not settle are fetched as with ``"get"``.
-            ordered: at most ``concurrency`` outcomes are held back (``"list"``: 100 times that).
-            concurrency: lowers the client's for this stream; ``None``: the client's, and with
-                ``"list"`` at most 8 pages.
-            keep_raw: keep the server's JSON in ``Found.raw``.
-            confirm_missing: with ``"list"``, fetch each id that a page leaves out once more;
-                ``False``: it counts as not found.
-
-        Memory does not grow with the number of ids.
-
-        Raises:
-            TypeError: ``lead_ids`` is a single string, or cannot be iterated.
-            ConfigurationError: an option is out of range.
-            ClosedError: the client is closed.
-        """
-        self._activity.require_open()
-        if isinstance(lead_ids, str | bytes):
-            raise TypeError("lead_ids is a string; pass a collection of ids, or use get_lead.")
-        options = StreamOptions(
-            strategy=strategy,
-            ordered=ordered,
-            concurrency=concurrency,
-            keep_raw=keep_raw,
-            confirm_missing=confirm_missing,
-        )
-        return open_stream(
-            lead_ids,
-            options,
-            self._endpoints,
-            self._workspace,
-            self._activity,
-            most=self._concurrency,
-        )
-
-    async def get_leads(
-        self,
-        lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
-        *,
-        strategy: Strategy = "get",
-        ordered: bool = False,
-        concurrency: int | None = None,
-        keep_raw: bool = False,
-        confirm_missing: bool = True,
-    ) -> LeadBatch[L]:
-        """Fetch many leads into memory: one outcome per id, in input order.
-
-        Options as in ``stream_leads``, which is the better choice for many thousands.
-
-        Raises:
-            RunError: the run had to stop; ``error.partial`` is the batch of the finished ids.
-            TypeError, ConfigurationError, ClosedError: as ``stream_leads``.
-        """
-        stream = self.stream_leads(
-            lead_ids,
-            strategy=strategy,
-            ordered=ordered,
-            concurrency=concurrency,
-            keep_raw=keep_raw,
-            confirm_missing=confirm_missing,
-        )
-        return await collect(stream)
-
-    def loader(
-        self,
-        *,
-        flush_s: float = FLUSH_S,
-        confirm_missing: bool = True,
-        cache_ttl_s: float | None = None,
-        cache_size: int = CACHE_SIZE,
-    ) -> LeadLoader[L]:
-        """Make a loader, for many tasks that each want one lead.
-
-        Args:
-            flush_s: seconds that a call waits for other calls, to share one request.
-            confirm_missing: as in ``stream_leads``.
-            cache_ttl_s: seconds that a lead is cached; ``None``: no cache.
-            cache_size: leads cached at most; the oldest is dropped first.
-
-        Raises:
-            ConfigurationError: a value is out of range.
-            ClosedError: the client is closed.
-        """
-        return open_loader(
-            self._endpoints,
-            self._workspace,
-            self._activity,
-            concurrency=self._concurrency,
-            confirm_missing=confirm_missing,
-            flush_s=flush_s,
-            cache_ttl_s=cache_ttl_s,
-            cache_size=cache_size,
-        )

@@ -1,34 +1,35 @@
-"""``LeadStream``: outcomes as they complete. ``collect`` makes a batch of them."""
+"""``LeadStream`` and ``MatchStream``: outcomes as they complete. ``collect`` makes a batch."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ._api import Endpoints
-from ._fetch import Pipeline, StreamOptions, Workspace, make_pipeline, report_closing_error
+from ._fetch import Pipeline, report_closing_error
 from ._reprs import safe_repr
 from .activity import Activity
 from .errors import ClosedError, RunError
-from .outcomes import LeadBatch, LeadId, Outcome
+from .outcomes import EmailMatch, LeadBatch, Outcome
 from .stats import Recorder, Stats
 
 L = TypeVar("L")
+R = TypeVar("R")
+S = TypeVar("S", bound="Stream[Any]")
 
 
-class LeadStream(Generic[L]):
+class Stream(Generic[R]):
     """Outcomes as they complete: an async context manager and an async iterator.
 
-    Made by ``InstantlyClient.stream_leads``. A bare ``async for`` works too, but only the context
-    manager makes leaving early deterministic: without it, work in flight after a ``break`` ends
-    when the stream is garbage-collected, or when the client is closed.
+    A bare ``async for`` works too, but only the context manager makes leaving early deterministic:
+    without it, work in flight after a ``break`` ends when the stream is garbage-collected, or when
+    the client is closed.
     """
 
     _loop: asyncio.AbstractEventLoop | None = None  # ``__del__`` may come before ``__init__``
 
     def __init__(
         self,
-        pipeline: Pipeline[Any, Outcome[L]],
+        pipeline: Pipeline[Any, R],
         activity: Activity,
         recorder: Recorder,
     ) -> None:
@@ -39,7 +40,7 @@ class LeadStream(Generic[L]):
     @safe_repr
     def __repr__(self) -> str:
         stats = self.stats
-        return f"<LeadStream requested={stats.requested} in_flight={stats.in_flight}>"
+        return f"<{type(self).__name__} requested={stats.requested} in_flight={stats.in_flight}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,10 +53,10 @@ class LeadStream(Generic[L]):
     ) -> None:
         await leave(self, error)
 
-    def __aiter__(self) -> AsyncIterator[Outcome[L]]:
+    def __aiter__(self) -> AsyncIterator[R]:
         return self
 
-    def __anext__(self) -> Awaitable[Outcome[L]]:
+    def __anext__(self) -> Awaitable[R]:
         """Return the next outcome.
 
         Raises:
@@ -94,30 +95,24 @@ class LeadStream(Generic[L]):
         return self._activity.snapshot(self._recorder)
 
 
+class LeadStream(Stream[Outcome[L]]):
+    """A ``Stream`` of one outcome per lead, made by ``stream_leads`` or ``list_leads``."""
+
+
+class MatchStream(Stream[EmailMatch[L]]):
+    """A ``Stream`` of one ``EmailMatch`` per email, made by ``find_leads``."""
+
+
 def open_stream(
-    lead_ids: Iterable[LeadId] | AsyncIterable[LeadId],
-    options: StreamOptions,
-    endpoints: Endpoints[L],
-    workspace: Workspace,
-    activity: Activity,
-    *,
-    most: int,
-) -> LeadStream[L]:
+    kind: type[S], activity: Activity, make: Callable[[Recorder, Callable[[], None]], Any]
+) -> S:
     """Make a stream; it counts as open from its first outcome on.
 
-    ``most`` is the client's concurrency.
+    ``make(recorder, on_end)`` makes its pipeline.
     """
     recorder = Recorder()
-    pipeline: Pipeline[Any, Outcome[L]] = make_pipeline(
-        lead_ids,
-        options,
-        endpoints,
-        workspace,
-        recorder,
-        most=most,
-        on_end=lambda: activity.end(recorder, pipeline),
-    )
-    return LeadStream(pipeline, activity, recorder)
+    pipeline: Pipeline[Any, Any] = make(recorder, lambda: activity.end(recorder, pipeline))
+    return kind(pipeline, activity, recorder)
 
 
 class _Closable(Protocol):

@@ -43,7 +43,7 @@ DESCRIBED = [
 
 def test_the_classes_are_found() -> None:
     names = {each.__name__ for each in DESCRIBED}
-    assert names >= {"InstantlyClient", "LeadStream", "LeadLoader", "AdaptiveLimiter", "Pool"}
+    assert names >= {"InstantlyClient", "Stream", "LeadLoader", "AdaptiveLimiter", "Pool"}
 
 
 @pytest.mark.parametrize("cls", DESCRIBED, ids=lambda each: each.__qualname__)

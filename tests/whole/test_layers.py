@@ -25,6 +25,7 @@ ROOMS: dict[str, list[str]] = {
         "cli",
         "__init__",
         "client",
+        "reader",
         "streams  loader",
         "activity  decoding",
         "_fetch",
