@@ -16,9 +16,16 @@ from .convert import (
 from .exits import CommandError
 from .input import FileOfIds
 from .keys import holds_key
-from .known import KnownIds
 from .options import OutputOptions
-from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
+from .output import (
+    ADD_RESUME,
+    Output,
+    Past,
+    Resume,
+    Stdout,
+    open_journal,
+    read_journal,
+)
 from .process import unwinding_on_signals
 from .records import Selection, to_line
 from .show import counting
@@ -93,26 +100,26 @@ class Target:
         if taken or is_stdout or (source is not None and source.is_file(path)):
             raise CommandError(f"{path} is the input or the output; choose another --stats-json.")
 
-    def open(self, known: KnownIds, resume: Resume | None) -> Output:
-        """Create the output, or resume it; ``known`` learns which ids are done.
+    def open(self, past: Past, resume: Resume | None) -> Output:
+        """Create the output, or resume it; ``past`` learns what is done.
 
         Raises:
             CommandError: it cannot be created or resumed.
         """
         resume = self._checked(resume)
         if self.journal is not None:
-            return open_journal(self.journal, self.errors, known, resume)
+            return open_journal(self.journal, self.errors, past, resume)
         return Output() if self.output is None else Stdout()
 
-    def read(self, known: KnownIds, resume: Resume | None) -> None:
-        """Only read which ids are done.
+    def read(self, past: Past, resume: Resume | None) -> None:
+        """Only read what is done.
 
         Raises:
             CommandError: as ``open``.
         """
         resume = self._checked(resume)
         if self.journal is not None:
-            read_journal(self.journal, self.errors, known, resume)
+            read_journal(self.journal, self.errors, past, resume)
 
     def _checked(self, resume: Resume | None) -> Resume | None:
         """Check the names; return how to resume, with the keys of each line."""

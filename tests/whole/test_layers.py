@@ -84,7 +84,7 @@ ROOMS: dict[str, list[str]] = {
         "app",
         "commands",
         "job  check  serve",
-        "target  usage  pretty",
+        "target  usage  pretty  work",
         "remedies  options  process",
         "show",
         "input  output  convert",
@@ -93,7 +93,7 @@ ROOMS: dict[str, list[str]] = {
         "keys  epilogues",
         "exits  terminal  groups",
     ],
-    "cli/commands": ["__init__", "get  fetch  convert  trial", "arguments"],
+    "cli/commands": ["__init__", "get  fetch  export  convert  trial", "arguments"],
     "cli/input": [
         "__init__",
         "sources",
@@ -109,9 +109,11 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cli/output": [
         "__init__",
+        "opening",
         "journal",
-        "lines  recovery  replaced  reserve  syncer  error_lines",
-        "tearing",
+        "error_lines  lines  recovery  replaced  reserve  syncer",
+        "past  tearing",
+        "query",
     ],
     "cli/convert": [
         "__init__",
@@ -128,9 +130,9 @@ ROOMS: dict[str, list[str]] = {
         "progress  chart",
         "ending  messages",
         "report  naming",
-        "amounts",
+        "amounts  words",
     ],
-    "cli/records": ["__init__", "selection", "line  payload_keys"],
+    "cli/records": ["__init__", "selection", "line  payload_keys  emails"],
     "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""

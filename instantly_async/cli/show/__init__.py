@@ -7,18 +7,24 @@ from .chart import charts
 from .ending import Files, exit_reason, exit_reason_and_place, next_step, summary
 from .messages import invalid, plan, trouble
 from .naming import INVALID, MOST_NAMED, Naming, kind_of
-from .progress import Display, Progress, counting
+from .progress import Display, Extent, Progress, counting
 from .report import Report, Tally, write_stats
+from .words import EMAILS, IDS, LISTING, Words
 
 __all__ = [
+    "EMAILS",
+    "IDS",
     "INVALID",
+    "LISTING",
     "MOST_NAMED",
     "Display",
+    "Extent",
     "Files",
     "Naming",
     "Progress",
     "Report",
     "Tally",
+    "Words",
     "charts",
     "counting",
     "exit_reason",
