@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 import msgspec
 
 from instantly_async._api import (
-    MAX_LIMIT,
     Endpoint,
     Endpoints,
     LeadFilter,
