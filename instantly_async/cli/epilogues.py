@@ -32,8 +32,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
         "demo --count 1000 --strategy list",
         "demo --count 100 --unknown 0.05 -o leads.jsonl",
     ),
-    "serve": ("serve", "serve --port 0", "serve --unknown 0.05 --faults 0.02"),
-    "ids": ("ids", "ids --count 3", "ids --count 5000 > ids.txt"),
+    "serve": ("serve", "serve --port 0 --leads 100000", "serve --unknown 0.05 --faults 0.02"),
+    "ids": ("ids --count 5000 > ids.txt", "ids --emails > emails.txt", "ids --campaigns"),
     "completion": (
         "completion bash > instantly-async.bash",
         "completion zsh > _instantly-async",
