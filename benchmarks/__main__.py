@@ -9,6 +9,7 @@ NAMES = (
     "journal",
     "keepalive",
     "limit",
+    "listing",
     "loader",
     "memory",
     "pages",

@@ -2,12 +2,12 @@
 
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import msgspec
 
 from instantly_async._api import (
-    MAX_LIMIT,
     Endpoint,
     Endpoints,
     LeadFilter,
@@ -86,18 +86,15 @@ class ProvenPages(Generic[L]):
         Raises:
             RunError: the whole run has to stop.
         """
-        limit, attempts = MAX_LIMIT, 0
+        query, tries = ListQuery(wanted, after), Tries()
         while True:
-            tries = Tries()
-            page = await self._list.request(ListQuery(wanted, after, limit), tries, absence)
-            attempts += tries.attempts
+            page = await self._ask(query, tries, absence)
             if not isinstance(page, LeadError):
-                return await self._prove(page, wanted, attempts)
-            if limit == 1 or isinstance(page, RequestRejectedError | NotFoundError):
-                page.attempts = attempts
+                return await self._prove(page, wanted, tries.attempts)
+            if query.limit == 1 or isinstance(page, RequestRejectedError | NotFoundError):
                 return page
-            _log.info("A page of %d leads failed: %s", limit, page.args[0])
-            limit //= 2
+            _log.info("A page of %d leads failed: %s", query.limit, page.args[0])
+            query, tries = replace(query, limit=query.limit // 2), tries.of_next()
 
     async def any_leads(self, limit: int) -> ListedPage[L] | LeadError:
         """Return the first leads of the workspace.
@@ -105,7 +102,15 @@ class ProvenPages(Generic[L]):
         Raises:
             RunError: the whole run has to stop.
         """
-        return await self._list.request(ListQuery(LeadFilter.everything(), None, limit), Tries())
+        return await self._ask(ListQuery(LeadFilter.everything(), None, limit), Tries())
+
+    async def _ask(
+        self, query: ListQuery, tries: Tries, absence: Absence = nullcontext
+    ) -> ListedPage[L] | LeadError:
+        page = await self._list.request(query, tries, absence)
+        if isinstance(page, LeadError):
+            page.attempts = tries.attempts
+        return page
 
     async def get(self, lead_id: str, tries: Tries) -> LeadItem[L] | LeadError:
         """Fetch one lead by *Get lead*.
@@ -128,9 +133,9 @@ class ProvenPages(Generic[L]):
         canary = wanted.canary()
         if canary is None:
             return None
-        page = await self._list.request(ListQuery(canary, None, 1), Tries())
+        page = await self._ask(ListQuery(canary, None, 1), Tries())
         if isinstance(page, ListedPage) and page.items:  # perhaps the answer to another request
-            page = await self._list.request(ListQuery(canary, None, 1), Tries())
+            page = await self._ask(ListQuery(canary, None, 1), Tries())
         if isinstance(page, RequestRejectedError | NotFoundError):
             return None
         if isinstance(page, LeadError):

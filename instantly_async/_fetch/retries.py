@@ -52,6 +52,12 @@ class Tries:
     def __init__(self, max_failures: int | None = None) -> None:
         self.max_failures = max_failures
 
+    def of_next(self) -> "Tries":
+        """Return those of the next request for the same leads: fresh, but ``attempts`` goes on."""
+        following = Tries(self.max_failures)
+        following.attempts = self.attempts
+        return following
+
     def count(self, error: LeadError) -> None:
         """Count an attempt that failed."""
         if isinstance(error, RateLimitedError):

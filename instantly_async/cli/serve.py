@@ -15,7 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
-from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly
+from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, campaign_ids, list_ids
 
 from . import exits
 from .exits import CommandError
@@ -37,6 +37,7 @@ _URL = re.compile(rf"export {BASE_URL_VARIABLE}=(\S+)")
 
 
 Milliseconds = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=60_000))]
+WorkspaceSize = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=10**9))]
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
 
 
@@ -81,6 +82,36 @@ class FakeOptions:
 DEFAULT_FAKE = FakeOptions()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(FakeOptions):
+    """Options of the fake API that a run by ids does not need."""
+
+    leads: WorkspaceSize = 1000
+    """Leads in the workspace: as many as `ids` prints."""
+
+    slow_list_ms: Milliseconds | None = None
+    """Milliseconds until a page of leads. Default: --latency-ms."""
+
+    ignore_filters: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Answer every list request with the whole workspace."""
+
+    def make(self, host: str = "127.0.0.1", port: int = 0) -> FakeInstantly:
+        fake = super().make(host, port)
+        fake.workspace_size = self.leads
+        fake.list_latency_s = None if self.slow_list_ms is None else self.slow_list_ms / 1000
+        fake.list_ignores_filter = self.ignore_filters
+        return fake
+
+    def arguments(self) -> list[str]:
+        slow = [] if self.slow_list_ms is None else [f"--slow-list-ms={self.slow_list_ms}"]
+        ignore = ["--ignore-filters"] * self.ignore_filters
+        return [*super().arguments(), f"--leads={self.leads}", *slow, *ignore]
+
+
+DEFAULT_SERVED = ServeOptions()
+
+
 async def serve_fake(
     host: str, port: int, options: FakeOptions, terminal: Terminal, *, as_child: bool
 ) -> int:
@@ -105,12 +136,21 @@ async def serve_fake(
         if as_child:
             await until_readable(0)  # nothing is written to it, so this is its end
         else:
+            _name_groups(fake, terminal)
             await asyncio.Event().wait()
     return exits.ALL_FOUND
 
 
 def _exports(url: str) -> str:
     return f"export {BASE_URL_VARIABLE}={url}\nexport {API_KEY_VARIABLE}={DEFAULT_API_KEY}"
+
+
+def _name_groups(fake: FakeInstantly, terminal: Terminal) -> None:
+    """Print which campaigns and lists there are."""
+    terminal.say(f"Its {fake.workspace_size:,} leads are in these campaigns and lists:")
+    for kind, ids in (("campaign", campaign_ids()), ("list", list_ids())):
+        for each in ids:
+            terminal.say(f"  {kind:<8}  {each}")
 
 
 def _require_loopback(host: str) -> None:

@@ -8,7 +8,7 @@ import instantly_async._key_log  # noqa: F401 - must come before aiohttp
 
 from .behaviour import DEFAULT_API_KEY, Behaviour, LeadSet
 from .faults import TRANSIENT_FAULTS, Fault
-from .leads import lead_ids, lead_json, make_lead
+from .leads import campaign_ids, email_of, lead_ids, lead_json, list_ids, make_lead
 from .log import RecordedRequest
 from .server import FakeInstantly
 from .windows import WorstWindows, most_in_window
@@ -22,8 +22,11 @@ __all__ = [
     "LeadSet",
     "RecordedRequest",
     "WorstWindows",
+    "campaign_ids",
+    "email_of",
     "lead_ids",
     "lead_json",
+    "list_ids",
     "make_lead",
     "most_in_window",
 ]

@@ -113,7 +113,7 @@ def _payload(seeded: Random, person: dict[str, Any]) -> dict[str, Any]:
         "email": person["email"],
         "jobTitle": person["job_title"] or "",
         "website": person["website"] or "",
-        "phone": person["phone"],
+        "phone": person["phone"] or "",
         "location": seeded.choice(_CITIES),
         "industry": seeded.choice(_INDUSTRIES),
         "person_linkedIn": f"https://social.example.com/in/{handle}",
@@ -135,9 +135,9 @@ def _origin(seeded: Random, number: int) -> dict[str, Any]:
         "timestamp_created": created,
         "timestamp_updated": _time(seeded, 60),
         "organization": _uuid(Random(number % 4)),  # noqa: S311 - four workspaces
-        "campaign": _maybe(seeded, _uuid(seeded)),
+        "campaign": CAMPAIGNS[number % 4],
         "status": _pick(LeadStatus, number),
-        "list_id": _maybe(seeded, _uuid(seeded)),
+        "list_id": (*LISTS, None)[number // 4 % 4],
         "uploaded_by_user": _maybe(seeded, _uuid(seeded)),
         "upload_method": _pick(UploadMethod, number),
         "assigned_to": _maybe(seeded, _uuid(seeded)),
@@ -206,3 +206,10 @@ def _time(seeded: Random, within_days: int) -> str:
 def _uuid(seeded: Random) -> str:
     # It only looks like version 7: all its parts are random.
     return str(UUID(int=seeded.getrandbits(128) & ~(0xF << 76) | 0x7 << 76))
+
+
+CAMPAIGNS = tuple(_uuid(Random(f"campaign {number}")) for number in range(4))  # noqa: S311 - no secret
+"""The campaigns of the invented leads, one quarter of the leads each."""
+
+LISTS = tuple(_uuid(Random(f"list {number}")) for number in range(3))  # noqa: S311 - no secret
+"""Their lists, one quarter of the leads of each campaign each; the last quarter has no list."""

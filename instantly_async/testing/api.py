@@ -20,8 +20,9 @@ from .behaviour import Behaviour, contains
 from .call import Call
 from .faults import Fault
 from .leads import LeadRenderer
-from .listing import Query, list_leads, parse_query
+from .listing import list_leads
 from .log import RecordedRequest, RequestLog
+from .query import Query, parse_query
 from .windows import RateWindows, WorstWindows
 
 READING_SCOPES = ("leads:read", "leads:all", "all:read", "all:all")
@@ -160,7 +161,8 @@ class FakeApi:
             return answers.NO_LEAD
         if contains(self._behaviour.broken, lead_id):
             return answers.FAILURE
-        return Answer(body=self._get_renderer.render(lead_id))
+        own = self._behaviour.fields.get(lead_id)
+        return Answer(body=self._get_renderer.render(lead_id, own))
 
     def _record(
         self,
@@ -171,6 +173,7 @@ class FakeApi:
         fault: Fault | None,
     ) -> RecordedRequest:
         key = self._behaviour.api_key
+        asked = query if isinstance(query, Query) else None
         return RecordedRequest(
             time=now,
             method=call.method,
@@ -178,10 +181,14 @@ class FakeApi:
             status=answer.logged_status,
             authorized=self._authorized(call),
             lead_id=call.lead_id,
-            ids=tuple(query.ids or ()) if isinstance(query, Query) else (),
+            ids=tuple(asked.ids or ()) if asked else (),
             workspace=call.workspace and call.workspace.replace(key, _REDACTED),
             user_agent=call.user_agent and call.user_agent.replace(key, _REDACTED),
             fault=fault.name if fault else None,
+            filters=asked.filters if asked else (),
+            limit=asked.limit if asked else None,
+            starting_after=asked.cursor if asked else None,
+            contacts=len(asked.contacts or ()) if asked else 0,
         )
 
     def _delay(self, call: Call, answer: Answer) -> Answer:

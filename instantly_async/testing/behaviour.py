@@ -6,6 +6,7 @@ for every request. No decision is made here.
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .faults import TRANSIENT_FAULTS, Fault
 
@@ -28,8 +29,11 @@ class Behaviour:
     Which leads there are:
         known: ids that exist; ``None``: every UUID is a lead.
         unknown: ids that do not (404), even if they are ``known``.
-        workspace_size, workspace_seed: *List leads* without ``ids`` pages through
-            ``lead_ids(workspace_size, workspace_seed)``.
+        fields: fields of single leads (lower-case id to field to value) that replace the
+            invented ones, in both endpoints and for the filters. These leads exist unless they are
+            ``unknown``, and belong to the workspace. By it two leads can have one email.
+        workspace_size, workspace_seed: *List leads* without ``ids`` finds the leads of
+            ``lead_ids(workspace_size, workspace_seed)`` and of ``fields``.
 
     How fast, and how often:
         latency_s, jitter_s: seconds before an answer, plus or minus up to ``jitter_s``.
@@ -48,10 +52,19 @@ class Behaviour:
 
     Quirks of *List leads*:
         max_list_ids: more ``ids`` than this get 400; ``None``: any number.
-        list_ignores_filter: ``ids`` is ignored, and the whole workspace is returned.
+        max_contacts: the same for ``contacts``.
+        reads_contacts: only this many ``contacts`` are read, without an error;
+            ``None``: all.
+        contacts_match_case: ``contacts`` are compared with upper and lower case.
+        list_ignores_filter: every filter is ignored, and the whole workspace is returned.
         list_omits: leads that *Get lead* has and *List leads* leaves out.
+        list_omits_fields: names of fields that *Get lead* has and *List leads* leaves out.
         list_injects: the id of a lead that is added to every page, requested or not.
+        list_shift: each page after the first begins with this many leads of the page
+            before, as if leads were added meanwhile; if negative, it skips as many.
+            The end is an empty page all the same.
         list_last_cursor: the last page that holds data still carries a cursor.
+        list_limit_is_silent: a ``limit`` over 100 gets an empty page in place of 400.
         list_payload_keys: ``payload`` keys named differently, by their *Get lead* name.
     """
 
@@ -61,6 +74,7 @@ class Behaviour:
 
     known: LeadSet | None = None
     unknown: LeadSet = ()
+    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     workspace_size: int = 250
     workspace_seed: int = 0
 
@@ -79,10 +93,16 @@ class Behaviour:
     seed: int = 0
 
     max_list_ids: int | None = None
+    max_contacts: int | None = None
+    reads_contacts: int | None = None
+    contacts_match_case: bool = False
     list_ignores_filter: bool = False
     list_omits: LeadSet = ()
+    list_omits_fields: Container[str] = ()
     list_injects: str | None = None
+    list_shift: int = 0
     list_last_cursor: bool = True
+    list_limit_is_silent: bool = False
     list_payload_keys: Mapping[str, str] = field(
         # Reported by users of the API, not documented.
         default_factory=lambda: {"person_linkedIn": "LinkedIn_personURL"}
@@ -90,7 +110,7 @@ class Behaviour:
 
     def has_lead(self, lead_id: str) -> bool:
         """Whether a lead with this (lower-case) id exists."""
-        known = self.known is None or contains(self.known, lead_id)
+        known = self.known is None or lead_id in self.fields or contains(self.known, lead_id)
         return known and not contains(self.unknown, lead_id)
 
 

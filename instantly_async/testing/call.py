@@ -10,7 +10,7 @@ LEAD_PATH = "/api/v2/leads/"
 LIST_PATH = "/api/v2/leads/list"
 UUID_PATTERN = r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
-_is_uuid = re.compile(UUID_PATTERN.replace("$", r"\Z")).match
+is_uuid = re.compile(UUID_PATTERN.replace("$", r"\Z")).match
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +55,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def lead_id(self) -> str | None:
         """The id that *Get lead* requests, in lower case; ``None``: there is no valid one."""
         segment = self.lead_segment
-        return segment.lower() if segment and _is_uuid(segment) else None
+        return segment.lower() if segment and is_uuid(segment) else None
 
 
 async def _read_body(request: web.BaseRequest) -> bytes | None:

@@ -6,14 +6,15 @@ into it. Every person, company and domain is made up (RFC 2606 reserves ``exampl
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from functools import cache
 from hashlib import blake2b
 from random import Random
 from typing import Any
 
 import msgspec
 
-from ._template import PLACEHOLDER, lead_template
+from ._template import CAMPAIGNS, LISTS, PLACEHOLDER, lead_template
 
 TEMPLATES = 64
 """Number of lead templates: few enough to render in milliseconds."""
@@ -42,6 +43,37 @@ def lead_id_at(index: int, seed: int = 0) -> str:
     return f"{time[:8]}-{time[8:]}-7{noise[:3]}-{'89ab'[index & 3]}{noise[3:6]}-{noise[6:]}"
 
 
+def lead_index(lead_id: str, seed: int = 0) -> int | None:
+    """Return the index at which ``lead_ids`` yields this id; ``None``: it never does."""
+    try:
+        index = int(lead_id[:8] + lead_id[9:13], 16) - FIRST_LEAD_MS
+    except ValueError:
+        return None
+    return index if index >= 0 and lead_id_at(index, seed) == lead_id else None
+
+
+def campaign_ids() -> tuple[str, ...]:
+    """Return the ids of the campaigns: each invented lead is in one of them."""
+    return CAMPAIGNS
+
+
+def list_ids() -> tuple[str, ...]:
+    """Return the ids of the lists: three quarters of the invented leads are in one of them."""
+    return LISTS
+
+
+def email_of(lead_id: str) -> str:
+    """Return the email of the lead of that id. The id is a part of it."""
+    email: str = invented_field(lead_id.lower(), "email")
+    return email
+
+
+def invented_field(lead_id: str, name: str) -> Any:
+    """Return one field of the lead of that (lower-case) id, without rendering the lead."""
+    value = _template(_template_number(lead_id.encode()))[name]
+    return value.replace(PLACEHOLDER, lead_id) if isinstance(value, str) else value
+
+
 def lead_json(lead_id: str) -> bytes:
     """Return the lead of that id as the API sends it: about 3 kB of JSON."""
     return _GET_LEAD.render(lead_id)
@@ -64,26 +96,38 @@ class LeadRenderer:
         self._payload_keys = dict(payload_keys or {})
         self._templates: list[list[bytes]] = []
 
-    def render(self, lead_id: str) -> bytes:
-        """Return one lead as JSON."""
-        lead_id = lead_id.lower()
-        key = lead_id.encode()
+    def render(
+        self, lead_id: str, own: Mapping[str, Any] | None = None, without: Container[str] = ()
+    ) -> bytes:
+        """Return one lead as JSON, with its ``own`` fields, ``without`` the fields named there."""
+        key = lead_id.lower().encode()
         templates = self._templates or self._fill()
-        return key.join(templates[zlib.crc32(key) % TEMPLATES])
+        body = key.join(templates[_template_number(key)])
+        if not own and not without:
+            return body
+        lead = msgspec.json.decode(body) | dict(own or {})
+        return msgspec.json.encode({name: lead[name] for name in lead if name not in without})
 
     def _fill(self) -> list[list[bytes]]:
         # On first use, not on import, because most programs that import this render nothing.
-        self._templates = [self._template(number) for number in range(TEMPLATES)]
+        self._templates = [self._pieces(number) for number in range(TEMPLATES)]
         return self._templates
 
-    def _template(self, number: int) -> list[bytes]:
-        seeded = Random(f"lead {number}")  # noqa: S311 - variety, not secrecy
-        lead = lead_template(seeded, number)
-        if lead["payload"] is not None:
-            lead["payload"] = {
-                self._payload_keys.get(key, key): value for key, value in lead["payload"].items()
-            }
+    def _pieces(self, number: int) -> list[bytes]:
+        lead = _template(number)
+        if (payload := lead["payload"]) is not None:
+            renamed = {self._payload_keys.get(key, key): value for key, value in payload.items()}
+            lead = {**lead, "payload": renamed}
         return msgspec.json.encode(lead).split(PLACEHOLDER.encode())
+
+
+def _template_number(key: bytes) -> int:
+    return zlib.crc32(key) % TEMPLATES
+
+
+@cache
+def _template(number: int) -> dict[str, Any]:
+    return lead_template(Random(f"lead {number}"), number)  # noqa: S311 - variety, not secrecy
 
 
 _GET_LEAD = LeadRenderer()

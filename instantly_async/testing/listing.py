@@ -1,105 +1,52 @@
-"""*List leads*: body in, page out, with the quirks that users report.
+"""*List leads*: a query in, a page out, with the quirks that users report.
 
-Source: https://developer.instantly.ai (API v2, POST /api/v2/leads/list). Documented filters
-other than ``ids`` are not modelled. They are rejected, so that no test passes because a filter
-was dropped. Keys that are not documented are ignored, as the API does.
+Source: https://developer.instantly.ai (API v2, POST /api/v2/leads/list).
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from .answers import Answer, error
-from .behaviour import Behaviour, contains
-from .call import UUID_PATTERN, Call
-from .leads import LeadRenderer, lead_id_at
+from .behaviour import Behaviour
+from .leads import LeadRenderer
+from .matching import Matching
+from .query import FILTERS, Query
 
-NOT_MODELLED = frozenset(
-    {
-        "campaign",
-        "contacts",
-        "distinct_contacts",
-        "enrichment_status",
-        "esg_code",
-        "excluded_ids",
-        "filter",
-        "in_campaign",
-        "in_list",
-        "is_website_visitor",
-        "list_id",
-        "organization_user_ids",
-        "queries",
-        "search",
-        "smart_view_id",
-    }
-)
-"""Documented filters that this fake does not model."""
-
-
-class Query(msgspec.Struct, frozen=True):
-    """The body of a list request. The default of ``limit`` is unknown; 10 is a small one."""
-
-    ids: list[Annotated[str, msgspec.Meta(pattern=UUID_PATTERN)]] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
-    starting_after: str | None = None
-
-
-def parse_query(call: Call) -> Query | Answer:
-    """Return the query, or the error that rejects it."""
-    if call.body is None:
-        return error(413, "Request body is too large")
-    if not call.content_type.startswith("application/json"):
-        # As Fastify does; the vendor does not document it.
-        return error(415, f"Unsupported Media Type: {call.content_type}")
-    try:
-        decoded = msgspec.json.decode(call.body)
-        query = msgspec.convert(decoded, Query)
-    except msgspec.MsgspecError as reason:
-        return error(400, f"body: {reason}")
-    if unknown := sorted(NOT_MODELLED & decoded.keys()):
-        return error(400, f"instantly_async.testing does not model: {', '.join(unknown)}")
-    return query
+MAX_LIMIT = 100
+"""Largest ``limit`` (documented)."""
 
 
 def list_leads(query: Query, behaviour: Behaviour, renderer: LeadRenderer) -> Answer:
     """Return one page."""
-    limit = behaviour.max_list_ids
-    if query.ids and limit is not None and len(query.ids) > limit:
-        return error(400, f"body/ids must NOT have more than {limit} items")
-    found = list(islice(_matching(query, behaviour), query.limit + 1))
-    page, more = found[: query.limit], len(found) > query.limit
+    if query.limit > MAX_LIMIT:
+        if behaviour.list_limit_is_silent:
+            return Answer(body=_encode_page([], None))
+        return error(400, f"body/limit must be <= {MAX_LIMIT}")
+    for name, most in (("ids", behaviour.max_list_ids), ("contacts", behaviour.max_contacts)):
+        if most is not None and len(getattr(query, name) or ()) > most:
+            return error(400, f"body/{name} must NOT have more than {most} items")
+    page, more = _find_page(query, behaviour)
     cursor = page[-1] if page and (more or behaviour.list_last_cursor) else None
     if behaviour.list_injects is not None:
         page = sorted({*page, behaviour.list_injects})
-    return Answer(body=_encode_page([renderer.render(lead_id) for lead_id in page], cursor))
+    own, without = behaviour.fields, behaviour.list_omits_fields
+    items = [renderer.render(lead_id, own.get(lead_id), without) for lead_id in page]
+    return Answer(body=_encode_page(items, cursor))
 
 
-def _matching(query: Query, behaviour: Behaviour) -> Iterable[str]:
-    """Return the ids of the requested leads, ascending, after the cursor."""
-    # Whether an empty ``ids`` means no lead or all leads is unknown; all is the worse case.
-    ignored = behaviour.list_ignores_filter or not query.ids
-    ids = _workspace(query, behaviour) if ignored else _requested(query)
-    return (
-        lead_id
-        for lead_id in ids
-        if behaviour.has_lead(lead_id) and not contains(behaviour.list_omits, lead_id)
-    )
-
-
-def _workspace(query: Query, behaviour: Behaviour) -> Iterable[str]:
-    seed = behaviour.workspace_seed
-    indexes = range(behaviour.workspace_size)
-    after = (query.starting_after or "").lower()
-    first = bisect_right(indexes, after, key=lambda index: lead_id_at(index, seed))
-    return (lead_id_at(index, seed) for index in indexes[first:])
-
-
-def _requested(query: Query) -> Iterable[str]:
-    after = (query.starting_after or "").lower()
-    return sorted(lead_id for lead_id in {i.lower() for i in query.ids or ()} if lead_id > after)
+def _find_page(query: Query, behaviour: Behaviour) -> tuple[list[str], bool]:
+    """Return the ids of a page, and whether more follow."""
+    if behaviour.list_ignores_filter:
+        query = msgspec.structs.replace(query, **dict.fromkeys(FILTERS))
+    matching, cursor = Matching(query, behaviour), (query.starting_after or "").lower()
+    shift = behaviour.list_shift if cursor else 0
+    skipped = max(-shift, 0)
+    found = list(islice(matching.after(cursor), skipped, skipped + query.limit + 1))
+    if found and shift > 0:
+        found = [*reversed([*islice(matching.back_from(cursor), shift)]), *found]
+    return found[: query.limit], len(found) > query.limit
 
 
 def _encode_page(items: list[bytes], cursor: str | None) -> bytes:

@@ -1,7 +1,7 @@
 """What the fake has seen: one small record per request, and counts by status.
 
 The key is never recorded, even if a client puts it into a path or a header where it does not
-belong.
+belong. Emails are never recorded.
 """
 
 from collections import Counter, deque
@@ -15,7 +15,9 @@ class RecordedRequest(NamedTuple):
 
     ``time`` is ``time.monotonic()`` when it had arrived, ``path`` as it was sent.
     ``status`` is 0 when no header was sent back. ``lead_id`` is the one in the path;
-    ``ids`` are those in the body of a list request. ``fault`` names the fault it got.
+    ``ids`` are those in the body of a list request, ``filters`` the names of its filters in
+    alphabetical order, ``limit`` and ``starting_after`` its page, and ``contacts`` is how many
+    emails it has: the emails are not recorded. ``fault`` names the fault it got.
     """
 
     time: float
@@ -28,6 +30,10 @@ class RecordedRequest(NamedTuple):
     workspace: str | None = None
     user_agent: str | None = None
     fault: str | None = None
+    filters: tuple[str, ...] = ()
+    limit: int | None = None
+    starting_after: str | None = None
+    contacts: int = 0
 
 
 class RequestLog:

@@ -80,16 +80,7 @@ class VirtualTransport:
         on_sent(sent_at)
         wire = request.path.rpartition("/")[2]
         self.sent.append((sent_at, wire))
-        if request.body is None:
-            answer = self.world(wire, sent_at)
-        else:
-            ids = msgspec.json.decode(request.body).get("ids")
-            if ids is None:
-                self.checks.append(sent_at)
-                answer = self.check(sent_at)
-            else:
-                self.listed.append(ids)
-                answer = self.pages(ids, sent_at)
+        answer = self.answer(wire, request.body, sent_at)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
@@ -99,6 +90,16 @@ class VirtualTransport:
         if isinstance(answer, Response | LeadError | RunError):
             return Reply(answer, loop.time() - sent_at)
         raise answer
+
+    def answer(self, wire: str, body: bytes | None, now: float) -> Answer:
+        if body is None:
+            return self.world(wire, now)
+        ids = msgspec.json.decode(body).get("ids")
+        if ids is None:
+            self.checks.append(now)
+            return self.check(now)
+        self.listed.append(ids)
+        return self.pages(ids, now)
 
     @property
     def times(self) -> list[float]:

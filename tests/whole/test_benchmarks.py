@@ -14,6 +14,7 @@ from benchmarks import (
     journal,
     keepalive,
     limit,
+    listing,
     loader,
     memory,
     pages,
@@ -64,6 +65,13 @@ def test_limit_by_list() -> None:
 def test_limit_by_list_with_unknown_ids() -> None:
     """Each unknown id takes one more GET."""
     assert limit.measure(250, "list", every_unknown=50).tally.counts == {200: 3, 404: 5}
+
+
+def test_listing() -> None:
+    ratio, seconds = listing.measure(workspace=450, emails=120, rounds=1)
+    assert ratio > 0
+    assert seconds > 0
+    assert abs(listing.measure_memory(few=50, many=150)) < 50
 
 
 def test_loader() -> None:

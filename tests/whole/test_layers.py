@@ -74,7 +74,8 @@ ROOMS: dict[str, list[str]] = {
         "server",
         "api",
         "listing",
-        "behaviour  delivery",
+        "matching",
+        "behaviour  delivery  query",
         "faults  log  leads",
         "answers  call  windows  _template",
     ],
@@ -127,7 +128,7 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cli/show": [
         "__init__",
-        "progress  chart",
+        "progress  chart  listing",
         "ending  messages",
         "report  naming",
         "amounts  words",

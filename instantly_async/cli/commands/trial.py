@@ -1,10 +1,12 @@
 """Commands to try things out, without a key: ``demo``, ``serve``, ``ids``."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 
 from instantly_async.cli import exits, process
+from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, naming_for, run_fetch
 from instantly_async.cli.known import KnownIds
@@ -16,11 +18,18 @@ from instantly_async.cli.options import (
     ShownProgress,
 )
 from instantly_async.cli.output import PastIds
-from instantly_async.cli.serve import DEFAULT_FAKE, FakeOptions, fake_process, serve_fake
+from instantly_async.cli.serve import (
+    DEFAULT_FAKE,
+    DEFAULT_SERVED,
+    FakeOptions,
+    ServeOptions,
+    fake_process,
+    serve_fake,
+)
 from instantly_async.cli.target import Target, target_of
 from instantly_async.cli.usage import path_of
 from instantly_async.cli.work import ById
-from instantly_async.testing import DEFAULT_API_KEY, lead_ids
+from instantly_async.testing import DEFAULT_API_KEY, campaign_ids, email_of, lead_ids, list_ids
 
 from .arguments import (
     Arguments,
@@ -34,6 +43,7 @@ from .arguments import (
     start,
 )
 
+Instead = Annotated[bool, Parameter(negative=(), show_default=False)]
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
@@ -84,7 +94,7 @@ def demo(
             naming=naming_for(target, terminal, quiet=quiet),
             quiet=quiet,
             progress=progress,
-            resume_hint=target.how_to_resume(arguments, from_stdin=False),
+            resume_hint=target.how_to_resume(arguments),
         )
         code = run_fetch(job)
     return end(job, code, stats_json)
@@ -98,14 +108,14 @@ def serve(
     *,
     port: Port = 8700,
     host: str = "127.0.0.1",
-    fake: FakeOptions = DEFAULT_FAKE,
+    fake: ServeOptions = DEFAULT_SERVED,
     as_child: Annotated[bool, Parameter(show=False, negative=())] = False,
 ) -> int:
     """Run a fake API on this machine, until Ctrl-C.
 
     It has a lead for every UUID, and enforces the rate limits.
-    It prints two lines to paste into another shell.
-    `instantly-async ids` prints lead ids.
+    It prints two lines to paste into another shell, and its campaigns and lists.
+    `instantly-async ids` prints ids and emails of its leads.
 
     Args:
         port: Port to listen on; 0 is any free port.
@@ -119,11 +129,29 @@ def serve(
     return exits.ALL_FOUND if code > exits.SIGNAL_BASE else code  # a signal is how it ends
 
 
-def ids(*, count: Count = 1000) -> int:
-    """Print ids of invented leads, for `serve`.
+def ids(
+    *,
+    count: Count = 1000,
+    emails: Instead = False,
+    campaigns: Instead = False,
+    lists: Instead = False,
+) -> int:
+    """Print ids or emails of invented leads, for `serve`.
 
     Args:
         count: How many.
+        emails: Print the emails of these leads.
+        campaigns: Print the ids of the campaigns.
+        lists: Print the ids of the lists.
     """
-    require_stdout().writelines(f"{lead_id}\n" for lead_id in lead_ids(count))
+    kinds: dict[str, tuple[bool, Iterable[str]]] = {
+        "--emails": (emails, map(email_of, lead_ids(count))),
+        "--campaigns": (campaigns, campaign_ids()[:count]),
+        "--lists": (lists, list_ids()[:count]),
+    }
+    given = [option for option, (is_given, _) in kinds.items() if is_given]
+    if len(given) > 1:
+        raise CommandError(f"Use {given[0]} or {given[1]}, not both.")
+    lines = kinds[given[0]][1] if given else lead_ids(count)
+    require_stdout().writelines(f"{line}\n" for line in lines)
     return exits.ALL_FOUND

@@ -9,7 +9,7 @@ from .lines import Output, Stdout
 from .opening import ADD_RESUME, open_journal, read_journal
 from .past import Past, PastEmails, PastIds, PastListing
 from .query import BY_ID, Query, query_path
-from .recovery import Resume
+from .recovery import Recovery, Resume
 
 __all__ = [
     "ADD_RESUME",
@@ -21,6 +21,7 @@ __all__ = [
     "PastIds",
     "PastListing",
     "Query",
+    "Recovery",
     "Resume",
     "Stdout",
     "is_temporary",
