@@ -42,8 +42,9 @@ def _outcomes(report: Report, files: Files) -> dict[str, str]:
     facts = {"found": _with_now(report.found, tally.found, report)}
     if report.words is EMAILS:
         facts["emails"] = f"{_with_now(report.matched, tally.matched, report)} with leads"
+    if not report.words.is_listing:
+        facts["not found"] = _with_now(report.not_found, tally.not_found, report)
     facts |= {
-        "not found": _with_now(report.not_found, tally.not_found, report),
         "failed": _failures(report.failed, report),
     }
     if tally.temporary:
@@ -72,7 +73,8 @@ def _left(report: Report) -> str:
     why = "" if report.limit is None else f"; --limit {amount(report.limit)}"
     if report.left is not None:
         return amount(report.left, report.words.noun) + why
-    begun = f"{amount(report.unfinished, report.words.noun)}, and " if report.unfinished else ""
+    count = 0 if report.words.is_listing else report.unfinished
+    begun = f"{amount(count, report.words.noun)}, and " if count else ""
     return f"{begun}{report.words.rest}{why}"
 
 
