@@ -204,11 +204,13 @@ def test_list_answers_can_lack_fields() -> None:
 
 def test_pages_can_repeat_leads_of_the_page_before() -> None:
     """Of the matching leads, and only on pages that have new ones, too: so there is an end."""
-    found = pages({"limit": 4, "campaign": CAMPAIGN}, list_shift=2, workspace_size=SIZE)
+    fields = {each: {"campaign": CAMPAIGN} for each in [*IDS[::7], *ELSEWHERE]}
+    settings: dict[str, Any] = {"fields": fields, "workspace_size": SIZE}
+    found = pages({"limit": 4, "campaign": CAMPAIGN}, list_shift=2, **settings)
     assert len(found) > 3
     for before, after in pairwise(found):
         assert after[:2] == before[-2:]
-    assert list(dict.fromkeys(flat(found))) == expected({"campaign": CAMPAIGN}, {})
+    assert list(dict.fromkeys(flat(found))) == expected({"campaign": CAMPAIGN}, fields)
 
 
 def test_pages_can_skip_leads() -> None:
