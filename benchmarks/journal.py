@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from instantly_async import Found
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.output import open_journal
+from instantly_async.cli.output import PastIds, open_journal
 from instantly_async.cli.records import to_line
 from instantly_async.testing import lead_ids, lead_json
 
@@ -30,7 +30,7 @@ def lines() -> Iterator[tuple[str, bytes]]:
 async def write_journal(path: Path, leads: Sequence[tuple[Found[None], bytes]]) -> float:
     """Record the leads; return the CPU seconds, including those of the syncing thread."""
     began = time.process_time()
-    with open_journal(str(path), f"{path}.errors.jsonl", KnownIds()) as journal:
+    with open_journal(str(path), f"{path}.errors.jsonl", PastIds(KnownIds())) as journal:
         async with journal.recording():
             for outcome, raw in leads:
                 await journal.write_lead(outcome, to_line(raw))

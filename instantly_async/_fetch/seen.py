@@ -20,9 +20,13 @@ class SeenIds:
     def __len__(self) -> int:
         return len(self._high) + len(self._others)
 
+    def __contains__(self, lead_id: str) -> bool:
+        number = _number_of(lead_id)
+        return number in self._others or (number <= self._last and self._is_in_run(number))
+
     def add(self, lead_id: str) -> bool:
         """Add an id, as it goes over the wire; return ``False`` if it was there already."""
-        number = int(lead_id.replace("-", ""), 16)
+        number = _number_of(lead_id)
         if number > self._last:
             self._last = number
             self._high.append(number >> 64)
@@ -42,3 +46,7 @@ class SeenIds:
                 return True
             low, high = (middle + 1, high) if found < number else (low, middle)
         return False
+
+
+def _number_of(lead_id: str) -> int:
+    return int(lead_id.replace("-", ""), 16)

@@ -21,7 +21,7 @@ from .usage import CommandLine, StrayOptionError, require_no_key, without_privat
 app = App(
     name="instantly-async",
     help=(
-        "Fetch Instantly leads by id, within the workspace's rate limits.\n\n"
+        "Fetch Instantly leads by id, email or campaign, within the rate limits.\n\n"
         f"The API key is read from {API_KEY_VARIABLE}, never from an argument.\n"
         f"{BASE_URL_VARIABLE} selects a server other than Instantly's."
     ),

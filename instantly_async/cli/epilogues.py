@@ -6,11 +6,12 @@ _CODES = {
     exits.ALL_FOUND: "success",
     exits.USAGE: "the command line, the environment or the input must be fixed",
     exits.INCOMPLETE: "finished, but some leads were not found or failed",
-    exits.NOT_ALLOWED: "the API does not accept the key, the plan or the scope",
+    exits.NOT_ALLOWED: "the API does not accept the key, the plan, the scope or the filter",
     exits.GAVE_UP: "gave up: the service, the network, the proxy or the disk",
 }
 _SIGNALS = "130, 143, 129  stopped by Ctrl-C, by SIGTERM, or by SIGHUP"
 
+_CAMPAIGN = "63af18d2-b440-73ee-844a-6287da08c2ab"
 _ID = "019a3f62-5400-731d-8823-34022f8832c4"
 
 EXAMPLES: dict[str, tuple[str, str, str]] = {
@@ -21,6 +22,11 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
         "fetch ids.txt -o leads.jsonl",
         "fetch ids.txt -o leads.jsonl --resume",
         'fetch export.csv --column "Lead ID" -o leads.csv',
+    ),
+    "export": (
+        f"export --campaign {_CAMPAIGN}",
+        "export --all -o leads.parquet",
+        "export --all -o leads.parquet --resume",
     ),
     "convert": (
         "convert leads.jsonl leads.csv",
@@ -50,6 +56,7 @@ CODES: dict[str, tuple[int, ...]] = {
     "get": _ALL,
     "check": (*_PLAIN[:2], exits.NOT_ALLOWED, exits.GAVE_UP, exits.SIGNAL_BASE),
     "fetch": _ALL,
+    "export": _ALL,
     "convert": (*_PLAIN, exits.SIGNAL_BASE),
     "demo": (*_PLAIN[:2], exits.INCOMPLETE, exits.GAVE_UP, exits.SIGNAL_BASE),
     "serve": _PLAIN,

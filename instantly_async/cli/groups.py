@@ -3,6 +3,7 @@
 from cyclopts import Group
 
 INPUT = Group("Input", sort_key=1)
+EXPORT = Group("Leads", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
 RESUME = Group("Resume", sort_key=3)
 OPTIONS = Group("Options", sort_key=4)

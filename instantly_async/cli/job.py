@@ -1,22 +1,24 @@
-"""``FetchJob``: from ids to lines; each failure is reported, the exit code says how it ended."""
+"""``FetchJob``: from what is fetched to lines; failures are reported, the exit code sums up."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from instantly_async.client import InstantlyClient
+from instantly_async.errors import ClosedError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Found, Outcome
-from instantly_async.settings import RateLimit, Strategy
-from instantly_async.streams import LeadStream
+from instantly_async.settings import RateLimit
+from instantly_async.streams import Stream
 
 from . import exits, process
 from .exits import CommandError
-from .input import FileOfIds, IdSource, Survey
+from .input import FileOfIds, Survey
 from .output import Output
-from .records import LineId, to_line
+from .records import LineId, to_line, with_more
 from .show import (
     INVALID,
     MOST_NAMED,
@@ -34,11 +36,11 @@ from .show import (
     next_step,
     plan,
     summary,
-    trouble,
     write_stats,
 )
 from .target import Target
 from .terminal import Terminal
+from .work import Work
 
 NOWHERE = Target(None)
 
@@ -48,27 +50,24 @@ LARGE_BYTES = 64 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class FetchJob:
-    """One run of ``fetch``, ``get`` or ``demo``.
+    """One run of ``fetch``, ``export``, ``get`` or ``demo``; ``work`` is what it fetches.
 
     ``target`` says where ``output`` is. ``make_line`` makes a line from the server's JSON.
-    ``ordered``: lines are in the order of the ids, not of completion. ``naming`` says which ids
-    without a lead are named. ``quiet`` hides progress and summary. ``limit`` is that of the
-    source. ``resume_hint`` is the sentence that says how to resume, and ``retry_hint`` how to
-    fetch failed ids again; ``None``: the run cannot be resumed. ``hint`` is a sentence for the
-    case that nothing answers; ``None``: there is no such hint.
+    ``naming`` says which ids without a lead are named. ``quiet`` hides progress and summary.
+    ``limit`` is that of the work. ``resume_hint`` is the sentence that says how to resume, and
+    ``retry_hint`` how to fetch failed ids again; ``None``: the run cannot be resumed. ``hint`` is
+    a sentence for the case that nothing answers; ``None``: there is no such hint.
     ``report`` is set once ``fetch`` has ended, for any reason; ``step`` is the sentence with the
     command to go on with, which ``end`` says last.
     """
 
     client: InstantlyClient[Lead]
-    source: IdSource
+    work: Work
     output: Output
     terminal: Terminal
     target: Target = NOWHERE
     naming: Naming = field(default_factory=Naming)
     make_line: Callable[[bytes], bytes] = to_line
-    strategy: Strategy = "get"
-    ordered: bool = False
     quiet: bool = False
     progress: Progress = "auto"
     limit: int | None = None
@@ -80,7 +79,7 @@ class FetchJob:
     stopped: bool = field(default=False, init=False)
 
     async def fetch(self) -> int:
-        """Fetch every id of the source; return the exit code of a finished run.
+        """Fetch everything; return the exit code of a finished run.
 
         Raises:
             CommandError: the input or the output failed.
@@ -90,50 +89,65 @@ class FetchJob:
         if self.output.remark is not None and not self.quiet:
             self.terminal.show(self.output.remark)
         tally, started_at = Tally(time.monotonic), datetime.now(UTC)
-        stream = self.client.stream_leads(
-            self.source.ids(), strategy=self.strategy, ordered=self.ordered, keep_raw=True
-        )
-        display = Display(self.terminal, lambda: stream.stats, self.source)
+        supply, stream = self.work.supply, self.work.open(self.client)
+        display = Display(self.terminal, lambda: stream.stats, supply, words=self.work.words)
         showing = display.showing(self.progress, quiet=self.quiet)
         code = None
         try:
             async with self.output.recording(), self.client, stream, showing:
-                async for outcome in stream:
-                    await self._record(outcome)
-                    tally.add(outcome)
-            if self.source.error is None and not self.stopped:
-                all_found = tally.found == tally.total and not self.output.failures
+                await self._take_all(stream, tally)
+            if supply.error is None and not self.stopped:
+                all_found = not (tally.has_failures or self.output.failures)
                 code = exits.ALL_FOUND if all_found else exits.INCOMPLETE
         finally:
             self.output.finished = code is not None
             self.report = self._report(stream, tally, started_at, ended=code is not None)
             self._sum_up(self.report, code)
-        if self.source.error is not None:
-            raise self.source.error
+        if supply.error is not None:
+            raise supply.error
         return exits.INCOMPLETE if code is None else code
+
+    async def _take_all(self, stream: Stream[Any], tally: Tally) -> None:
+        try:
+            async for item in stream:
+                await self._take(item, tally)
+                if self.work.has_enough:
+                    return
+        except ClosedError:
+            if not self.stopped:
+                raise
+        if not self.stopped:
+            self.work.on_end()
+
+    async def _take(self, item: Any, tally: Tally) -> None:
+        outcomes = self.work.read(item)
+        for number, outcome in enumerate(outcomes, 1):
+            is_last = number == len(outcomes)
+            await self._record(outcome, has_more=not is_last)
+            tally.add(outcome, ends_item=is_last)
+        tally.items += not outcomes
+        self.output.on_settled(self.work.settled(item))
 
     def stop(self) -> None:
         """Request no more leads, and finish the requests in flight."""
         self.stopped = True
-        self.source.stop()
+        self.work.stop()
         if not self.quiet:
-            self.terminal.say(
-                f"Stopping: requests in flight get {process.DRAIN_S:.0f} s; a second signal ends "
-                "the run at once."
-            )
+            self.terminal.say(self.work.words.stopping.format(drain_s=process.DRAIN_S))
 
     def leave(self) -> None:
         """Clean up output and terminal, because the process is about to end."""
         self.output.make_whole()
         self.terminal.restore()
 
-    async def _record(self, outcome: Outcome[Lead]) -> None:
+    async def _record(self, outcome: Outcome[Lead], *, has_more: bool) -> None:
         if isinstance(outcome, Found):
-            await self.output.write_lead(outcome, await self._line_of(outcome.raw or b""))
+            line = await self._line_of(outcome.raw or b"")
+            await self.output.write_lead(outcome, with_more(line) if has_more else line)
             return
         kind = kind_of(outcome)
-        if not self.source.has_reported(outcome.lead_id) and self.naming.takes(kind):
-            self.terminal.say(trouble(outcome))
+        if not self.work.supply.has_reported(outcome.lead_id) and self.naming.takes(kind):
+            self.terminal.say(self.work.name(outcome))
         await self.output.write_failure(outcome)
         self.naming.on_recorded(kind)
 
@@ -143,26 +157,28 @@ class FetchJob:
         return await asyncio.to_thread(self.make_line, raw)
 
     def _report(
-        self, stream: LeadStream[Lead], tally: Tally, started_at: datetime, *, ended: bool
+        self, stream: Stream[Any], tally: Tally, started_at: datetime, *, ended: bool
     ) -> Report:
-        whole = self.source.whole
+        supply = self.work.supply
         return Report(
             stats=stream.stats,
             tally=tally,
-            duplicates=self.source.duplicates,
-            already_done=self.source.done,
+            duplicates=supply.duplicates,
+            already_done=supply.done,
             started_at=started_at,
             ended_at=datetime.now(UTC),
-            left=None if whole is None else max(0, whole - tally.total),
+            left=None if supply.whole is None else max(0, supply.whole - tally.items),
             limit=self.limit if ended else None,
             found_before=self.output.leads_before,
             failed_before=self.output.errors_before,
+            matched_before=self.work.matched_before,
+            words=self.work.words,
         )
 
     def _sum_up(self, report: Report, code: int | None) -> None:
         """Say how the run ended; ``code`` is that of a finished run, otherwise ``None``."""
         files = files_of(self.target)
-        if self.source.error is not None and not report.stats.requested:
+        if self.work.supply.error is not None and not report.stats.requested:
             return  # the error's sentence says all
         if self.quiet:
             if code == exits.INCOMPLETE and self.naming.is_silent:
@@ -170,8 +186,8 @@ class FetchJob:
             return
         for line in self.naming.rest(files.errors):
             self.terminal.say(line)
-        if self.source.remark is not None:
-            self.terminal.say(self.source.remark)
+        if self.work.supply.remark is not None:
+            self.terminal.say(self.work.supply.remark)
         if self.terminal.is_terminal and report.tally.found:
             width, block = self.terminal.console.width, self.terminal.block
             self.terminal.show(charts(report.tally, width, block))

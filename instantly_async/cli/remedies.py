@@ -39,6 +39,11 @@ INSTEAD: dict[str, tuple[str, ...]] = {
     "--out": ("--output",),
     "--bom": ("--csv-bom",),
     "-O": ("--output",),
+    "--campaign-id": ("--campaign",),
+    "--list-id": ("--list",),
+    "--lead-list-id": ("--list",),
+    "--everything": ("--all",),
+    "--workspace-all": ("--all",),
 }
 """Options that mean the same, for one that no command has. The first that exists counts."""
 
@@ -70,6 +75,7 @@ OF_COMMAND: dict[tuple[str, str], str] = {
 
 TOO_MANY: dict[str, str] = {
     "fetch": "fetch reads one file; name the output with -o",
+    "export": "export takes only options; name the output with -o",
     "convert": "convert takes two files: the leads, and the output",
     "check": "check takes no arguments",
     "completion": "completion takes one shell: bash, zsh or fish",

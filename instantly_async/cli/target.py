@@ -16,12 +16,21 @@ from .convert import (
 from .exits import CommandError
 from .input import FileOfIds
 from .keys import holds_key
-from .known import KnownIds
 from .options import OutputOptions
-from .output import ADD_RESUME, Output, Resume, Stdout, open_journal, read_journal
+from .output import (
+    ADD_RESUME,
+    Output,
+    Past,
+    Recovery,
+    Resume,
+    Stdout,
+    open_journal,
+    query_path,
+    read_journal,
+)
 from .process import unwinding_on_signals
 from .records import Selection, to_line
-from .show import counting
+from .show import IDS, Words, counting
 from .system import STDIO, check_writable, is_at, require_no_link
 from .terminal import Terminal, shell_quoted
 
@@ -70,6 +79,10 @@ class Target:
             return
         if source.is_file(self.journal) or source.is_file(str(self.output)):
             raise CommandError(f"{self.output} is the input; choose another output.")
+        if source.is_file(query_path(self.journal)):
+            raise CommandError(
+                f"{query_path(self.journal)} belongs to the output; name another input."
+            )
         if source.is_file(self.errors):
             raise CommandError(
                 f"{self.errors} belongs to the output; name the file with all ids and add "
@@ -87,32 +100,37 @@ class Target:
         if path == STDIO:
             raise CommandError("--stats-json needs a file name, because stdout is for leads.")
         check_writable(path)
-        ours = () if self.journal is None else (str(self.output), self.journal, self.errors)
-        taken = any(Path(path).resolve() == Path(each).resolve() for each in ours)
+        taken = any(Path(path).resolve() == Path(each).resolve() for each in self._files())
         is_stdout = self.output == STDIO and is_at(1, path)
         if taken or is_stdout or (source is not None and source.is_file(path)):
             raise CommandError(f"{path} is the input or the output; choose another --stats-json.")
 
-    def open(self, known: KnownIds, resume: Resume | None) -> Output:
-        """Create the output, or resume it; ``known`` learns which ids are done.
+    def _files(self) -> Sequence[str]:
+        if self.journal is None:
+            return ()
+        return (str(self.output), self.journal, self.errors, query_path(self.journal))
+
+    def open(self, past: Past, resume: Resume | None) -> Output:
+        """Create the output, or resume it; ``past`` learns what is done.
 
         Raises:
             CommandError: it cannot be created or resumed.
         """
         resume = self._checked(resume)
         if self.journal is not None:
-            return open_journal(self.journal, self.errors, known, resume)
+            return open_journal(self.journal, self.errors, past, resume)
         return Output() if self.output is None else Stdout()
 
-    def read(self, known: KnownIds, resume: Resume | None) -> None:
-        """Only read which ids are done.
+    def read(self, past: Past, resume: Resume | None) -> Recovery | None:
+        """Only read what is done; return ``None`` if the output is not a file.
 
         Raises:
             CommandError: as ``open``.
         """
         resume = self._checked(resume)
-        if self.journal is not None:
-            read_journal(self.journal, self.errors, known, resume)
+        if self.journal is None:
+            return None
+        return read_journal(self.journal, self.errors, past, resume)
 
     def _checked(self, resume: Resume | None) -> Resume | None:
         """Check the names; return how to resume, with the keys of each line."""
@@ -158,19 +176,23 @@ class Target:
         if self.layout is not None and self.output is not None and self.journal is not None:
             convert_visibly(self.journal, self.output, self.layout, terminal, quiet=quiet)
 
-    def how_to_resume(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
+    def how_to_resume(
+        self, arguments: Sequence[str], words: Words = IDS, *, from_stdin: bool = False
+    ) -> str | None:
         """Return a sentence with the command that resumes; ``None``: nothing can be resumed."""
-        said = self._command_again(arguments, "--resume", from_stdin=from_stdin)
+        same = [f"the same {words.noun}s on stdin"] * from_stdin
+        said = self._command_again(arguments, "--resume", same)
         return said and f"Resume{said}"
 
-    def how_to_retry(self, arguments: Sequence[str], *, from_stdin: bool) -> str | None:
-        """Return a sentence with the command that fetches failed ids again, or ``None``."""
-        said = self._command_again(arguments, "--retry-errors", from_stdin=from_stdin)
-        return said and f"If you want to, fetch the ids without a lead again{said}"
-
-    def _command_again(
-        self, arguments: Sequence[str], option: str, *, from_stdin: bool
+    def how_to_retry(
+        self, arguments: Sequence[str], words: Words = IDS, *, from_stdin: bool = False
     ) -> str | None:
+        """Return a sentence with the command that fetches failed ids again, or ``None``."""
+        same = [f"the same {words.noun}s on stdin"] * from_stdin
+        said = self._command_again(arguments, "--retry-errors", same)
+        return said and f"If you want to, {words.retry}{said}"
+
+    def _command_again(self, arguments: Sequence[str], option: str, same: list[str]) -> str | None:
         # A key that was passed as an argument by mistake must not be printed.
         if self.journal is None or any(map(holds_key, arguments)):
             return None
@@ -179,7 +201,6 @@ class Target:
         command, *options = (each for each in shown if not each.startswith(others))
         words = ["instantly-async", command, option, *options]
         line = " ".join(map(shell_quoted, words))
-        same = ["the same ids on stdin"] * from_stdin
         same += ["the same --proxy"] * (len(shown) < len(arguments))
         beside = f", with {' and '.join(same)}," if same else ""
         return f"{beside} with: {line}"

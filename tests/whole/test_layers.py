@@ -85,7 +85,7 @@ ROOMS: dict[str, list[str]] = {
         "app",
         "commands",
         "job  check  serve",
-        "target  usage  pretty",
+        "target  usage  pretty  work",
         "remedies  options  process",
         "show",
         "input  output  convert",
@@ -94,7 +94,7 @@ ROOMS: dict[str, list[str]] = {
         "keys  epilogues",
         "exits  terminal  groups",
     ],
-    "cli/commands": ["__init__", "get  fetch  convert  trial", "arguments"],
+    "cli/commands": ["__init__", "get  fetch  export  convert  trial", "arguments"],
     "cli/input": [
         "__init__",
         "sources",
@@ -110,9 +110,11 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cli/output": [
         "__init__",
+        "opening",
         "journal",
-        "lines  recovery  replaced  reserve  syncer  error_lines",
-        "tearing",
+        "error_lines  lines  recovery  replaced  reserve  syncer",
+        "past  tearing",
+        "query",
     ],
     "cli/convert": [
         "__init__",
@@ -126,12 +128,12 @@ ROOMS: dict[str, list[str]] = {
     ],
     "cli/show": [
         "__init__",
-        "progress  chart",
+        "progress  chart  listing",
         "ending  messages",
         "report  naming",
-        "amounts",
+        "amounts  words",
     ],
-    "cli/records": ["__init__", "selection", "line  payload_keys"],
+    "cli/records": ["__init__", "selection", "line  payload_keys  emails"],
     "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""

@@ -11,12 +11,13 @@ from instantly_async.cli.groups import FETCH, FILES, TRY
 
 from .arguments import require_stdout
 from .convert import convert
+from .export import export
 from .fetch import fetch
 from .get import check, get
 from .trial import demo, ids, serve
 
 COMMANDS: dict[Group, tuple[Callable[..., int], ...]] = {
-    FETCH: (get, check, fetch),
+    FETCH: (get, check, fetch, export),
     FILES: (convert,),
     TRY: (demo, serve, ids),
 }

@@ -14,9 +14,11 @@ from instantly_async.cli.options import (
     ResumeOptions,
     ShownProgress,
 )
+from instantly_async.cli.output import PastIds
 from instantly_async.cli.system import STDIO
 from instantly_async.cli.target import target_of
 from instantly_async.cli.usage import path_of
+from instantly_async.cli.work import ById
 
 from .arguments import (
     DEFAULT_CONNECTION,
@@ -78,6 +80,7 @@ def fetch(
     """
     terminal = start(connection.log_level)
     file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
+    past = PastIds(known)
     client = None if dry_run else connection.client(network)
     naming = naming_for(target, terminal, quiet=quiet)
     with open_source(
@@ -88,22 +91,21 @@ def fetch(
         if source.is_terminal:
             terminal.say("Reading ids from the terminal, one per line; Ctrl-D ends them.")
         if client is None:
-            target.read(known, resuming.how())
+            target.read(past, resuming.how())
             text = plan_only(source, terminal, naming, connection.rate_limit())
             require_stdout().write(text + "\n")
             return exits.ALL_FOUND
-        with target.open(known, resuming.how()) as out:
+        with target.open(past, resuming.how()) as out:
             if source.is_regular:
                 survey(source, terminal, naming)
             job = FetchJob(
                 client=client,
-                source=source,
+                work=ById(source, strategy),
                 output=out,
                 terminal=terminal,
                 target=target,
                 naming=naming,
                 make_line=target.make_line,
-                strategy=strategy,
                 quiet=quiet,
                 progress=progress,
                 limit=limit,

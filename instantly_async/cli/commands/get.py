@@ -27,6 +27,7 @@ from instantly_async.cli.options import (
 from instantly_async.cli.output import Stdout
 from instantly_async.cli.pretty import to_pretty
 from instantly_async.cli.records import Selection, to_line
+from instantly_async.cli.work import ById
 from instantly_async.settings import DEFAULT_MAX_LEAD_BYTES
 
 from .arguments import require_stdout, start
@@ -63,11 +64,10 @@ def get(
     options = Connection(workspace=workspace, patience=patience, max_lead_bytes=max_lead_bytes)
     job = FetchJob(
         client=options.client(network),
-        source=GivenIds(ids),
+        work=ById(GivenIds(ids), ordered=True),
         output=Stdout(),
         terminal=terminal,
         make_line=(lambda raw: to_pretty(make_line(raw))) if is_terminal else make_line,
-        ordered=True,
         quiet=True,
         hint=network.hint,
     )

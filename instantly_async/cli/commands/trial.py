@@ -17,6 +17,7 @@ from instantly_async.cli.options import (
     ShownLogLevel,
     ShownProgress,
 )
+from instantly_async.cli.output import PastIds
 from instantly_async.cli.serve import (
     DEFAULT_FAKE,
     DEFAULT_SERVED,
@@ -27,6 +28,7 @@ from instantly_async.cli.serve import (
 )
 from instantly_async.cli.target import Target, target_of
 from instantly_async.cli.usage import path_of
+from instantly_async.cli.work import ById
 from instantly_async.testing import DEFAULT_API_KEY, campaign_ids, email_of, lead_ids, list_ids
 
 from .arguments import (
@@ -80,20 +82,19 @@ def demo(
     target, known = _target(output), KnownIds()
     target.require_other_than_stats(stats_json and path_of(stats_json))
     with (
-        target.open(known, ResumeOptions(resume=resume, force=force).how()) as out,
+        target.open(PastIds(known), ResumeOptions(resume=resume, force=force).how()) as out,
         fake_process(fake) as url,
     ):
         job = FetchJob(
             client=Connection().client_of(DEFAULT_API_KEY, url),
-            source=GivenIds(tuple(lead_ids(count)), known),
+            work=ById(GivenIds(tuple(lead_ids(count)), known), strategy),
             output=out,
             terminal=terminal,
             target=target,
             naming=naming_for(target, terminal, quiet=quiet),
-            strategy=strategy,
             quiet=quiet,
             progress=progress,
-            resume_hint=target.how_to_resume(arguments, from_stdin=False),
+            resume_hint=target.how_to_resume(arguments),
         )
         code = run_fetch(job)
     return end(job, code, stats_json)

@@ -2,11 +2,17 @@
 
 import msgspec
 
-from instantly_async._api import wire_id
+from instantly_async._api import wire_email, wire_id
 from instantly_async.cli.known import storable
 from instantly_async.cli.records import LineId
 from instantly_async.errors import DecodeError, LeadError, TransientError
 from instantly_async.outcomes import Failed, NotFound
+
+from .past import Key
+
+
+class ListedFailure(Failed, frozen=True, kw_only=True):
+    """A lead of a listing that failed. Later runs go on behind it, so it is always recorded."""
 
 
 class ErrorLine(msgspec.Struct, omit_defaults=True):
@@ -22,21 +28,30 @@ class ErrorLine(msgspec.Struct, omit_defaults=True):
     line: int | None = None
 
 
-def error_line(outcome: NotFound | Failed) -> bytes | None:
-    """Return the line that records a final failure; ``None``: the failure may be temporary."""
+class EmailErrorLine(ErrorLine, rename={"id": "email"}):
+    """The same for an email."""
+
+
+def error_line(outcome: NotFound | Failed, key: Key = "id") -> bytes | None:
+    """Return the line that records a final failure; ``None``: the failure may be temporary.
+
+    ``key``: what the entry is.
+    """
     if isinstance(outcome, NotFound):
         error, message = "NotFoundError", "not found"
     elif is_temporary(outcome):
         return None
     else:
         error, message = type(outcome.error).__name__, _message(outcome.error)
-    lead_id = outcome.lead_id
-    line = ErrorLine(
-        id=wire_id(lead_id) or storable(str(lead_id)),
+    entry = outcome.lead_id
+    valid = wire_id(entry) if key == "id" else wire_email(entry)
+    make = ErrorLine if key == "id" else EmailErrorLine
+    line = make(
+        id=valid or storable(str(entry)),
         error=error,
         message=message,
         attempts=outcome.attempts,
-        line=lead_id.line if isinstance(lead_id, LineId) else None,
+        line=entry.line if isinstance(entry, LineId) else None,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -51,7 +66,7 @@ def _message(error: LeadError) -> str:
 
 def is_temporary(outcome: object) -> bool:
     """Whether this failure says nothing about the lead, so that a later run has to try again."""
-    if not isinstance(outcome, Failed):
+    if not isinstance(outcome, Failed) or isinstance(outcome, ListedFailure):
         return False
     error = outcome.error
     if isinstance(error, DecodeError):

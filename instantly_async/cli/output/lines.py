@@ -142,6 +142,9 @@ class Output:
             OutputError: it cannot be written.
         """
 
+    def on_settled(self, entry: object) -> None:
+        """Note that all leads of an id, an email, or an item of a listing are written."""
+
     def make_whole(self) -> None:
         """Remove an unfinished line, because the process is about to end."""
 

@@ -9,23 +9,23 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from instantly_async.cli.exits import CommandError, InputError
-from instantly_async.cli.known import KnownIds
 from instantly_async.cli.records import (
     MAX_LINE_BYTES,
     cut_keys,
     fields_text,
-    id_of_object,
     keys_of,
-    number_of,
+    value_of_object,
 )
 from instantly_async.cli.system import lock, replacement
 from instantly_async.cli.terminal import shell_quoted
 
+from .past import Key, Line, Past
 from .tearing import Begins, begins_as_error, begins_as_lead, is_torn
 
 _BUFFER_BYTES = 1024 * 1024
@@ -56,6 +56,9 @@ class Span(NamedTuple):
     end: int
 
 
+Take = Callable[[str, Line, Span], bool]
+
+
 class Readback(NamedTuple):
     """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
 
@@ -72,14 +75,14 @@ class Readback(NamedTuple):
 
 
 class Recovery:
-    """Reads which ids are done into ``known``.
+    """Reads what is done into ``past``.
 
-    ``leads`` and ``failures`` count them, ``errors`` counts the failures by the error's class;
-    ``retried`` are failed ids that are fetched again.
+    ``leads`` and ``failures`` count that, ``errors`` counts the failures by the error's class;
+    ``retried`` are failed entries that are fetched again.
     """
 
-    def __init__(self, known: KnownIds, resume: Resume) -> None:
-        self.known = known
+    def __init__(self, past: Past, resume: Resume) -> None:
+        self.past = past
         self.leads = 0
         self.failures = 0
         self.errors: Counter[str] = Counter()
@@ -95,19 +98,20 @@ class Recovery:
             CommandError: it holds other fields than the run would write.
         """
 
-        def take(lead_id: str, _: Span) -> bool:
-            number = number_of(lead_id)
-            if number is None:
-                return False
-            self.leads += self.known.add_done(number)
-            return True
+        def take(lead_id: str, line: Line, _: Span) -> bool:
+            is_new = self.past.add_lead(lead_id, line)
+            self.leads += bool(is_new)
+            return is_new is not None
 
-        found = self._read(fd, name, take, begins_as_lead)
+        found = self._read(fd, name, take, "id", begins_as_lead)
         if found.good:
             require_same_fields(found.first, self._resume.keys, name)
-        if found.missing and self._resume.keys is not None:
-            return found._replace(missing=b" \n")  # the mark may be lost, too
-        return found
+        if not found.missing:
+            return found
+        end = self.past.line_end
+        if self._resume.keys is not None:
+            end = end.replace(b"\n", b" \n")  # the mark may be lost, too
+        return found._replace(missing=end)
 
     def read_errors(self, fd: int, name: str) -> Readback:
         """Read the errors file, after the leads: ids that were found since are settled.
@@ -119,13 +123,13 @@ class Recovery:
         settled: list[Span] = []
         final: list[Span] = []
 
-        def take(lead_id: str, span: Span) -> bool:
-            number = number_of(lead_id)
+        def take(entry: str, _: Line, span: Span) -> bool:
+            number = self.past.number_of(entry)
             if number is None:
-                self.known.add_invalid(lead_id)
+                self.past.add_invalid(entry)
                 self.failures += 1
                 final.append(span)
-            elif self.known.is_done(number):
+            elif self.past.is_done(number):
                 settled.append(span)
             else:
                 if number in latest:
@@ -133,13 +137,14 @@ class Recovery:
                 latest[number] = span
             return True
 
-        found = self._read(fd, name, take, begins_as_error)
+        key = self.past.key
+        found = self._read(fd, name, take, key, partial(begins_as_error, key=key))
         if self._resume.retry_errors:
             self.retried.update(latest)
         else:
             self.failures += len(latest)
             for number in latest:
-                self.known.add_done(number)
+                self.past.add_done(number)
             final += latest.values()
         self.errors.update(error_at(fd, span) for span in final)
         return found._replace(settled=settled)
@@ -152,13 +157,11 @@ class Recovery:
         """Return what the user should know, as sentences."""
         if not (self.leads or self.failures):
             return self._remarks
-        there = f"Resuming after {self.leads} leads and {self.failures} failed ids."
+        there = f"Resuming after {self.leads} leads and {self.failures} failed {self.past.noun}s."
         return [*self._remarks, there]
 
-    def _read(
-        self, fd: int, name: str, take: Callable[[str, Span], bool], begins: Begins
-    ) -> Readback:
-        found = read_back(fd, name, take, begins)
+    def _read(self, fd: int, name: str, take: Take, key: Key, begins: Begins) -> Readback:
+        found = read_back(fd, name, take, key, begins)
         if found.torn is not None:
             length = found.torn.end - found.torn.start
             self.remark(
@@ -186,9 +189,9 @@ def error_at(fd: int, span: Span) -> str:
 
 
 def read_back(
-    fd: int, name: str, take: Callable[[str, Span], bool], begins: Begins = begins_as_lead
+    fd: int, name: str, take: Take, key: Key = "id", begins: Begins = begins_as_lead
 ) -> Readback:
-    """Pass the id of each line to ``take``, which returns whether it is valid.
+    """Pass the text that each line has under ``key`` to ``take``, which returns whether it is good.
 
     ``begins`` says whether a torn line begins as it must if no good line is before it.
 
@@ -196,10 +199,11 @@ def read_back(
         InputError: the file is not a journal, so it must not be changed.
     """
     good, first, bad, torn, missing = 0, b"", list[Span](), None, b""
+    after_gap = False
     for line, span in _lines(fd):
         text = line.rstrip(b"\0")
-        if _is_good(text, span, take):
-            first = first or text
+        if _is_good(Line(text, after_gap), span, take, key):
+            first, after_gap = first or text, False
             good += 1
             missing = b"" if text.endswith(b"\n") else b"\n"
             if text != line:  # only the line end was lost
@@ -208,6 +212,7 @@ def read_back(
             torn = span
         elif not line.isspace():
             bad.append(span)
+            after_gap = True
     if not good and (bad or (torn is None and os.fstat(fd).st_size)):
         raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
     return Readback(good, first, bad, [], torn, missing)
@@ -227,12 +232,12 @@ def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
             start = end
 
 
-def _is_good(line: bytes, span: Span, take: Callable[[str, Span], bool]) -> bool:
+def _is_good(line: Line, span: Span, take: Take, key: Key) -> bool:
     try:
-        lead_id = id_of_object(line)
+        value = value_of_object(line.text, key)
     except ValueError:
         return False
-    return isinstance(lead_id, str) and take(lead_id, span)
+    return isinstance(value, str) and take(value, line, span)
 
 
 def require_same_fields(line: bytes, keys: tuple[str, ...] | None, name: str) -> None:

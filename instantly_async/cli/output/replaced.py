@@ -8,8 +8,16 @@ import contextlib
 import os
 from pathlib import Path
 
-from instantly_async.cli.exits import OutputError
-from instantly_async.cli.system import create_beside, lock, open_existing, reason_of
+from instantly_async.cli.exits import CommandError, OutputError
+from instantly_async.cli.system import (
+    create_beside,
+    lock,
+    open_existing,
+    reason_of,
+    sync_folder,
+)
+
+from .query import QueryFile
 
 
 class Replaced:
@@ -39,8 +47,11 @@ class Replaced:
         fd, self._temporary = create_beside(self._path)
         return fd
 
-    def give_way(self) -> None:
-        """Give the new output its name. The old files are gone.
+    def give_way(self, query_file: QueryFile) -> None:
+        """Give the new output its name, and its query before that. The old files are gone.
+
+        At no time, and after no power failure, are leads beside the query of others: if it
+        changes, the old leads go first.
 
         Raises:
             OutputError: the folder cannot be changed.
@@ -49,12 +60,20 @@ class Replaced:
         try:
             # First, because old failures beside new leads would count as new ones.
             Path(self._errors_path).unlink(missing_ok=True)
+            if not query_file.is_current:
+                query_file.put(self._drop_leads)
             self._temporary.replace(self._path)
         except OSError as error:
             raise OutputError(
                 f"{self._path} cannot be replaced: {reason_of(error)}; choose another output."
             ) from None
+        except CommandError as error:
+            raise OutputError(str(error)) from None
         self._opened.close()
+
+    def _drop_leads(self) -> None:
+        Path(self._path).unlink(missing_ok=True)
+        sync_folder(self._path)
 
     def stay(self) -> None:
         """Remove the new output. The old files are as they were."""

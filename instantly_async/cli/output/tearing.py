@@ -9,7 +9,6 @@ from collections.abc import Callable
 from instantly_async._api import is_cut_off_object
 from instantly_async.cli.records import number_of
 
-_BEGINNING = b'{"id":"'
 _SECOND_KEY = b'","error":"'
 _ANY_UUID = "00000000-0000-0000-0000-000000000000"
 
@@ -40,14 +39,15 @@ def begins_as_lead(text: bytes) -> bool:
     return number_of(part if is_whole else part + _ANY_UUID[len(part) :]) is not None
 
 
-def begins_as_error(text: bytes) -> bool:
-    """Whether a text begins as a line of the errors file does; its id may be any text.
+def begins_as_error(text: bytes, key: str = "id") -> bool:
+    """Whether a text begins as a line of the errors file does; under ``key`` may be any text.
 
     A few bytes are enough: the file has a name of ours, and is beside an output of ours.
     """
-    if text and _BEGINNING.startswith(text):
+    beginning = b'{"%s":"' % key.encode()
+    if text and beginning.startswith(text):
         return True
-    found = re.match(rb'\{"id":"(?:[^"\\]|\\.)*+(?:\\\Z)?', text)
+    found = re.match(re.escape(beginning) + rb'(?:[^"\\]|\\.)*+(?:\\\Z)?', text)
     if found is None:
         return False
     rest = text[found.end() :]

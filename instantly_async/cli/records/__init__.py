@@ -4,6 +4,7 @@ Decides how a lead becomes a line and how the id is read back from it. Must not 
 come from or where they go.
 """
 
+from .emails import email_number, has_more, with_more
 from .line import (
     BOM,
     MAX_LINE_BYTES,
@@ -14,6 +15,7 @@ from .line import (
     is_cut,
     number_of,
     to_line,
+    value_of_object,
 )
 from .payload_keys import SHOWN_CHARS, PayloadKeys
 from .selection import Selection, cut_keys, fields_text, keys_of, payload_key, restored
@@ -28,7 +30,9 @@ __all__ = [
     "RowId",
     "Selection",
     "cut_keys",
+    "email_number",
     "fields_text",
+    "has_more",
     "id_of_object",
     "is_cut",
     "keys_of",
@@ -36,4 +40,6 @@ __all__ = [
     "payload_key",
     "restored",
     "to_line",
+    "value_of_object",
+    "with_more",
 ]

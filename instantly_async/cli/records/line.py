@@ -1,7 +1,7 @@
 """A lead as a line: the server's own JSON. An id of the input, with the number of its line."""
 
 import json
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
@@ -86,11 +86,12 @@ def is_cut(line: bytes) -> bool:
     return line.rstrip(b"\r\n").endswith(b" ")
 
 
-class _IdOnly(msgspec.Struct, gc=False):
+class _Named(msgspec.Struct, gc=False):
     id: Any = None
+    email: Any = None
 
 
-_ID_ONLY = msgspec.json.Decoder(_IdOnly)
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 def id_of_object(text: str | bytes) -> Any:
@@ -99,8 +100,13 @@ def id_of_object(text: str | bytes) -> Any:
     Raises:
         ValueError: the text is not a JSON object.
     """
+    return value_of_object(text, "id")
+
+
+def value_of_object(text: str | bytes, key: Literal["id", "email"]) -> Any:
+    """Return the value of a key, as ``id_of_object``."""
     try:
-        return _ID_ONLY.decode(text).id
+        return getattr(_NAMED.decode(text), key)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:
@@ -111,4 +117,4 @@ def id_of_object(text: str | bytes) -> Any:
         value = None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - like json.loads
-    return value.get("id")
+    return value.get(key)

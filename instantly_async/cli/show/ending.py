@@ -8,7 +8,8 @@ from instantly_async.cli import exits
 from instantly_async.stats import Stats
 
 from .amounts import amount, duration
-from .report import INVALID_ID, Report
+from .report import Report
+from .words import EMAILS
 
 NOTHING = "-"
 """Shown instead of an unknown number."""
@@ -30,22 +31,27 @@ def summary(report: Report, files: Files = Files()) -> str:
     """Return what this run and earlier ones did, one fact per line."""
     facts = {**_outcomes(report, files), **_traffic(report), **_places(report, files)}
     lines = [f"{name:<12} {value}" for name, value in facts.items()]
-    if report.already_done and not report.stats.requested and report.left == 0:
+    was_idle = not (report.stats.requested or report.stats.requests)
+    if report.already_done and was_idle and report.left == 0:
         lines.insert(0, "Everything was done before; no request was sent.")
     return "\n".join(lines)
 
 
 def _outcomes(report: Report, files: Files) -> dict[str, str]:
-    tally = report.tally
-    facts = {
-        "found": _with_now(report.found, tally.found, report),
-        "not found": _with_now(report.not_found, tally.not_found, report),
+    tally, noun = report.tally, report.words.noun
+    facts = {"found": _with_now(report.found, tally.found, report)}
+    if report.words is EMAILS:
+        facts["emails"] = f"{_with_now(report.matched, tally.matched, report)} with leads"
+    if not report.words.is_listing:
+        facts["not found"] = _with_now(report.not_found, tally.not_found, report)
+    facts |= {
         "failed": _failures(report.failed, report),
     }
     if tally.temporary:
         remedy = "try them again" if files.journal is None else "--resume tries them again"
-        facts["temporary"] = f"{amount(tally.temporary)} of the failed ids; {remedy}"
-    facts["duplicates"] = amount(report.duplicates)
+        facts["temporary"] = f"{amount(tally.temporary)} of the failed {noun}s; {remedy}"
+    if not report.words.is_listing:
+        facts["duplicates"] = amount(report.duplicates)
     if report.left != 0:
         facts["left"] = _left(report)
     return facts
@@ -66,9 +72,10 @@ def _failures(failed: Counter[str], report: Report) -> str:
 def _left(report: Report) -> str:
     why = "" if report.limit is None else f"; --limit {amount(report.limit)}"
     if report.left is not None:
-        return amount(report.left, "id") + why
-    begun = f"{amount(report.unfinished, 'id')}, and " if report.unfinished else ""
-    return f"{begun}the rest of the input, which was not read{why}"
+        return amount(report.left, report.words.noun) + why
+    count = 0 if report.words.is_listing else report.unfinished
+    begun = f"{amount(count, report.words.noun)}, and " if count else ""
+    return f"{begun}{report.words.rest}{why}"
 
 
 def _traffic(report: Report) -> dict[str, str]:
@@ -111,7 +118,7 @@ def _places(report: Report, files: Files) -> dict[str, str]:
         beside = Path(files.journal).name
         facts["output"] += f", made at the end from {beside} beside it"
     if report.recorded:
-        facts["errors"] = f"{amount(report.recorded, 'id')} in {files.errors}"
+        facts["errors"] = f"{amount(report.recorded, report.words.noun)} in {files.errors}"
     return facts
 
 
@@ -134,8 +141,8 @@ def exit_reason_and_place(report: Report, files: Files) -> str:
 
 
 def _missing(report: Report) -> str:
-    count, ids = report.without_lead, amount(report.found + report.without_lead, "id")
-    return f"{amount(count)} of {ids} {'has' if count == 1 else 'have'} no lead"
+    count, words = report.without_lead, report.words
+    return f"{amount(count)} of {amount(report.total, words.noun)} {words.lack[count != 1]}"
 
 
 def next_step(report: Report, *, ended: bool, resume: str | None, retry: str | None) -> str | None:
@@ -145,4 +152,4 @@ def next_step(report: Report, *, ended: bool, resume: str | None, retry: str | N
     """
     if not ended or report.tally.temporary or report.left != 0:
         return resume
-    return retry if report.without_lead > report.failed[INVALID_ID] else None
+    return retry if report.without_lead > report.invalid else None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from itertools import product
 from math import ceil
-from typing import Literal
+from typing import Literal, Protocol
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -16,11 +16,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from instantly_async.cli.input import IdSource
 from instantly_async.cli.terminal import MAX_CHARS, Terminal
 from instantly_async.stats import Stats
 
 from .ending import NOTHING
+from .words import IDS, Words
 
 Progress = Literal["auto", "on", "off"]
 """``auto``: unless ``--quiet`` hides it; ``on``: always; ``off``: never."""
@@ -38,6 +38,15 @@ _WINDOW = 25  # drawings from which leads/s and ETA are computed: 5 s
 _GAP = "  "
 
 
+class Extent(Protocol):
+    """How much there is to do: ``total`` in this run (``None``: unknown), ``done`` before it."""
+
+    total: int | None
+
+    @property
+    def done(self) -> int: ...
+
+
 class Display:
     """Shows a run while it lasts, also while it waits. ``now`` returns the time of day."""
 
@@ -45,14 +54,16 @@ class Display:
         self,
         terminal: Terminal,
         stats: Callable[[], Stats],
-        source: IdSource,
+        source: Extent,
         now: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+        words: Words = IDS,
     ) -> None:
         self._terminal = terminal
         self._console = terminal.console
         self._stats = stats
         self._source = source
         self._now = now
+        self._words = words
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         # Drawn in the event loop's thread, where the counters change.
         self._live = Live(console=terminal.console, auto_refresh=False, redirect_stdout=False)
@@ -94,14 +105,15 @@ class Display:
         while True:
             await asyncio.sleep(LINE_S)
             stats, done, total = self._sample()
-            line = progress_line(stats, done, total, self._rate(), MAX_CHARS)
+            line = progress_line(stats, done, total, self._rate(), MAX_CHARS, self._words)
             self._terminal.say(f"{self._now()}{_GAP}{line}")
 
     def _draw(self) -> None:
         stats, done, total = self._sample()
         width = self._console.width - 1  # some terminals wrap in the last column
-        line = progress_line(stats, done, total, self._rate(), width)
-        self._live.update(_with_bar(line, done, total, width), refresh=True)
+        line = progress_line(stats, done, total, self._rate(), width, self._words)
+        shown = Text(line) if self._words.is_listing else _with_bar(line, done, total, width)
+        self._live.update(shown, refresh=True)
 
     def _sample(self) -> tuple[Stats, int, int | None]:
         """Return the counters, and how many ids are done of how many, with earlier runs."""
@@ -126,19 +138,24 @@ def _with_bar(line: str, done: int, total: int | None, width: int) -> Renderable
     return row
 
 
-def progress_line(stats: Stats, done: int, total: int | None, rate: float, width: int) -> str:
+def progress_line(  # noqa: PLR0917 - all facts of one line
+    stats: Stats, done: int, total: int | None, rate: float, width: int, words: Words = IDS
+) -> str:
     """Return the longest wording that fits into ``width``.
 
     ``done`` of ``total`` ids (``None``: unknown), including ids that earlier runs have done.
-    ``rate`` is leads per second.
+    ``rate`` is per second. A listing has no total, so it counts leads, and shows no ETA.
     """
-    wordings = _wordings(stats, done, total, rate)
+    wordings = _wordings(stats, done, total, rate, words)
     return next((text for text in wordings if len(text) <= width), "")
 
 
-def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[str]:
+def _wordings(stats: Stats, done: int, total: int | None, rate: float, words: Words) -> list[str]:
     """Return the wordings of the line, from the longest to the shortest."""
     count = f"{done}/{'?' if total is None else total}"
+    eta = [f"ETA {_eta(done, total, rate)}"]
+    if words.is_listing:
+        count, eta = f"{done} {words.noun}s", []
     troubles = (f"429s {stats.throttled}", f"retries {stats.retries}")
     states = _states(stats)
     if states:
@@ -148,13 +165,12 @@ def _wordings(stats: Stats, done: int, total: int | None, rate: float) -> list[s
             states[-1],
             count,
         ]
-    speeds = (f"{rate:.1f} leads/s", f"{rate:.0f} leads/s")
-    eta = f"ETA {_eta(done, total, rate)}"
+    speeds = (f"{rate:.1f} {words.rate}/s", f"{rate:.0f} {words.rate}/s")
     return [
-        *(_GAP.join((count, *both, *troubles, eta)) for both in product(speeds, _limits(stats))),
-        _GAP.join((count, speeds[0], eta)),
-        _GAP.join((count, f"{rate:.0f}/s", eta)),
-        _GAP.join((count, eta)),
+        *(_GAP.join((count, *both, *troubles, *eta)) for both in product(speeds, _limits(stats))),
+        _GAP.join((count, speeds[0], *eta)),
+        _GAP.join((count, f"{rate:.0f}/s", *eta)),
+        _GAP.join((count, *eta)),
         count,
     ]
 

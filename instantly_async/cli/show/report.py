@@ -14,6 +14,8 @@ from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, Outcome
 from instantly_async.stats import Stats
 
+from .words import EMAILS, IDS, Words
+
 
 class Tally:
     """Counts what was written or reported, and measures from the first answer to the last.
@@ -21,7 +23,8 @@ class Tally:
     It differs from ``Stats`` when a run is stopped: leads that had arrived but were not written
     are not found, as far as the user can see. ``clock`` returns monotonic seconds. ``temporary``
     counts the failed ids that a later run has to try again; ``statuses`` and ``interests`` count
-    the leads by ``status`` and ``lt_interest_status``.
+    the leads by ``status`` and ``lt_interest_status``. ``items`` counts what has all its outcomes:
+    one per id, several per email, and none for a lead of a listing that was there before.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -29,6 +32,7 @@ class Tally:
         self._first_at = 0.0
         self._last_at = 0.0
         self._answers = 0
+        self.items = 0
         self.found = 0
         self.not_found = 0
         self.failed: Counter[str] = Counter()
@@ -36,8 +40,9 @@ class Tally:
         self.statuses: Counter[int | None] = Counter()
         self.interests: Counter[int | None] = Counter()
 
-    def add(self, outcome: Outcome[Lead]) -> None:
+    def add(self, outcome: Outcome[Lead], *, ends_item: bool = True) -> None:
         """Count an outcome. It counts for the rate only if a request was sent."""
+        self.items += ends_item
         if isinstance(outcome, Found):
             self.found += 1
             self.statuses[outcome.lead.status] += 1
@@ -55,8 +60,14 @@ class Tally:
         self._answers += 1
 
     @property
-    def total(self) -> int:
-        return self.found + self.not_found + self.failed.total()
+    def has_failures(self) -> bool:
+        """Whether an id, an email or a lead of a listing has no lead."""
+        return bool(self.not_found or self.failed)
+
+    @property
+    def matched(self) -> int:
+        """Items that have a lead."""
+        return self.items - self.not_found - self.failed.total()
 
     @property
     def rate(self) -> float | None:
@@ -68,8 +79,8 @@ class Tally:
 NOT_FOUND = "NotFoundError"
 """The class of the error that the errors file names for an id that was not found."""
 
-INVALID_ID = "InvalidLeadIdError"
-"""The class of the error of an id that is not a UUID; ``--retry-errors`` leaves it out."""
+INVALID = ("InvalidLeadIdError", "InvalidEmailError")
+"""The classes of the errors of invalid entries; ``--retry-errors`` leaves them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +89,8 @@ class Report:
 
     ``left``: ids that have no outcome yet and have to be fetched; ``None``: unknown, because the
     input was not read to its end. ``limit``: ``--limit``, if there was one. ``found_before`` and
-    ``failed_before`` (by the error's class) are what earlier runs have recorded.
+    ``failed_before`` (by the error's class) are what earlier runs have recorded; ``matched_before``
+    counts the emails that had leads.
     """
 
     stats: Stats
@@ -91,6 +103,8 @@ class Report:
     limit: int | None = None
     found_before: int = 0
     failed_before: Mapping[str, int] = field(default_factory=dict)
+    matched_before: int = 0
+    words: Words = IDS
 
     @property
     def is_resumed(self) -> bool:
@@ -117,6 +131,20 @@ class Report:
         return self.not_found + self.failed.total()
 
     @property
+    def total(self) -> int:
+        """Ids, emails or leads of a listing, with and without a lead."""
+        return (self.matched if self.words is EMAILS else self.found) + self.without_lead
+
+    @property
+    def matched(self) -> int:
+        """Emails that have leads."""
+        return self.matched_before + self.tally.matched
+
+    @property
+    def invalid(self) -> int:
+        return sum(self.failed[kind] for kind in INVALID)
+
+    @property
     def recorded(self) -> int:
         """Ids in the errors file, if there is one."""
         return self.without_lead - self.tally.temporary
@@ -124,7 +152,7 @@ class Report:
     @property
     def unfinished(self) -> int:
         """Ids that were taken from the input and have no outcome."""
-        return self.stats.requested - self.tally.total
+        return self.stats.requested - self.tally.items
 
 
 class RunStats(msgspec.Struct, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from commands import IDS, Command, ids_in
 
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.output import Resume, open_journal
+from instantly_async.cli.output import PastIds, Resume, open_journal
 from instantly_async.cli.system import replacement
 from instantly_async.testing import lead_json
 
@@ -130,7 +130,7 @@ def test_a_disk_without_modes(output: Path, monkeypatch: pytest.MonkeyPatch) -> 
     output.write_bytes(LINES[0])
     output.chmod(0o755)
     monkeypatch.setattr(os, "fchmod", fchmod)
-    with open_journal(str(output), f"{output}.errors", KnownIds(), Resume()) as opened:
+    with open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume()) as opened:
         assert opened.remark == "Resuming after 1 leads and 0 failed ids."
 
 

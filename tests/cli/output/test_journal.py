@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.output import Resume, journal, open_journal, recovery
+from instantly_async.cli.output import PastIds, Resume, journal, open_journal, opening, recovery
 from instantly_async.cli.output.error_lines import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
 from instantly_async.cli.records import number_of
@@ -344,9 +344,9 @@ def test_an_output_that_another_run_has_locked_first_is_kept(
             fcntl.flock(other, fcntl.LOCK_EX)
             files.lock(fd, path)
 
-    monkeypatch.setattr(journal, "lock", lock_second)
+    monkeypatch.setattr(opening, "lock", lock_second)
     with pytest.raises(CommandError, match="is being written by another run"):
-        open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+        open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume())
     assert output.exists()
 
 
@@ -365,7 +365,7 @@ def test_an_output_that_is_moved_during_the_run(output: Path, *, is_new: bool) -
         async with opened.recording():
             move()
 
-    opened = open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+    opened = open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume())
     with opened, pytest.raises(OutputError, match="was moved or removed while it was written"):
         asyncio.run(write_and_move(opened))
     assert output.read_text() == "mine"
@@ -374,7 +374,7 @@ def test_an_output_that_is_moved_during_the_run(output: Path, *, is_new: bool) -
 
 def test_a_repaired_file_is_locked_like_the_old_one(output: Path) -> None:
     output.write_bytes(LINES[0] + b"{\n")
-    with open_journal(str(output), f"{output}.errors", KnownIds(), Resume(repair=True)):
+    with open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume(repair=True)):
         with output.open("rb") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
     with output.open("rb") as other:
@@ -408,9 +408,9 @@ def test_a_file_that_was_replaced_before_it_was_locked(
         output.unlink()
         files.lock(fd, path)
 
-    monkeypatch.setattr(journal, "lock", replace_first)
+    monkeypatch.setattr(opening, "lock", replace_first)
     with pytest.raises(CommandError, match="was changed by another run; start again"):
-        open_journal(str(output), f"{output}.errors", KnownIds(), Resume())
+        open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume())
     assert not output.exists()
 
 
@@ -420,7 +420,7 @@ def test_a_disk_without_locks(output: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(CommandError, match=r"cannot be locked: .*; choose a file on a local disk"):
-        open_journal(str(output), f"{output}.errors", KnownIds())
+        open_journal(str(output), f"{output}.errors", PastIds(KnownIds()))
 
 
 def test_outputs_that_cannot_be_resumed(
@@ -452,7 +452,7 @@ def test_an_errors_file_that_cannot_be_created_later_ends_the_run(
     output: Path, errors: Path
 ) -> None:
     missing = NotFound(lead_id=IDS[0], index=0, attempts=1, elapsed_s=1)
-    with open_journal(str(output), str(errors), KnownIds()) as opened:
+    with open_journal(str(output), str(errors), PastIds(KnownIds())) as opened:
         errors.mkdir()
         with pytest.raises(OutputError, match="exists already"):
             asyncio.run(opened.write_failure(missing))
@@ -869,7 +869,7 @@ def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(OutputError, match=r"failed: .*; nothing was changed"):
-            open_journal(str(output), f"{output}.errors", KnownIds(), Resume(repair=True))
+            open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume(repair=True))
     assert output.read_bytes() == content
     assert list(output.parent.iterdir()) == [output]
 
@@ -877,7 +877,7 @@ def test_a_repair_that_fails_changes_nothing(output: Path, monkeypatch: pytest.M
 def test_a_bad_errors_file_leaves_no_new_output(output: Path, errors: Path) -> None:
     errors.write_bytes(b"mine\n")
     with pytest.raises(InputError, match="holds no leads, so it is not changed"):
-        open_journal(str(output), str(errors), KnownIds(), Resume())
+        open_journal(str(output), str(errors), PastIds(KnownIds()), Resume())
     assert list(output.parent.iterdir()) == [errors]
 
 

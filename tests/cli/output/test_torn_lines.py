@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.known import KnownIds
-from instantly_async.cli.output import Resume, open_journal
+from instantly_async.cli.output import PastIds, Resume, open_journal
 from instantly_async.cli.records import Selection
 from instantly_async.testing import lead_json
 
@@ -37,7 +37,7 @@ def resumed(leads: bytes, errors: bytes | None, how: Resume) -> tuple[bytes, byt
         path.write_bytes(leads)
         errors_path.write_bytes(errors or b"")
         try:
-            with open_journal(str(path), str(errors_path), KnownIds(), how):
+            with open_journal(str(path), str(errors_path), PastIds(KnownIds()), how):
                 pass
         except CommandError:
             assert path.read_bytes() == leads

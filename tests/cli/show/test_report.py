@@ -23,6 +23,7 @@ from instantly_async.cli.show.chart import chart, charts
 from instantly_async.cli.show.ending import summary
 from instantly_async.cli.show.report import Report, RunStats, Tally
 from instantly_async.cli.terminal import Terminal
+from instantly_async.cli.work import ById
 from instantly_async.enums import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound
 from instantly_async.stats import Recorder
@@ -259,7 +260,7 @@ def test_statistics_that_cannot_be_written_are_a_failure(
     fake_instantly.unknown = unknown
     job = FetchJob(
         client=Connection().client(),
-        source=GivenIds(IDS),
+        work=ById(GivenIds(IDS)),
         output=Output(),
         terminal=Terminal(),
         quiet=True,

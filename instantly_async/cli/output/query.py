@@ -1,0 +1,139 @@
+"""``Query``: what the leads of a journal answer to. It is in a file beside the journal.
+
+So no run continues a journal that holds leads of something else. By id, there is no such file.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from instantly_async.cli.exits import CommandError
+from instantly_async.cli.system import open_existing, reason_of, replacement, sync_folder
+
+_MOST_BYTES = 1000
+
+
+class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The leads of a ``campaign``, of a list, ``all`` of the workspace, or those of an input."""
+
+    campaign: str | None = None
+    list_id: str | None = None
+    all: bool = False
+    by: Literal["id", "email"] = "id"
+
+    def describe(self) -> str:
+        """Return what the leads are, such as *leads fetched by id*."""
+        if self.campaign is not None:
+            return f"leads of the campaign {self.campaign}"
+        if self.list_id is not None:
+            return f"leads of the list {self.list_id}"
+        return "all leads of the workspace" if self.all else f"leads fetched by {self.by}"
+
+    @property
+    def command(self) -> tuple[str, str]:
+        """The command that has these leads, and its option; empty: none is needed."""
+        if self.campaign is not None:
+            return "export", f"--campaign {self.campaign}"
+        if self.list_id is not None:
+            return "export", f"--list {self.list_id}"
+        if self.all:
+            return "export", "--all"
+        return "fetch", "" if self == BY_ID else f"--by {self.by}"
+
+
+BY_ID = Query()
+BY_EMAIL = Query(by="email")
+
+_QUERY = msgspec.json.Decoder(Query)
+
+
+class QueryFile:
+    """The file beside a journal with its query.
+
+    ``query`` is that of the run. ``there`` is what the file holds, and ``None`` if that is no
+    query; without a file it is ``BY_ID``.
+
+    Raises:
+        CommandError: it cannot be read, is a link, or belongs to another user.
+    """
+
+    def __init__(self, journal: str, query: Query) -> None:
+        self.path = query_path(journal)
+        self.query = query
+        self._journal = journal
+        self.there = _read(self.path)
+
+    @property
+    def is_current(self) -> bool:
+        return self.there == self.query
+
+    def require_same(self) -> None:
+        """Check that the journal holds what the run is for.
+
+        Raises:
+            CommandError: it holds something else.
+        """
+        if self.is_current:
+            return
+        if self.there is None:
+            raise CommandError(
+                f"{self.path} does not say which leads {self._journal} holds; choose another "
+                "output."
+            )
+        command, option = self.there.command
+        again = option if command == self.query.command[0] else f"{command} {option}"
+        remedy = f"resume it with {again}, or " if option else ""
+        raise CommandError(
+            f"{self._journal} holds {self.there.describe()}; {remedy}choose another output."
+        )
+
+    def put(self, before: Callable[[], object] = lambda: None) -> None:
+        """Make the file hold the query of the run, durably; ``before`` is called just before.
+
+        Raises:
+            CommandError: it cannot be created.
+            OutputError: it cannot be written.
+            OSError: the folder cannot be changed.
+        """
+        if self.query == BY_ID:
+            before()
+            self.remove()
+            sync_folder(self.path)
+        else:
+            with replacement(self.path) as file:
+                file.write(msgspec.json.encode(self.query) + b"\n")
+                file.flush()  # while a full disk changes nothing yet
+                before()
+        self.there = self.query
+
+    def remove(self) -> None:
+        Path(self.path).unlink(missing_ok=True)
+
+
+def query_path(journal: str) -> str:
+    """Return the name of the file with the query of a journal."""
+    return f"{journal}.query.json"
+
+
+def _read(path: str) -> Query | None:
+    fd = open_existing(path, os.O_RDONLY)
+    if fd is None:
+        return BY_ID
+    try:
+        text = os.read(fd, _MOST_BYTES)
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be read: {reason_of(error)}; choose another output."
+        ) from None
+    finally:
+        os.close(fd)
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        query = _QUERY.decode(text)
+        # Without any of them it would be no query, and there would be no file.
+        if query != BY_ID and len(msgspec.to_builtins(query)) == 1:
+            return query
+    return None
