@@ -7,6 +7,7 @@ lead of a page, which is what the vendor documents, so that a later run can go o
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoints, LeadFilter, LeadItem
@@ -15,10 +16,12 @@ from instantly_async.errors import (
     LeadError,
     ListingError,
     NotFoundError,
+    RequestRejectedError,
 )
 from instantly_async.outcomes import Outcome
 from instantly_async.stats import Recorder
 
+from .cursor import Cursor
 from .pipeline import Deliver
 from .proven import ProvenPage, ProvenPages, ignored
 from .seen import SeenIds
@@ -50,10 +53,11 @@ class Listing(Generic[L]):
         keep_raw: bool,
     ) -> None:
         self._wanted = wanted
-        self._after = after
+        self._begins_behind = after or ""
         self._pages = ProvenPages(endpoints.listing, endpoints, workspace, recorder)
+        self._cursor = Cursor(after, partial(self._pages.is_listed, wanted))
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
-        self._seen = SeenIds()
+        self._given_ids = SeenIds()
         self._given = 0
         self._longest = 0
 
@@ -68,36 +72,55 @@ class Listing(Generic[L]):
         failure = await self._pages.prove_filter(self._wanted)
         if failure is not None:
             raise self._end(failure)
+        seen = self._given_ids
         while True:
             started_at = _now()
             page = await self._request_page()
-            new = list(filter(self._is_new, page.ids))
-            leads = {each: page.leads[each] for each in new if each in page.leads}
+            if isinstance(page, LeadError):  # it may reject a cursor whose lead has gone
+                if await self._cursor.is_at_end():
+                    raise self._end(page)
+                seen = self._seen_in_pass(seen)
+                continue
+            new = [each for each in page.ids if each is None or seen.add(each)]
+            leads = {each: page.leads[each] for each in new if self._is_to_give(each, page, seen)}
             if leads:
                 yield NewLeads(leads, page, _now() - started_at)
-            if not any(new):
+            if any(new):
+                self._longest = max(self._longest, len(page.ids))
+                self._cursor.advance(page.ids)
+            elif 0 < len(page.ids) >= self._longest:
                 # A last page can repeat leads; but a whole page of them is a circle.
-                if 0 < len(page.ids) >= self._longest:
-                    raise ignored(self._wanted, "the same leads again")
+                raise ignored(self._wanted, "the same leads again")
+            elif await self._cursor.is_at_end():
                 return
-            self._longest = max(self._longest, len(page.ids))
-            self._after = page.last
+            else:
+                seen = self._seen_in_pass(seen)
 
-    def _is_new(self, lead_id: str | None) -> bool:
-        return lead_id is None or self._seen.add(lead_id)
+    def _seen_in_pass(self, seen: SeenIds) -> SeenIds:
+        """Return what this pass through the leads has seen: nothing, if it has just begun."""
+        is_new_pass = self._cursor.has_restarted and seen is self._given_ids
+        return SeenIds() if is_new_pass else seen
 
-    async def _request_page(self) -> ProvenPage[L]:
-        page = await self._pages.request(self._wanted, self._after)
+    def _is_to_give(self, lead_id: str | None, page: ProvenPage[L], seen: SeenIds) -> bool:
+        if lead_id not in page.leads:
+            return False
+        if seen is self._given_ids or lead_id is None:
+            return True
+        return lead_id > self._begins_behind and self._given_ids.add(lead_id)
+
+    async def _request_page(self) -> ProvenPage[L] | RequestRejectedError | NotFoundError:
+        page = await self._pages.request(self._wanted, self._cursor.after)
         if isinstance(page, FilterIgnoredError):  # perhaps the answer to another request
-            page = await self._pages.request(self._wanted, self._after)
+            page = await self._pages.request(self._wanted, self._cursor.after)
         if isinstance(page, FilterIgnoredError):
             raise page
-        if isinstance(page, LeadError):
-            raise self._end(page)
-        return page
+        if isinstance(page, ProvenPage | RequestRejectedError | NotFoundError):
+            return page
+        raise self._end(page)
 
     def _end(self, failure: LeadError) -> ListingError:
-        what = f"behind lead {self._after}" if self._after else "of the first leads"
+        after = self._cursor.after
+        what = f"behind lead {after}" if after else "of the first leads"
         why = "the API has no such leads" if isinstance(failure, NotFoundError) else failure.args[0]
         return ListingError(
             f"The page {what} cannot be fetched: {why}; try again later.", reason=failure

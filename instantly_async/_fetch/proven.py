@@ -121,6 +121,17 @@ class ProvenPages(Generic[L]):
         self._budget.deposit()
         return await self._get.request(lead_id, tries)
 
+    async def is_listed(self, wanted: LeadFilter, lead_id: str) -> bool:
+        """Whether a lead exists and passes the filter, or cannot be read.
+
+        Raises:
+            RunError: the whole run has to stop.
+        """
+        lead = await self.get(lead_id, Tries())
+        if isinstance(lead, LeadError):
+            return not isinstance(lead, NotFoundError)
+        return wanted.passes(lead.raw) is True
+
     async def prove_filter(self, wanted: LeadFilter) -> LeadError | None:
         """Ask for what no lead can have. Return what went wrong.
 

@@ -91,7 +91,7 @@ class ServeOptions(FakeOptions):
     """Leads in the workspace: as many as `ids` prints."""
 
     slow_list_ms: Milliseconds | None = None
-    """Milliseconds until a page of leads. Default: --latency-ms."""
+    """Milliseconds until each page. Default: --latency-ms."""
 
     ignore_filters: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Answer every list request with the whole workspace."""

@@ -7,7 +7,8 @@ its email, so that a page of any workspace, however large, takes the same time.
 import heapq
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import Any, Protocol
 
 from .behaviour import Behaviour, contains
@@ -38,13 +39,13 @@ class Matching:
 
     def after(self, cursor: str) -> Iterator[str]:
         """Yield the ids after the cursor, ascending."""
-        found = (_after(ids, cursor) for ids in self._sources)
-        return filter(self._matches, heapq.merge(*found))
+        found = heapq.merge(*(_after(ids, cursor) for ids in self._sources))
+        return filter(self._matches, _once_each(found))
 
     def back_from(self, cursor: str) -> Iterator[str]:
         """Yield the ids up to the cursor, descending."""
-        found = (_back_from(ids, cursor) for ids in self._sources)
-        return filter(self._matches, heapq.merge(*found, reverse=True))
+        found = heapq.merge(*(_back_from(ids, cursor) for ids in self._sources), reverse=True)
+        return filter(self._matches, _once_each(found))
 
     def _find_sources(self) -> Iterator[SortedIds]:
         """Yield ids that include all leads asked for, as few as can be had without a search."""
@@ -52,27 +53,26 @@ class Matching:
             yield sorted({lead_id.lower() for lead_id in self._query.ids})
         elif self._contacts:
             yield sorted(self._with_contacts())
-        elif self._is_invented("campaign", campaign_ids()) and self._is_invented(
-            "list_id", list_ids()
-        ):
-            yield _Invented(self._behaviour)
-            yield sorted(each for each in self._behaviour.fields if not self._is_listed(each))
         else:
             yield sorted(self._behaviour.fields)
+            if not self._asks_for_foreign():
+                yield _Invented(self._behaviour)
 
-    def _is_invented(self, name: str, invented: tuple[str, ...]) -> bool:
-        asked = getattr(self._query, name)
-        return asked is None or asked.lower() in invented
-
-    def _is_listed(self, lead_id: str) -> bool:
-        """Whether the lead is in the workspace even without ``fields``."""
-        index = lead_index(lead_id, self._behaviour.workspace_seed)
-        return index is not None and index < self._behaviour.workspace_size
+    def _asks_for_foreign(self) -> bool:
+        """Whether no invented lead can match: the query has a campaign or list of its own."""
+        campaign, list_id = self._query.campaign, self._query.list_id
+        return (campaign is not None and campaign.lower() not in campaign_ids()) or (
+            list_id is not None and list_id.lower() not in list_ids()
+        )
 
     def _with_contacts(self) -> set[str]:
         named = (_id_in_email(contact) for contact in self._contacts)
         ids = {match[1].lower() for match in named if match}
-        return {*filter(self._is_listed, ids), *self._behaviour.fields}
+        return {*filter(self._is_in_workspace, ids), *self._behaviour.fields}
+
+    def _is_in_workspace(self, lead_id: str) -> bool:
+        index = lead_index(lead_id, self._behaviour.workspace_seed)
+        return index is not None and index < self._behaviour.workspace_size
 
     def _matches(self, lead_id: str) -> bool:
         return (
@@ -109,6 +109,10 @@ class _Invented:
 
     def __getitem__(self, index: int, /) -> str:
         return lead_id_at(index, self._seed)
+
+
+def _once_each(ids: Iterable[str]) -> Iterator[str]:
+    return (lead_id for lead_id, _ in groupby(ids))
 
 
 def _after(ids: SortedIds, cursor: str) -> Iterator[str]:

@@ -58,6 +58,15 @@ class Query(msgspec.Struct, frozen=True):
         return given if given is None or is_uuid(given) else "<not an id>"
 
 
+def _number(text: str) -> float:
+    # 10.0 is an integer, in JSON Schema and in JavaScript.
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_decoder = msgspec.json.Decoder(float_hook=_number)
+
+
 def parse_query(call: Call) -> Query | Answer:
     """Return the query, or the error that rejects it."""
     if call.body is None:
@@ -66,7 +75,7 @@ def parse_query(call: Call) -> Query | Answer:
         # As Fastify does; the vendor does not document it.
         return error(415, f"Unsupported Media Type: {call.content_type}")
     try:
-        decoded = msgspec.json.decode(call.body)
+        decoded = _decoder.decode(call.body)
         query = msgspec.convert(decoded, Query)
     except msgspec.MsgspecError as reason:
         return error(400, f"body: {reason}")

@@ -1,19 +1,29 @@
-"""``serve`` and ``demo`` with unknown ids and faults; ``completion``; ``python -m``."""
+"""``serve``, ``ids`` and ``demo`` with their options; ``completion``; ``python -m``."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import Command
+from commands import MODULE, Command
 
 from instantly_async import InstantlyClient, RetryPolicy
-from instantly_async.cli.serve import FakeOptions, fake_process
-from instantly_async.testing import DEFAULT_API_KEY, lead_ids
+from instantly_async.cli.serve import FakeOptions, ServeOptions, fake_process
+from instantly_async.testing import (
+    DEFAULT_API_KEY,
+    campaign_ids,
+    email_of,
+    lead_ids,
+    list_ids,
+    make_lead,
+)
 
 SHELLS = ("bash", "zsh", "fish")
 COUNT = 2000
@@ -73,6 +83,79 @@ def test_a_share_is_between_0_and_1(command: Command, option: str, value: str) -
     result = command("serve", f"{option}={value}")
     assert (result.code, result.out, result.err.count("\n")) == (2, b"", 1)
     assert f"{option} must be " in result.err
+
+
+def listed(url: str, **body: Any) -> list[str]:
+    """Return the ids of a page of List leads."""
+    head = {
+        "Authorization": f"Bearer {DEFAULT_API_KEY}",
+        "Content-Type": "application/json",
+        "User-Agent": "tests/1",
+    }
+    connection = HTTPConnection(url.removeprefix("http://"))
+    with closing(connection):
+        connection.request("POST", "/api/v2/leads/list", json.dumps({"limit": 100, **body}), head)
+        return [lead["id"] for lead in json.load(connection.getresponse())["items"]]
+
+
+def test_served_leads_are_those_of_ids_and_can_be_asked_for() -> None:
+    with fake_process(ServeOptions(leads=30, latency_ms=0)) as url:
+        everyone = list(lead_ids(30))
+        assert listed(url) == everyone
+        assert listed(url, contacts=[email_of(everyone[3])]) == [everyone[3]]
+        campaign = campaign_ids()[0]
+        expected = [each for each in everyone if make_lead(each)["campaign"] == campaign]
+        assert listed(url, campaign=campaign) == expected != everyone
+
+
+def test_served_filters_can_be_ignored() -> None:
+    with fake_process(ServeOptions(leads=30, latency_ms=0, ignore_filters=True)) as url:
+        assert listed(url, contacts=["nobody@example.com"]) == list(lead_ids(30))
+
+
+def test_options_of_serve_reach_the_fake() -> None:
+    """The defaults agree with those of ``ids``: 1,000 leads."""
+    fake = ServeOptions(latency_ms=5, slow_list_ms=2000).make()
+    assert (fake.latency_s, fake.list_latency_s) == (0.005, 2.0)
+    fake = ServeOptions(latency_ms=5).make()
+    assert (fake.list_latency_s, fake.list_ignores_filter) == (None, False)
+    assert fake.workspace_size == 1000
+
+
+def test_serve_names_campaigns_and_lists_on_stderr() -> None:
+    """So stdout stays what is pasted into a shell."""
+    line = [*MODULE, "serve", "--port", "0", "--leads", "2000"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        said = [process.stderr.readline().decode() for _ in range(9)]
+        process.terminate()
+        assert len(process.stdout.readlines()) == 2
+    assert said[1] == "Its 2,000 leads are in these campaigns and lists:\n"
+    named = [line.split() for line in said[2:]]
+    groups = [["campaign", each] for each in campaign_ids()]
+    assert named == [*groups, *(["list", each] for each in list_ids())]
+
+
+@pytest.mark.parametrize(
+    ("option", "lines"),
+    [
+        ("--emails", [email_of(each) for each in lead_ids(2)]),
+        ("--campaigns", campaign_ids()[:2]),
+        ("--lists", list_ids()[:2]),
+    ],
+)
+def test_ids_prints_what_can_be_asked_for(
+    command: Command, option: str, lines: Sequence[str]
+) -> None:
+    result = command("ids", option, "--count", "2")
+    assert result == (0, "".join(f"{line}\n" for line in lines).encode(), "")
+
+
+def test_ids_prints_one_kind(command: Command) -> None:
+    result = command("ids", "--lists", "--emails")
+    assert (result.code, result.out) == (2, b"")
+    assert result.err == "Use --emails or --lists, not both.\n"
 
 
 @pytest.mark.parametrize("module", ["instantly_async", "instantly_async.cli"])

@@ -61,7 +61,8 @@ def test_a_campaign_page_by_page() -> None:
     assert {body["campaign"] for body in pages} == {CAMPAIGN}
     assert {body["limit"] for body in pages} == {100}
     assert run.recorder.found == run.recorder.requested == 250
-    assert run.recorder.requests == 5
+    assert run.recorder.requests == 6
+    assert run.transport.gets == [EVEN[249]]  # whether the lead of the last cursor is there
     assert all(outcome.attempts == 1 for outcome in run.outcomes)
     assert run.error is None
 
@@ -79,7 +80,7 @@ def test_the_workspace_needs_no_proof() -> None:
     run = browse(100).listing(ALL)
     assert len(run.ids) == 200
     assert [body for body in run.transport.bodies if len(body) > 2] == []
-    assert run.recorder.requests == 3
+    assert run.recorder.requests == 4
 
 
 def test_it_goes_on_behind_a_lead() -> None:
@@ -94,10 +95,10 @@ def test_an_empty_campaign() -> None:
 
 
 def test_the_next_page_is_requested_meanwhile() -> None:
-    """100 pages in the time of 102 requests, although each waits for the one before."""
+    """100 pages in the time of 103 requests, although each waits for the one before."""
     run = Browse(leads=leads(10_000), rate_limit=RateLimit()).listing(BY_CAMPAIGN)
     assert len(run.outcomes) == 10_000
-    assert run.ended_at == pytest.approx(102 * 0.05, rel=0.01)
+    assert run.ended_at == pytest.approx(103 * 0.05, rel=0.01)
 
 
 def ignoring(body: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def test_a_page_that_leaves_the_field_out_is_confirmed_by_get_lead() -> None:
 
     run = browse(hooks={"show": show}).listing(BY_CAMPAIGN)
     assert run.ids == EVEN
-    assert run.transport.gets == EVEN[:2]
+    assert run.transport.gets == [*EVEN[:2], EVEN[249]]
     assert [outcome.attempts for outcome in run.outcomes[:3]] == [2, 2, 1]
     assert all(outcome.lead.campaign == CAMPAIGN for outcome in run.outcomes)
 
@@ -259,7 +260,7 @@ def test_an_id_that_is_no_uuid_is_never_put_into_a_path() -> None:
         return {"id": "../../v2/api-keys"} if each["id"] == EVEN[0] else each
 
     run = browse(hooks={"show": show}).listing(BY_CAMPAIGN)
-    assert run.transport.gets == []
+    assert run.transport.gets == [EVEN[249]]
     assert [type(outcome) for outcome in run.outcomes].count(Failed) == 1
 
 
@@ -320,3 +321,83 @@ def test_an_outage_is_waited_for() -> None:
     answer = run.transport.answer
     run.transport.answer = answering  # type: ignore[method-assign]
     assert isinstance(run.listing(BY_CAMPAIGN).error, ServiceUnavailableError)
+
+
+def deleting(run: Browse, after: str | None, gone: set[str]) -> None:
+    """Delete these leads when the page behind a cursor has been answered."""
+
+    def reply(body: dict[str, Any], items: list[dict[str, Any]]) -> None:
+        if body.get("starting_after") == after and body["limit"] > 1:
+            there = run.transport.leads
+            there[:] = [each for each in there if each["id"] not in gone]
+
+    run.transport.reply = reply
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_leads_that_are_deleted_meanwhile(count: int) -> None:
+    """Unknown: what is behind the cursor then. Here nothing, which must not pass for the end."""
+    run = browse()
+    deleting(run, None, set(EVEN[100 - count : 100]))
+    run.listing(BY_CAMPAIGN)
+    assert run.ids == EVEN
+    assert run.error is None
+    # Behind an earlier lead, or from the first one if too many have gone.
+    assert run.recorder.requests <= 15
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_cursor_that_is_rejected_because_its_lead_has_gone(status: int) -> None:
+    run = browse()
+    deleting(run, None, {EVEN[99]})
+    there, answer = run.transport.leads, run.transport.answer
+
+    def answering(wire: str, body: bytes | None, now: float) -> Any:
+        after = msgspec.json.decode(body or b"{}").get("starting_after")
+        if after is not None and all(each["id"] != after for each in there):
+            return failing(status)
+        return answer(wire, body, now)
+
+    run.transport.answer = answering  # type: ignore[method-assign]
+    assert run.listing(BY_CAMPAIGN).ids == EVEN
+    assert run.error is None
+
+
+@pytest.mark.parametrize("gone", [{EVEN[120]}, {EVEN[120], EVEN[200]}, set(EVEN)])
+def test_it_goes_on_although_its_lead_has_gone(gone: set[str]) -> None:
+    """The last lead of last night's file may have been deleted."""
+    run = browse()
+    there = run.transport.leads
+    there[:] = [each for each in there if each["id"] not in gone]
+    run.listing(BY_CAMPAIGN, after=EVEN[120])
+    assert run.ids == [each for each in EVEN[121:] if each not in gone]
+    assert run.error is None
+
+
+def test_a_lead_that_has_moved_to_another_campaign_is_no_cursor() -> None:
+    run = browse()
+    run.transport.leads[240]["campaign"] = OTHER_CAMPAIGN  # EVEN[120]
+
+    def reply(body: dict[str, Any], _: object) -> Response | None:
+        return page_of([]) if body.get("starting_after") == EVEN[120] else None
+
+    run.transport.reply = reply
+    assert run.listing(BY_CAMPAIGN, after=EVEN[120]).ids == EVEN[121:]
+
+
+def test_the_end_is_looked_up_once() -> None:
+    """A finished listing that finds nothing new costs three requests."""
+    run = browse().listing(BY_CAMPAIGN, after=EVEN[249])
+    assert run.ids == []
+    assert run.recorder.requests == 3
+
+
+def test_a_last_lead_that_get_lead_cannot_read_is_no_reason_to_begin_again() -> None:
+    unreadable = browse()
+    answer = unreadable.transport.answer
+
+    def answering(wire: str, body: bytes | None, now: float) -> Any:
+        return failing(500) if body is None else answer(wire, body, now)
+
+    unreadable.transport.answer = answering  # type: ignore[method-assign]
+    assert unreadable.listing(BY_CAMPAIGN).ids == EVEN

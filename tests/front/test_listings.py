@@ -50,7 +50,7 @@ async def test_a_campaign(client: InstantlyClient[Lead]) -> None:
     assert [outcome.lead_id for outcome in found] == OF_CAMPAIGN
     assert {outcome.lead.campaign for outcome in found} == {CAMPAIGN}
     assert stream.stats.found == stream.stats.done == len(OF_CAMPAIGN)
-    assert client.stats.requests == stream.stats.requests == 3
+    assert client.stats.requests == stream.stats.requests == 4
 
 
 async def test_a_list_and_the_workspace(client: InstantlyClient[Lead]) -> None:

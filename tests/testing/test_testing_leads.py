@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from instantly_async import models
 from instantly_async.models import Lead
-from instantly_async.testing import lead_ids, lead_json, make_lead
-from instantly_async.testing.leads import TEMPLATES, LeadRenderer, lead_id_at
+from instantly_async.testing import (
+    campaign_ids,
+    email_of,
+    lead_ids,
+    lead_json,
+    list_ids,
+    make_lead,
+)
+from instantly_async.testing.leads import TEMPLATES, LeadRenderer, lead_id_at, lead_index
 
 SAMPLE = list(lead_ids(10 * TEMPLATES))
 OTHER_RENDERER = LeadRenderer()
@@ -36,6 +43,20 @@ def test_ids_are_lazy_and_any_number() -> None:
 @given(index=st.integers(0, 10_000_000), step=st.integers(1, 10_000_000), seed=st.integers(0))
 def test_ids_ascend_over_the_whole_range(index: int, step: int, seed: int) -> None:
     assert lead_id_at(index, seed) < lead_id_at(index + step, seed)
+
+
+@given(index=st.integers(0, 10**12), seed=st.integers(0, 99))
+def test_an_id_tells_its_index(index: int, seed: int) -> None:
+    """But only with its own seed, and only if the whole id is right."""
+    lead_id = lead_id_at(index, seed)
+    assert lead_index(lead_id, seed) == index
+    assert lead_index(lead_id, seed + 1) is None
+    assert lead_index(lead_id[:-1] + "0f"[lead_id[-1] == "0"], seed) is None
+
+
+@pytest.mark.parametrize("other", ["", "-" * 36, lead_id_at(-1)])
+def test_other_ids_have_no_index(other: str) -> None:
+    assert lead_index(other) is None
 
 
 def test_seeds_give_different_ids() -> None:
@@ -93,6 +114,28 @@ def test_nobody_real_is_meant() -> None:
         for host in hosts.findall(lead_json(lead_id).decode()):
             assert host.endswith((".test", "example.com")), host
     assert len({make_lead(lead_id)["email"] for lead_id in SAMPLE}) == len(SAMPLE)
+
+
+def test_leads_are_in_campaigns_and_lists() -> None:
+    """Each is in a campaign, most are in a list; each list has leads of each campaign."""
+    leads = [make_lead(lead_id) for lead_id in SAMPLE]
+    groups = Counter((lead["campaign"], lead["list_id"]) for lead in leads)
+    assert groups.keys() == {(c, each) for c in campaign_ids() for each in (*list_ids(), None)}
+    for group in (*campaign_ids(), *list_ids()):
+        assert str(UUID(group)) == group
+
+
+def test_the_email_of_an_id_is_that_of_its_lead() -> None:
+    for lead_id in SAMPLE:
+        assert email_of(lead_id.upper()) == make_lead(lead_id)["email"]
+
+
+def test_a_lead_is_rendered_with_fields_of_its_own_and_without_others() -> None:
+    lead_id = SAMPLE[0]
+    body = OTHER_RENDERER.render(lead_id, {"email": "x", "odd": [1]}, {"phone", "campaign"})
+    expected = make_lead(lead_id) | {"email": "x", "odd": [1]}
+    del expected["phone"], expected["campaign"]
+    assert msgspec.json.decode(body) == expected
 
 
 def test_payload_keys_are_renamed_in_the_payload_only() -> None:

@@ -5,42 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from list_calls import ask, call, message, page
 
-from instantly_async.testing import DEFAULT_API_KEY, Behaviour, Fault, lead_ids, make_lead
-from instantly_async.testing.answers import Answer
+from instantly_async.testing import Behaviour, Fault, lead_ids, make_lead
 from instantly_async.testing.api import FakeApi
-from instantly_async.testing.call import Call
 
 IDS = list(lead_ids(30))
 FOREIGN = "ffffffff-ffff-7fff-bfff-ffffffffffff"
-
-
-def call(body: Any, **parts: Any) -> Call:
-    defaults = {
-        "method": "POST",
-        "path": "/api/v2/leads/list",
-        "authorization": f"Bearer {DEFAULT_API_KEY}",
-        "user_agent": "tests/1",
-        "content_type": "application/json",
-        "body": body if isinstance(body, bytes | None) else msgspec.json.encode(body),
-    }
-    return Call(**(defaults | parts))
-
-
-def ask(body: Any, /, parts: dict[str, Any] | None = None, **settings: Any) -> Answer:
-    return FakeApi(Behaviour(**settings), 10).answer(call(body, **(parts or {})), 0.0)
-
-
-def page(body: Any, /, **settings: Any) -> tuple[list[str], str | None]:
-    answer = ask(body, **settings)
-    assert answer.status == 200, answer.body
-    decoded = msgspec.json.decode(answer.body)
-    return [lead["id"] for lead in decoded["items"]], decoded.get("next_starting_after")
-
-
-def message(answer: Answer) -> str:
-    text: str = msgspec.json.decode(answer.body)["message"]
-    return text
 
 
 def test_ids_come_back_once_each_in_order_of_id() -> None:
@@ -104,6 +75,11 @@ def test_documented_filters_that_are_not_modelled_are_refused() -> None:
         {"ids": "x"},
         {"ids": ["not-a-uuid"]},
         {"starting_after": 5},
+        {"limit": 1.5},
+        {"campaign": "Spring"},
+        {"list_id": 5},
+        {"contacts": "ada@example.com"},
+        {"contacts": [None]},
     ],
 )
 def test_bodies_that_do_not_fit_get_400(body: Any) -> None:
@@ -118,11 +94,6 @@ def test_other_content_and_large_bodies_are_refused() -> None:
 def test_too_many_ids_get_400() -> None:
     assert ask({"ids": IDS}, max_list_ids=29).status == 400
     assert ask({"ids": IDS}, max_list_ids=30).status == 200
-
-
-def test_the_filter_can_be_ignored() -> None:
-    ids, _ = page({"ids": IDS[:2], "limit": 100}, list_ignores_filter=True, workspace_size=30)
-    assert ids == IDS
 
 
 def test_a_lead_nobody_asked_for_can_be_injected() -> None:

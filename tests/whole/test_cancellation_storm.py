@@ -29,6 +29,7 @@ from instantly_async import (
     Lead,
     LeadError,
     LeadStream,
+    ListingError,
     RateLimit,
     RetryPolicy,
     RunError,
@@ -38,7 +39,8 @@ from instantly_async import (
 )
 from instantly_async._api import Endpoints
 from instantly_async._fetch import StreamOptions, make_pipeline
-from instantly_async.testing import FakeInstantly, Fault, lead_ids
+from instantly_async.streams import Stream
+from instantly_async.testing import FakeInstantly, Fault, campaign_ids, email_of, lead_ids
 
 IDS = list(lead_ids(500, seed=5))
 BAD = list(lead_ids(40, seed=6))
@@ -71,7 +73,9 @@ class Weather:
         self._tls = tls
         self._is_open = self._slow = True
         self._rng = random.Random(seed)
-        self.fake = FakeInstantly(rate_limit=None, latency_s=0.002, seed=seed)
+        self.fake = FakeInstantly(
+            rate_limit=None, latency_s=0.002, seed=seed, workspace_size=500, workspace_seed=5
+        )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
@@ -155,7 +159,7 @@ class Victim:
         self.storm = storm
         self.rng = storm.rng
         self.scope = asyncio.timeout(None)
-        self.stream: LeadStream[Lead] | None = None
+        self.stream: Stream[Any] | None = None
         self.most = 10**9
         self.leaves_by = ""
         self.task: asyncio.Task[None]
@@ -177,7 +181,15 @@ class Victim:
                 case _:
                     await client.get_leads(self.ids(60), strategy=self.rng.choice(["get", "list"]))
 
-    def make_stream(self) -> LeadStream[Lead]:
+    def make_stream(self) -> Stream[Any]:
+        kind = self.rng.random()
+        if kind < 0.1:
+            return self.storm.client.list_leads(campaign=self.rng.choice([None, *campaign_ids()]))
+        if kind < 0.2:
+            return self.storm.client.find_leads(map(email_of, self.ids(300)), concurrency=2)
+        return self.make_lead_stream()
+
+    def make_lead_stream(self) -> LeadStream[Lead]:
         async def arriving() -> AsyncIterator[str]:
             for lead_id in ids:
                 await passes(self.rng.randrange(3))
@@ -201,7 +213,7 @@ class Victim:
         async with self.scope:
             await self._take(self.make_stream())
 
-    async def _take(self, stream: LeadStream[Lead]) -> None:
+    async def _take(self, stream: Stream[Any]) -> None:
         taken = 0
         async for _ in stream:
             taken += 1
@@ -307,7 +319,7 @@ class Storm:
             assert ending in {"cancel", "twice", "aclose"}, ending
             return
         assert ending not in {"cancel", "twice"}, f"{ending} was swallowed by {task}"
-        allowed = LeadError | ServiceUnavailableError | None
+        allowed = LeadError | ListingError | ServiceUnavailableError | None
         if ending == "timeout":
             assert isinstance(task.exception(), TimeoutError | allowed), (
                 task

@@ -44,7 +44,7 @@ ROOMS: dict[str, list[str]] = {
         "attempts",
         "canary",
         "sending",
-        "workspace  retries  intake  page_size  absence  first_of  reading  seen  together",
+        "workspace  retries  intake  page_size  absence  first_of  reading  seen  together  cursor",
         "feeder",
     ],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places  trust"],

@@ -187,6 +187,15 @@ async def call_everything(client: InstantlyClient[Any]) -> list[Any]:
         async with client.stream_leads(IDS, ordered=True) as stream:
             return [outcome async for outcome in stream] + [stream]
 
+    async def browse() -> list[Any]:
+        async with client.list_leads() as leads, client.find_leads([EMAIL, "no email"]) as matches:
+            return [
+                *[outcome async for outcome in leads],
+                *[match async for match in matches],
+                leads,
+                matches,
+            ]
+
     asked = await asyncio.gather(
         client.get_lead(IDS[0]),
         client.get_leads([*IDS[:2], "no id"]),
@@ -195,6 +204,7 @@ async def call_everything(client: InstantlyClient[Any]) -> list[Any]:
         loader.load_many(IDS[:3]),
         sibling.get_lead(IDS[3]),
         consume(),
+        browse(),
         return_exceptions=True,
     )
     settled = [o for batch in asked[1:3] if hasattr(batch, "failed") for o in batch.failed]
