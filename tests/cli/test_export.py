@@ -140,9 +140,7 @@ def test_progress_counts_leads(environment: None, fake_instantly: FakeInstantly)
     fake_instantly.list_latency_s = 0.1
     with OnTerminal("export", "--all", columns=120) as terminal:
         assert terminal.wait() == 0
-    assert re.search(
-        r"\d+ leads  \d+\.\d leads/s  .* allowed  429s 0  retries 0", terminal.screen
-    )
+    assert re.search(r"\d+ leads  \d+\.\d leads/s  .* allowed  429s 0  retries 0", terminal.screen)
     assert "ETA" not in terminal.screen
     assert "━" not in terminal.screen
 
