@@ -187,7 +187,7 @@ def test_the_increment_of_a_night(
     assert cursors(fake_instantly, since)[0] == json.loads(before.splitlines()[-1])["id"]
     since = len(fake_instantly.requests)
     assert command(*arguments).code == 0
-    assert (leads_in(output), len(fake_instantly.requests) - since) == (LEADS, 2)
+    assert (leads_in(output), len(fake_instantly.requests) - since < 4) == (LEADS, True)
 
 
 def test_a_lead_that_comes_again_is_not_written_again(
@@ -211,6 +211,32 @@ def test_a_torn_line(command: Command, output: Path) -> None:
     result = command("export", "--campaign", CAMPAIGN, "-o", output, "--resume")
     assert (result.code, leads_in(output)) == (0, LEADS)
     assert "ended within a line" in result.err
+
+
+@pytest.mark.parametrize("bad", [b"x\n", b"x"])
+def test_dropped_lines(
+    command: Command, output: Path, fake_instantly: FakeInstantly, bad: bytes
+) -> None:
+    """Nobody knows which leads they were, so the export begins again, and writes nothing twice.
+
+    They stay until it has come to the end, because a later run would go on behind the last lead.
+    """
+    lines = [lead_json(each) + b"\n" for each in LEADS[:30]]
+    there = [b"y\n", *lines[:10], b"z\n", *lines[11:], bad]
+    output.write_bytes(b"".join(there))
+    output.with_name("leads.jsonl.query.json").write_text(f'{{"campaign":"{CAMPAIGN}"}}')
+    arguments = ("export", "--campaign", CAMPAIGN, "-o", output)
+    assert "add --repair to drop it" in command(*arguments, "--resume").err
+    result = command(*arguments, "--repair", "--limit", "5")
+    assert result.code == 0
+    assert "dropped lines that are not leads when nothing is left to fetch: 3.\n" in result.err
+    assert output.read_bytes().startswith(b"".join(there).rstrip())
+    assert "add --repair to drop it" in command(*arguments, "--resume").err
+    assert command(*arguments, "--repair").code == 0
+    assert leads_in(output) == [*LEADS[:10], *LEADS[11:30], LEADS[10], *LEADS[30:]]
+    since = len(fake_instantly.requests)
+    assert command(*arguments, "--resume").code == 0
+    assert set(cursors(fake_instantly, since)) == {LEADS[-1]}
 
 
 def test_memory_of_what_is_there_is_small() -> None:
