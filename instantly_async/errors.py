@@ -233,8 +233,10 @@ class FilterIgnoredError(RunError):
     """*List leads* returned what was not asked for, so it cannot answer this question.
 
     It ignored a filter, did not read all of it, or went round in circles. What came before was
-    compared with the filter, and is right.
+    compared with the filter, and is right. ``attempts`` counts the requests for the last answer.
     """
+
+    attempts: int = 0
 
 
 class ListingError(RunError):

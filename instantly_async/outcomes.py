@@ -92,7 +92,8 @@ class EmailMatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         error = "" if self.error is None else f", error={self.error!r}"
-        email = f"…@{self.email.rpartition('@')[2][:100]}" if "@" in self.email else "…"
+        _, at, domain = str(self.email).rpartition("@")
+        email = f"…@{domain[:100]}" if at else "…"
         what = f"index={self.index}, leads={len(self.found)}{error}"
         return f"EmailMatch(email={email!r}, {what})"
 

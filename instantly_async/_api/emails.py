@@ -32,5 +32,8 @@ def wire_email(text: object) -> str | None:
 
 
 def email_key(address: str) -> str:
-    """Return what two spellings of one address have in common: their case does not count."""
-    return address.strip(BLANK).casefold()
+    """Return what two spellings of one address have in common: their case does not count.
+
+    Not by ``casefold``, for which *straße* is *strasse*.
+    """
+    return address.strip(BLANK).lower()

@@ -169,7 +169,8 @@ def _compare(items: PageItems[L], wire_ids: Sequence[str]) -> Page[L]:
             garbled.add(lead_id)
         else:
             found[lead_id] = item
-    return Page(found, garbled, has_nameless=strangers != others, has_stranger=bool(strangers))
+    has_nameless = items.is_cut or strangers != others
+    return Page(found, garbled, has_nameless=has_nameless, has_stranger=bool(strangers))
 
 
 def is_misdelivered(result: object) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 
 from instantly_async.settings import RetryPolicy, Timeouts
 
+from .decoding import LeadItem
 from .endpoint import LIST_PATH, MAX_LIMIT, Endpoint
 from .filters import LeadFilter
 from .ids import wire_id
@@ -34,15 +35,22 @@ class ListQuery:
 
 
 class ListedPage(msgspec.Struct, Generic[L], gc=False):
-    """The items of a page in its order, with their JSON, as ``PageItems``.
+    """The items of a page by id, in its order, with their JSON; ``None``: one does not decode.
 
-    ``unproven``: ids of items that do not decode, or do not show
-    whether they were asked for. ``has_stranger``: a lead was not asked for.
+    ``nameless`` counts the items without an id, and ``length`` all. ``unproven``: ids of items that
+    do not decode, or do not show whether they were asked for. ``has_stranger``: a lead was not
+    asked for. ``cursor``: the page is empty, but names a lead behind which there may be more.
     """
 
-    items: PageItems[L]
+    items: dict[str, LeadItem[L] | None]
+    nameless: int
     unproven: list[str]
-    has_stranger: bool
+    has_stranger: bool = False
+    cursor: str | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.items) + self.nameless
 
 
 def listing_endpoint(
@@ -54,7 +62,10 @@ def listing_endpoint(
         items = decoder.decode(body, keep_raw=True)
         if isinstance(items, Steps):
             return items.then(lambda items: _compare(items, query.filter))
-        return _compare(items, query.filter)
+        page = _compare(items, query.filter)
+        if not items:
+            page.cursor = _cursor_in(body)
+        return page
 
     return Endpoint(
         method="POST",
@@ -71,14 +82,28 @@ def listing_endpoint(
 
 
 def _compare(items: PageItems[L], wanted: LeadFilter) -> ListedPage[L]:
-    page: ListedPage[L] = ListedPage({}, [], has_stranger=False)
+    page: ListedPage[L] = ListedPage({}, items.nameless, [])
     for lead_id, item in items.items():
-        # Text that is not a UUID could address another endpoint, so it counts as no id.
-        wire = wire_id(lead_id)
-        page.items[wire] = item if wire else None
         passes = wanted.passes(item.raw) if item else None
         if passes is False:
             page.has_stranger = True
-        elif wire and (passes is None or item is None):
+        # Text that is not a UUID could address another endpoint, so it counts as no id.
+        wire = wire_id(lead_id)
+        if wire is None:
+            page.nameless += lead_id is not None
+            continue
+        page.items[wire] = item
+        if passes is None or item is None:
             page.unproven.append(wire)
     return page
+
+
+class _CursorOnly(msgspec.Struct, gc=False):
+    next_starting_after: Any = None
+
+
+def _cursor_in(body: bytes) -> str | None:
+    try:
+        return wire_id(msgspec.json.decode(body, type=_CursorOnly).next_starting_after)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -19,9 +19,15 @@ from .steps import Steps
 
 L = TypeVar("L")
 
-PageItems = dict[str | None, LeadItem[L] | None]
-"""Leads by id, in lower case. Key ``None``: the item has no id. Value ``None``: the item does not
-decode."""
+
+class PageItems(dict[str | None, LeadItem[L] | None]):
+    """Leads by id, in lower case. Key ``None``: no id. Value ``None``: it does not decode.
+
+    ``nameless`` counts the items without an id. ``is_cut``: the page has more items.
+    """
+
+    nameless = 0
+    is_cut = False
 
 
 _ENOUGH = 1000
@@ -88,16 +94,17 @@ class PageDecoder(Generic[L]):
     def _decode_in_steps(
         self, body: bytes, *, keep_raw: bool
     ) -> Generator[None, None, PageItems[L]]:
-        items: PageItems[L] = {}
+        items = PageItems[L]()
         for page in _cut(body, self._max_at_once // 2):
             fast = self._decode_at_once(page, keep_raw=keep_raw)
             yield
             some = (yield from self._scan(page)) if fast is None else fast
             if isinstance(some, str):  # it is malformed, or was cut where no item begins
                 break
-            items |= some
+            items.update(some)
+            items.nameless += some.nameless
             if len(items) > _ENOUGH:
-                items[None] = None
+                items.is_cut = True
                 return items
         else:
             return items
@@ -111,21 +118,24 @@ class PageDecoder(Generic[L]):
 
     def _scan(self, body: bytes) -> Generator[None, None, PageItems[L] | Failure]:
         """Find an item, decode it, find the next one; return why the body is no page."""
-        items: PageItems[L] = {}
+        items = PageItems[L]()
         count = 0
         scan = PageScan(body)
         for part in scan:
             yield
             if part is None:
-                items.clear()
+                items = PageItems()
             elif part.startswith(b"{") and len(part) <= self._max_lead_bytes:
                 found_id, item = yield from self._leads.item_in_steps(part)
                 items[found_id] = item
+                items.nameless += found_id is None
             elif part:  # not an object, or too large
-                items[_leading_id(part)] = None
+                found_id = _leading_id(part)
+                items[found_id] = None
+                items.nameless += found_id is None
             count += bool(part)
             if count > _ENOUGH:
-                items[None] = None
+                items.is_cut = True
                 return items
         return items if scan.failure is None else scan.failure
 
@@ -138,10 +148,14 @@ class PageDecoder(Generic[L]):
             if keep_raw:
                 # Copies, because a view would keep the whole page in memory.
                 raws = [bytes(raw) for raw in self._raws.decode(body).items]
-                return dict(zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True))
+                pairs = zip(ids, map(LeadItem, leads, repeat(()), raws), strict=True)
+            else:
+                pairs = zip(ids, map(LeadItem, leads), strict=True)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        return dict(zip(ids, map(LeadItem, leads), strict=True))
+        items = PageItems(pairs)
+        items.nameless = ids.count(None)
+        return items
 
 
 def _leading_id(part: bytes) -> str | None:

@@ -65,9 +65,15 @@ class EmailChunk(Generic[L]):
     def __len__(self) -> int:
         return self._open
 
-    def spellings(self, keys: Iterable[str]) -> list[str]:
-        """Return the addresses to search for."""
-        return [each for key in keys for each in sorted(self._spellings[key])]
+    def contacts(self, keys: Iterable[str], sentinel: str | None) -> list[str]:
+        """Return the addresses to search for; all spellings of the ``sentinel`` come last."""
+        key_of_sentinel = None if sentinel is None else email_key(sentinel)
+        others = [key for key in keys if key != key_of_sentinel]
+        contacts = [each for key in others for each in sorted(self._spellings[key])]
+        if sentinel is None or key_of_sentinel is None:
+            return contacts
+        own = self._spellings.get(key_of_sentinel, set()) - {sentinel}
+        return [*contacts, *sorted(own), sentinel]
 
     def pieces(self, most: int) -> deque[list[str]]:
         """Return the keys in pieces of at most so many spellings, or of one key."""
@@ -81,7 +87,7 @@ class EmailChunk(Generic[L]):
             room -= len(spellings)
         return pieces
 
-    def settle(self, key: str, result: Leads[L] | LeadError, attempts: int) -> None:
+    async def settle(self, key: str, result: Leads[L] | LeadError, attempts: int) -> None:
         """Deliver the outcomes of a key."""
         offsets = self._offsets.pop(key)
         self._open -= len(offsets)
@@ -90,12 +96,13 @@ class EmailChunk(Generic[L]):
         for duplicate in offsets[1:]:
             # Each outcome writes into its own error, and its consumer into its leads.
             own = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
+            await asyncio.sleep(0)  # such a copy may take long
             self._finish(duplicate, own, attempts)
 
-    def fail(self, error: LeadError) -> None:
-        """Deliver an error as the outcome of all keys."""
+    async def fail(self, error: LeadError) -> None:
+        """Deliver an error as the outcome of all keys that are left."""
         for key in list(self._offsets):
-            self.settle(key, own_copy(error), error.attempts)
+            await self.settle(key, own_copy(error), error.attempts)
 
     def _finish(self, offset: int, result: Leads[L] | LeadError, attempts: int) -> None:
         index, elapsed_s = self._first + offset, _now() - self._started_at

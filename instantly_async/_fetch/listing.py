@@ -12,16 +12,16 @@ from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoints, LeadFilter, LeadItem
 from instantly_async.errors import (
+    DecodeError,
     FilterIgnoredError,
     LeadError,
     ListingError,
-    NotFoundError,
     RequestRejectedError,
 )
 from instantly_async.outcomes import Outcome
 from instantly_async.stats import Recorder
 
-from .cursor import Cursor
+from .cursor import Cursor, Step
 from .pipeline import Deliver
 from .proven import ProvenPage, ProvenPages, ignored
 from .seen import SeenIds
@@ -31,10 +31,15 @@ from .workspace import Workspace
 L = TypeVar("L")
 
 
+_NAMELESS = "An item of a page is no lead with an id"
+
+_NO_WAY = DecodeError("no lead is left behind which to go on")
+
+
 class NewLeads(NamedTuple, Generic[L]):
     """Those leads of a page that no page had before, and what they took."""
 
-    leads: dict[str | None, LeadItem[L] | LeadError]
+    leads: dict[str, LeadItem[L] | LeadError]
     page: ProvenPage[L]
     elapsed_s: float
 
@@ -59,7 +64,6 @@ class Listing(Generic[L]):
         self._outcomes: OutcomeMaker[L] = OutcomeMaker(recorder, keep_raw=keep_raw)
         self._given_ids = SeenIds()
         self._given = 0
-        self._longest = 0
 
     async def pages(self) -> AsyncIterator[NewLeads[L]]:
         """Yield the new leads of each page, in its order.
@@ -72,69 +76,71 @@ class Listing(Generic[L]):
         failure = await self._pages.prove_filter(self._wanted)
         if failure is not None:
             raise self._end(failure)
-        seen = self._given_ids
+        seen, passes = self._given_ids, 1
         while True:
+            if self._cursor.passes > passes:
+                seen, passes = SeenIds(), self._cursor.passes
             started_at = _now()
             page = await self._request_page()
-            if isinstance(page, LeadError):  # it may reject a cursor whose lead has gone
-                if await self._cursor.is_at_end():
-                    raise self._end(page)
-                seen = self._seen_in_pass(seen)
+            if page is None:
                 continue
-            new = [each for each in page.ids if each is None or seen.add(each)]
-            leads = {each: page.leads[each] for each in new if self._is_to_give(each, page, seen)}
-            if leads:
+            new = [each for each in page.ids if seen.add(each)]
+            to_give = new if seen is self._given_ids else list(filter(self._is_to_give, new))
+            leads = {each: page.leads[each] for each in to_give if each in page.leads}
+            if leads or page.nameless:
                 yield NewLeads(leads, page, _now() - started_at)
-            if any(new):
-                self._longest = max(self._longest, len(page.ids))
-                self._cursor.advance(page.ids)
-            elif 0 < len(page.ids) >= self._longest:
-                # A last page can repeat leads; but a whole page of them is a circle.
-                raise ignored(self._wanted, "the same leads again")
-            elif await self._cursor.is_at_end():
+            step = self._cursor.follow(page, has_new=bool(new), gives=bool(to_give))
+            if step is Step.END:
+                step = await self._cursor.look_up()
+            if step is Step.END:
                 return
-            else:
-                seen = self._seen_in_pass(seen)
+            if step is Step.CIRCLE:
+                raise ignored(self._wanted, "the same leads again and again")
+            if step is Step.LOST:
+                raise self._end(_NO_WAY)
 
-    def _seen_in_pass(self, seen: SeenIds) -> SeenIds:
-        """Return what this pass through the leads has seen: nothing, if it has just begun."""
-        is_new_pass = self._cursor.has_restarted and seen is self._given_ids
-        return SeenIds() if is_new_pass else seen
-
-    def _is_to_give(self, lead_id: str | None, page: ProvenPage[L], seen: SeenIds) -> bool:
-        if lead_id not in page.leads:
-            return False
-        if seen is self._given_ids or lead_id is None:
-            return True
+    def _is_to_give(self, lead_id: str) -> bool:
+        """Whether a lead of a further pass is new, and behind the one where the first began."""
         return lead_id > self._begins_behind and self._given_ids.add(lead_id)
 
-    async def _request_page(self) -> ProvenPage[L] | RequestRejectedError | NotFoundError:
-        page = await self._pages.request(self._wanted, self._cursor.after)
-        if isinstance(page, FilterIgnoredError):  # perhaps the answer to another request
-            page = await self._pages.request(self._wanted, self._cursor.after)
+    async def _request_page(self) -> ProvenPage[L] | None:
+        """Return the next page; ``None``: the cursor had to move, because its lead has gone."""
+        page = await self._pages.request_shorter(self._wanted, self._cursor.after)
+        if isinstance(page, ProvenPage):
+            return page
         if isinstance(page, FilterIgnoredError):
             raise page
-        if isinstance(page, ProvenPage | RequestRejectedError | NotFoundError):
-            return page
+        is_rejected = isinstance(page, RequestRejectedError) and self._cursor.after is not None
+        if is_rejected and await self._cursor.look_up() is Step.ON:
+            return None
         raise self._end(page)
 
     def _end(self, failure: LeadError) -> ListingError:
         after = self._cursor.after
         what = f"behind lead {after}" if after else "of the first leads"
-        why = "the API has no such leads" if isinstance(failure, NotFoundError) else failure.args[0]
         return ListingError(
-            f"The page {what} cannot be fetched: {why}; try again later.", reason=failure
+            f"The page {what} cannot be fetched: {failure.args[0]}; try again later.",
+            reason=failure,
         )
 
     async def deliver(self, _: int, new: NewLeads[L], deliver: Deliver[Outcome[L]]) -> None:
         """Deliver the outcomes of a page."""
         for lead_id, result in new.leads.items():
-            index, self._given = self._given, self._given + 1
-            self._outcomes.recorder.requested += 1
-            attempts = new.page.attempts + new.page.spent.get(lead_id, 0)
-            deliver(
-                index, self._outcomes.make(index, lead_id or "", result, attempts, new.elapsed_s)
-            )
+            self._deliver(lead_id, result, new, deliver)
+        for _ in range(new.page.nameless):
+            self._deliver("", DecodeError(_NAMELESS), new, deliver)
+
+    def _deliver(
+        self,
+        lead_id: str,
+        result: LeadItem[L] | LeadError,
+        new: NewLeads[L],
+        deliver: Deliver[Outcome[L]],
+    ) -> None:
+        index, self._given = self._given, self._given + 1
+        self._outcomes.recorder.requested += 1
+        attempts = new.page.attempts + new.page.spent.get(lead_id, 0)
+        deliver(index, self._outcomes.make(index, lead_id, result, attempts, new.elapsed_s))
 
 
 def _now() -> float:

@@ -46,6 +46,7 @@ class Tries:
     foreigners = 0  # answers of something else
     throttles = 0  # 429s
     restarts = 0  # because of outages
+    strangers = 0  # answers that held what was not asked for
     spent_s = 0.0  # in attempts and backoff
     tried_at = 0.0  # when the latest attempt was sent, or failed unsent, in the loop's time
 

@@ -8,28 +8,35 @@ must be found.
 import asyncio
 from typing import Generic, TypeVar
 
-from instantly_async._api import LeadFilter, wire_email
-from instantly_async.errors import LeadError
+from instantly_async._api import LeadFilter, ListedPage, email_key, wire_email
+from instantly_async.errors import LeadError, TransientError
 
 from .proven import ProvenPages
-from .retries import Tries
 from .together import together
 
 L = TypeVar("L")
 
-_CANDIDATES = 10  # leads among which one has an email
+_MOST_PAGES = 5  # of leads among which one has an email
+_MOST_LOOKUPS = 10  # of leads whose page leaves the email out
 
 _EMAILS = LeadFilter.by_emails([])
 
 
 class Sentinel(Generic[L]):
-    """Chooses the email. ``address`` ``None``: no lead of the workspace shows one."""
+    """Chooses the email. ``address`` ``None``: no lead shows one, or ``is_empty``: there is none.
+
+    The best one has a single lead, far behind: then it also shows whether the API gives all
+    results.
+    """
 
     def __init__(self, pages: ProvenPages[L]) -> None:
         self._pages = pages
         self._turn = asyncio.Lock()
         self._is_ready = False
+        self._lead_id = ""
+        self._missed: set[str] = set()
         self.address: str | None = None
+        self.is_empty = False
 
     async def prepare(self) -> LeadError | None:
         """Prove that emails are a filter, and choose one, unless that is done.
@@ -50,28 +57,54 @@ class Sentinel(Generic[L]):
             self._is_ready = failure is None
             return failure
 
-    async def renew(self, missing: str | None) -> None:
-        """Choose again, because this one was not found: its lead may have been deleted.
+    async def renew(self, missing: str) -> LeadError | None:
+        """Choose another, because this one was not found: its lead may have been deleted.
+
+        Returns what went wrong.
 
         Raises:
             RunError: the whole run has to stop.
         """
         async with self._turn:
-            if missing == self.address:  # nobody else has done it meanwhile
-                await self._choose()
+            if missing != self.address:  # somebody else has done it meanwhile
+                return None
+            self._missed.add(email_key(missing))
+            return await self._choose()
+
+    def offer(self, address: str, lead_id: str) -> None:
+        """Take the email of a lead that was found, if it is better."""
+        if lead_id > self._lead_id and email_key(address) not in self._missed:
+            self.address, self._lead_id = address, lead_id
 
     async def _choose(self) -> LeadError | None:
-        page = await self._pages.any_leads(_CANDIDATES)
-        if isinstance(page, LeadError):
-            return page
-        raws = [item.raw for item in page.items.values() if item and item.raw]
-        first = next(filter(None, page.items), None)
-        self.address = next(filter(None, map(_address_in, raws)), None)
-        if self.address is None and first is not None:  # pages may leave emails out
-            lead = await self._pages.get(first, Tries())
-            self.address = None if isinstance(lead, LeadError) else _address_in(lead.raw or b"")
+        self.address, self._lead_id, after = None, "", None
+        for _ in range(_MOST_PAGES):
+            page = await self._pages.first_leads(after)
+            if isinstance(page, LeadError):
+                return page
+            self.is_empty = after is None and not page.length
+            failure = await self._choose_from(page)
+            if failure is not None or self.address is not None or not page.items:
+                return failure
+            after = list(page.items)[-1]
         return None
 
+    async def _choose_from(self, page: ListedPage[L]) -> LeadError | None:
+        for item in page.items.values():
+            if self._take(item.raw if item else None):
+                return None
+        # Pages may leave emails out.
+        failure = None
+        for lead_id in list(page.items)[:_MOST_LOOKUPS]:
+            lead, _ = await self._pages.get(lead_id)
+            if isinstance(lead, TransientError):
+                failure = lead
+            elif self._take(getattr(lead, "raw", None)):  # also of one that does not decode
+                return None
+        return failure
 
-def _address_in(raw: bytes) -> str | None:
-    return wire_email(_EMAILS.value_in(raw))
+    def _take(self, raw: bytes | None) -> bool:
+        address = wire_email(_EMAILS.value_in(raw or b""))
+        if address is not None and email_key(address) not in self._missed:
+            self.address = address
+        return self.address is not None

@@ -129,7 +129,12 @@ def make_email_pipeline(
     searches = min(options.concurrency or DEFAULT_LIST_CONCURRENCY, most)
     places = WorkPlaces(searches, MOST_AWAY)
     lookup = EmailLookup(
-        endpoints, workspace, recorder, keep_raw=options.keep_raw, absence=places.absence
+        endpoints,
+        workspace,
+        recorder,
+        concurrency=searches,
+        keep_raw=options.keep_raw,
+        absence=places.absence,
     )
     return Pipeline(
         ChunkIntake(emails, MAX_EMAILS),

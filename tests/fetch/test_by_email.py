@@ -13,6 +13,7 @@ from virtual_leads import OTHER_CAMPAIGN, Browse, lead, lead_id, leads, matches,
 
 from instantly_async import (
     ConfigurationError,
+    DecodeError,
     EmailMatch,
     FilterIgnoredError,
     InvalidEmailError,
@@ -57,13 +58,13 @@ def test_an_email_can_be_several_leads() -> None:
 
 
 def test_what_is_sent() -> None:
-    """99 emails and the sentinel, which is the last; paged until an empty page."""
+    """98 emails and the sentinel, which is the last; paged until an empty page."""
     run = Browse(leads=leads(300)).search(emails(*range(1, 251)))
-    assert [len(contacts) for contacts in run.searches] == [100, 100, 53, 100, 100, 53]
+    assert [len(contacts) for contacts in run.searches] == [99, 99, 55, 99, 99, 55]
     assert {contacts[-1] for contacts in run.searches} == {"person0@example.com"}
     canary = next(body for body in run.transport.bodies if body["limit"] == 1)
     assert canary["contacts"][0].endswith("@example.invalid")
-    assert sum(body == {"limit": 10} for body in run.transport.bodies) == 1
+    assert sum(body == {"limit": 100} for body in run.transport.bodies) == 1
     assert found_in(run) == {number - 1: [lead_id(number)] for number in range(1, 251)}
     assert all(match.attempts == 2 for match in run.outcomes)
 
@@ -73,7 +74,7 @@ def test_ten_thousand_emails_in_three_seconds() -> None:
     run = Browse(leads=leads(500), rate_limit=RateLimit(), ordered=True)
     run.search(f"person{number % 500}@example.com" for number in range(9_999))
     assert len(run.outcomes) == 9_999
-    assert run.recorder.requests == 2 + 2 * 101
+    assert run.recorder.requests == 2 + 2 * 103
     assert run.ended_at < 3.0
 
 
@@ -164,7 +165,7 @@ def test_too_many_contacts_are_rejected() -> None:
     run = Browse(leads=leads(300), hooks={"reply": reply}, limit=1)
     run.search(emails(*range(1, 251)))
     assert found_in(run) == {number - 1: [lead_id(number)] for number in range(1, 251)}
-    assert [len(each) for each in run.searches].count(100) == 1
+    assert [len(each) for each in run.searches].count(99) == 1
 
 
 def test_one_bad_email_does_not_take_others_with_it() -> None:
@@ -192,7 +193,8 @@ def test_a_deleted_sentinel_is_replaced() -> None:
     run.search(emails(*range(1, 251)))
     assert found_in(run) == {number - 1: [lead_id(number)] for number in range(1, 251)}
     assert run.error is None
-    assert {contacts[-1] for contacts in run.searches} == set(emails(0, 1))
+    last = dict.fromkeys(contacts[-1] for contacts in run.searches)
+    assert list(last)[:2] == emails(0, 98)  # the second was found, and is farther behind
 
 
 def test_an_api_that_finds_nobody_is_noticed() -> None:
@@ -275,9 +277,9 @@ def test_a_proof_that_fails_fails_those_emails_only() -> None:
     run = Browse(leads=leads(300), limit=1, hooks={"reply": reply}, ordered=True)
     run.search(emails(*range(1, 151)))
     assert run.error is None
-    assert [match.index for match in run.outcomes if match.error] == list(range(99))
-    assert {match.attempts for match in run.outcomes[:99]} == {5}
-    assert found_in(run)[99] == [lead_id(100)]
+    assert [match.index for match in run.outcomes if match.error] == list(range(98))
+    assert {match.attempts for match in run.outcomes[:98]} == {5}
+    assert found_in(run)[98] == [lead_id(99)]
 
 
 @settings(max_examples=60)
@@ -328,3 +330,134 @@ def test_emails_may_come_late() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="concurrency"):
         EmailOptions(ordered=False, concurrency=0, keep_raw=False)
+
+
+@pytest.mark.parametrize("spelled", ["Person0@example.com", "PERSON0@EXAMPLE.COM"])
+def test_the_sentinel_is_last_in_all_its_spellings(spelled: str) -> None:
+    """Otherwise it would be found although the emails behind it were not read."""
+
+    def ask(body: Body) -> Body:
+        return body | {"contacts": body["contacts"][:50]} if "contacts" in body else body
+
+    run = Browse(leads=leads(200), hooks={"ask": ask}).search([spelled, *emails(*range(1, 98))])
+    assert found_in(run) == {number: [lead_id(number)] for number in range(98)}
+
+
+@pytest.mark.parametrize("first", [0, 10, 150, 450])
+def test_a_sentinel_is_looked_for(first: int) -> None:
+    """The first leads may have no email. Without a sentinel, emails are searched one by one."""
+    there = [lead(number, **({"email": None} if number < first else {})) for number in range(500)]
+
+    def ask(body: Body) -> Body:
+        return body | {"contacts": body["contacts"][:10]} if "contacts" in body else body
+
+    run = Browse(leads=there, hooks={"ask": ask}).search(emails(*range(460, 490)))
+    assert found_in(run) == {number: [lead_id(460 + number)] for number in range(30)}
+
+
+def test_emails_are_searched_alone_until_one_is_found() -> None:
+    there = [lead(number, **({"email": None} if number < 600 else {})) for number in range(700)]
+    run = Browse(leads=there, limit=1).search(emails(*range(590, 690)))
+    assert {len(contacts) for contacts in run.searches[:11]} == {1}
+    assert max(map(len, run.searches)) > 1
+    assert found_in(run) == {i: [lead_id(590 + i)] * (i >= 10) for i in range(100)}
+
+
+def test_a_lookup_that_fails_is_no_reason_to_search_without_a_sentinel() -> None:
+    def show(each: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in each.items() if key != "email"}
+
+    run = Browse(leads=leads(300), hooks={"show": show}, limit=1)
+    answer, failures = run.transport.answer, iter(range(5))
+
+    def answering(wire: str, body: bytes | None, now: float) -> Any:
+        fails = body is None and next(failures, None) is not None
+        return failing(500) if fails else answer(wire, body, now)
+
+    run.transport.answer = answering  # type: ignore[method-assign]
+    run.search(emails(*range(1, 4)))
+    assert run.error is None
+    assert {contacts[-1] for contacts in run.searches} == set(emails(1))
+
+
+def test_similar_letters_are_other_emails() -> None:
+    """*straße* is not *strasse*, though both are the same by ``casefold``."""
+    there = [lead(1, email="strasse@example.com"), lead(2)]
+    run = Browse(leads=there).search(["straße@example.com"])
+    assert found_in(run) == {0: []}
+
+
+def test_a_lead_that_is_deleted_at_the_end_of_a_full_page() -> None:
+    """What is behind it then is unknown; here nothing."""
+    there = [lead(number, email="many@example.com") for number in range(250)]
+
+    def reply(body: Body, items: list[dict[str, Any]]) -> None:
+        if "contacts" in body and "starting_after" not in body and len(items) == 100:
+            run.transport.leads[:] = [e for e in run.transport.leads if e["id"] != lead_id(99)]
+
+    run = Browse(leads=[*there, lead(999)])
+    run.transport.reply = reply
+    run.search(["many@example.com", *emails(999)])
+    assert len(found_in(run)[0]) == 250
+    assert found_in(run)[1] == [lead_id(999)]
+
+
+class Strict(msgspec.Struct):
+    """A caller's own type with a field that not all leads have."""
+
+    email: str
+    website: str
+
+
+def test_an_unreadable_lead_fails_its_own_email_only() -> None:
+    """Also if it is the sentinel's. Each is fetched once more, and not once per half."""
+    there = [lead(n, **({"website": "x"} if n not in (0, 42) else {})) for n in range(100)]
+    run = Browse(leads=there, lead_type=Strict).search(emails(*range(1, 99)))
+    failed = [match for match in run.outcomes if match.error]
+    assert [match.index for match in failed] == [41]
+    assert type(failed[0].error) is DecodeError
+    assert run.recorder.requests < 12
+
+
+def test_a_sentinel_that_searches_do_not_find_is_not_chosen_again() -> None:
+    """Listed, but not found: an index may lag behind."""
+
+    def reply(body: Body, items: list[dict[str, Any]]) -> Response | None:
+        return (
+            page_of(items[items[0]["id"] == lead_id(0) :])
+            if body.get("contacts") and items
+            else None
+        )
+
+    run = Browse(leads=leads(300), hooks={"reply": reply}).search(emails(5, 6))
+    assert found_in(run) == {0: [lead_id(5)], 1: [lead_id(6)]}
+
+
+def test_a_search_that_always_fails_is_given_up_soon() -> None:
+    """Only searches fail, so this is no outage. The emails fail, after tens of requests."""
+
+    def reply(body: Body, _: object) -> Response | None:
+        contacts = body.get("contacts", ["@example.invalid"])
+        return None if contacts[0].endswith("@example.invalid") else failing(500)
+
+    run = Browse(leads=leads(300), hooks={"reply": reply}, limit=1).search(emails(*range(98)))
+    assert {type(match.error) for match in run.outcomes} == {ServerError}
+    assert len(run.outcomes) == 98
+    assert run.recorder.requests < 80
+
+
+def test_what_is_no_text_prints() -> None:
+    run = Browse(leads=[]).search([None, 5, b"ada@example.com"])
+    assert [repr(match)[:21] for match in run.outcomes[:2]] == ["EmailMatch(email='…',"] * 2
+    assert "ada" not in repr(run.outcomes[2])
+
+
+def test_one_stream_has_no_more_requests_in_flight_than_allowed() -> None:
+    """Also if each lead has to be looked up."""
+
+    def show(each: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in each.items() if key != "email"}
+
+    run = Browse(leads=leads(300), hooks={"show": show}, limit=2).search(emails(*range(250)))
+    assert len(run.outcomes) == 250
+    assert run.transport.most_in_flight <= 2

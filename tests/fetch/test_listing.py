@@ -297,10 +297,16 @@ def test_a_rejected_listing_is_not_repeated() -> None:
     run = browse(hooks={"reply": lambda body, _: failing(400)}).listing(ALL)
     assert isinstance(run.error, ListingError)
     assert run.recorder.requests == 1
-    run = browse(hooks={"reply": lambda body, _: failing(404)}).listing(ALL)
-    assert "The page of the first leads cannot be fetched: the API has no such leads" in str(
-        run.error
-    )
+
+
+def test_404_is_an_empty_page() -> None:
+    """How the API says that it has no leads, or no more, is unknown."""
+    run = browse(hooks={"reply": lambda body, items: None if items else failing(404)})
+    assert run.listing(BY_CAMPAIGN).ids == EVEN
+    assert run.error is None
+    run = browse(hooks={"reply": lambda body, _: failing(404)}).listing(BY_CAMPAIGN)
+    assert run.ids == []
+    assert run.error is None
 
 
 def test_an_outage_is_waited_for() -> None:
@@ -401,3 +407,122 @@ def test_a_last_lead_that_get_lead_cannot_read_is_no_reason_to_begin_again() -> 
 
     unreadable.transport.answer = answering  # type: ignore[method-assign]
     assert unreadable.listing(BY_CAMPAIGN).ids == EVEN
+
+
+def test_repetitions_in_the_middle_are_passed_over() -> None:
+    """One page without a new lead is not the end, however short it is."""
+    answers = iter([page_of([lead(number) for number in range(20, 40, 2)])])
+
+    def reply(body: dict[str, Any], _: object) -> Response | None:
+        return next(answers, None) if body.get("starting_after") == EVEN[99] else None
+
+    run = browse(hooks={"reply": reply}).listing(BY_CAMPAIGN)
+    assert run.ids == EVEN
+    assert run.error is None
+
+
+@pytest.mark.parametrize("length", [1, 40, 99, 100])
+def test_a_cursor_that_is_ignored_is_an_error_whatever_the_length_of_the_page(length: int) -> None:
+    def reply(body: dict[str, Any], items: list[dict[str, Any]]) -> Response | None:
+        if body["campaign"] != CAMPAIGN or "starting_after" not in body:
+            return None
+        return page_of([lead(number) for number in range(0, 2 * length, 2)])
+
+    run = browse(hooks={"reply": reply}).listing(BY_CAMPAIGN)
+    assert run.ids == EVEN[:100]
+    assert isinstance(run.error, FilterIgnoredError)
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 101, 250])
+def test_a_cursor_that_includes_its_lead(count: int) -> None:
+    """Documented otherwise; but then a listing never has an empty page."""
+    there = leads(count)
+
+    def reply(body: dict[str, Any], _: object) -> Response | None:
+        if body["campaign"] != CAMPAIGN:
+            return None
+        ids = [each["id"] for each in there]
+        start = ids.index(body["starting_after"]) if "starting_after" in body else 0
+        return page_of(there[start : start + body["limit"]])
+
+    run = Browse(leads=there, hooks={"reply": reply}).listing(BY_CAMPAIGN)
+    assert run.ids == [each["id"] for each in there]
+    assert run.error is None
+
+
+def test_a_page_that_names_no_ids_is_not_the_end() -> None:
+    """Each of its items is a failure; what is behind them cannot be known."""
+
+    def show(each: dict[str, Any]) -> dict[str, Any]:
+        return {"id": 5, "campaign": CAMPAIGN} if each["id"] in EVEN[100:200] else each
+
+    run = browse(hooks={"show": show}).listing(BY_CAMPAIGN)
+    assert [outcome.lead_id for outcome in run.outcomes] == EVEN[:100] + [""] * 100
+    assert isinstance(run.error, ListingError)
+    assert "no lead is left behind which to go on" in str(run.error)
+
+
+def empty(cursor: str) -> Response:
+    return Response(200, {}, msgspec.json.encode({"items": [], "next_starting_after": cursor}))
+
+
+def test_an_empty_page_with_a_cursor_is_looked_behind() -> None:
+    """Documented: an empty page is the end. But a cursor on it says otherwise."""
+
+    def reply(body: dict[str, Any], _: object) -> Response | None:
+        return empty(EVEN[104]) if body.get("starting_after") == EVEN[99] else None
+
+    run = browse(hooks={"reply": reply}).listing(BY_CAMPAIGN)
+    assert run.ids == EVEN[:100] + EVEN[105:]
+
+    def endless(body: dict[str, Any], items: list[dict[str, Any]]) -> Response | None:
+        return None if items else empty(EVEN[0])
+
+    run = browse(hooks={"reply": endless}).listing(BY_CAMPAIGN)
+    assert run.ids == EVEN
+    assert run.error is None
+
+
+def test_a_consumer_that_deletes_what_it_gets() -> None:
+    """Each pass begins again, and gives what is left."""
+    run = browse()
+    there = run.transport.leads
+
+    def reply(body: dict[str, Any], items: list[dict[str, Any]]) -> Response | None:
+        if body["campaign"] != CAMPAIGN or "starting_after" in body:
+            return None
+        gone = [each["id"] for each in items]
+        there[:] = [each for each in there if each["id"] not in gone]
+        return page_of(items)
+
+    run.transport.reply = reply
+    assert run.listing(BY_CAMPAIGN).ids == EVEN
+    assert run.error is None
+
+
+def test_leads_that_get_lead_denies_do_not_go_round_for_ever() -> None:
+    run = browse()
+    answer = run.transport.answer
+
+    def answering(wire: str, body: bytes | None, now: float) -> Any:
+        return failing(404) if body is None else answer(wire, body, now)
+
+    run.transport.answer = answering  # type: ignore[method-assign]
+    assert run.listing(BY_CAMPAIGN).ids == EVEN
+    assert isinstance(run.error, ListingError)
+    assert run.recorder.requests < 40
+
+
+def test_a_page_with_more_leads_than_were_asked_for() -> None:
+    """Of thousands, only the first thousand are read; the rest comes behind them."""
+    there = leads(3000)
+
+    def reply(body: dict[str, Any], _: object) -> Response | None:
+        if body["campaign"] != CAMPAIGN:
+            return None
+        ids = [each["id"] for each in there]
+        start = ids.index(body["starting_after"]) + 1 if "starting_after" in body else 0
+        return page_of(there[start:])
+
+    run = Browse(leads=there, hooks={"reply": reply}).listing(BY_CAMPAIGN)
+    assert run.ids == [each["id"] for each in there]
