@@ -113,6 +113,7 @@ ROOMS: dict[str, list[str]] = {
         "opening",
         "journal",
         "error_lines  lines  recovery  replaced  reserve  syncer",
+        "readback",
         "past  tearing",
         "query",
     ],
