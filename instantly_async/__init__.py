@@ -1,4 +1,4 @@
-"""Bulk concurrent fetching of Instantly leads, for asyncio: by id, by email, by campaign or list."""
+"""Bulk concurrent fetching of Instantly leads for asyncio: by id, email, campaign or list."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
