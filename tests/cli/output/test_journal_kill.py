@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import HELPERS
@@ -23,6 +24,14 @@ KILLS = 210
 pytestmark = [pytest.mark.soak, pytest.mark.fake_instantly(rate_limit=None)]
 
 
+def killed(folder: Path, *command: str) -> dict[str, Any]:
+    """Repeat and kill a command; return what the helper says of that."""
+    program = [sys.executable, str(HELPERS / "killer.py"), str(folder), str(KILLS), *command]
+    result = subprocess.run(program, check=True, capture_output=True, text=True)
+    happened: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return happened
+
+
 def test_row_31_kill_9_at_any_time_and_torn_lines(
     fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,9 +40,7 @@ def test_row_31_kill_9_at_any_time_and_torn_lines(
     fake_instantly.unknown = UNKNOWN
     for strategy, ids in INPUTS.items():
         (tmp_path / strategy).write_text("\n".join([*ids, "no id", "no id", ""]))
-    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path)]
-    result = subprocess.run([*command, str(KILLS)], check=True, capture_output=True, text=True)
-    happened = json.loads(result.stdout.splitlines()[-1])
+    happened = killed(tmp_path)
     assert happened["kills"] >= 200
     assert happened["torn"] >= 50
     assert set(happened["codes"]) == {3}
@@ -50,10 +57,7 @@ def test_an_export_that_is_killed_at_any_time(
     fake_instantly.workspace_size = 5000
     leads = [json.loads(lead_json(each)) for each in lead_ids(5000)]
     wanted = [lead["id"] for lead in leads if lead["campaign"] == campaign_ids()[0]]
-    options = ["--campaign", campaign_ids()[0]]
-    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path), str(KILLS), *options]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
-    happened = json.loads(result.stdout.splitlines()[-1])
+    happened = killed(tmp_path, "export", "--campaign", campaign_ids()[0])
     assert happened["kills"] >= KILLS
     assert happened["torn"] >= 30
     assert set(happened["codes"]) == {0}
