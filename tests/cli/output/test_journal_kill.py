@@ -13,6 +13,7 @@ from instantly_async.testing import (
     DEFAULT_API_KEY,
     FakeInstantly,
     campaign_ids,
+    email_of,
     lead_ids,
     lead_json,
 )
@@ -75,3 +76,23 @@ def check(ids: list[str], output: Path) -> None:
     lines = output.with_name(f"{output.name}.errors.jsonl").read_bytes().splitlines()
     failed = sorted(json.loads(line)["id"] for line in lines)
     assert failed == sorted([*UNKNOWN.intersection(ids), "no id", "no id"])
+
+
+def test_a_search_by_email_that_is_killed_at_any_time(
+    fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lead of each email is written once, although emails have two leads."""
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    leads = list(lead_ids(600))
+    pairs = list(zip(leads[::2], leads[1::2], strict=True))
+    fake_instantly.workspace_size = len(leads)
+    fake_instantly.fields = {other: {"email": email_of(one)} for one, other in pairs}
+    (tmp_path / "emails").write_text("\n".join([*(email_of(one) for one, _ in pairs), "x@x.com"]))
+    happened = killed(tmp_path, "fetch", str(tmp_path / "emails"), "--by", "email")
+    assert happened["kills"] >= KILLS
+    assert happened["torn"] >= 30
+    assert set(happened["codes"]) == {3}
+    for _, output in happened["outputs"]:
+        lines = Path(output).read_bytes().splitlines()
+        assert sorted(json.loads(line)["id"] for line in lines) == leads
