@@ -105,6 +105,7 @@ ROOMS: dict[str, list[str]] = {
         "json_elements",
         "csv_ids  json_ids  looks  stages",
         "csv_records  tables  extents",
+        "sought",
         "names",
         "cells  understood",
     ],

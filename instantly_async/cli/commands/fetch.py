@@ -63,7 +63,7 @@ def fetch(
     """Fetch many leads into JSON Lines, CSV or Parquet.
 
     Args:
-        file: File with lead ids or emails, of any usual format; - is stdin.
+        file: File with ids or emails, of any usual format; - is stdin.
         output: New file for the leads; - is stdout.
         options: Shared options.
         resuming: Shared options.
