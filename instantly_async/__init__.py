@@ -1,4 +1,4 @@
-"""Bulk concurrent fetching of Instantly leads by id, for asyncio."""
+"""Bulk concurrent fetching of Instantly leads for asyncio: by id, email, campaign or list."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

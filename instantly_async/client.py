@@ -33,7 +33,7 @@ L = TypeVar("L")
 
 
 class InstantlyClient(WorkspaceReader[L]):
-    """Fetches leads by id, within the workspace's rate limits.
+    """Fetches leads within the workspace's rate limits.
 
     Args:
         api_key: ``None``: from the environment variable ``INSTANTLY_API_KEY``.

@@ -86,10 +86,11 @@ class EmailChunk(Generic[L]):
         offsets = self._offsets.pop(key)
         self._open -= len(offsets)
         self._outcomes.recorder.in_flight -= len(offsets)
-        for offset in offsets:
-            self._finish(offset, result, attempts)
-            # Its consumer may change the leads, and writes into the error.
-            result = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
+        self._finish(offsets[0], result, attempts)
+        for duplicate in offsets[1:]:
+            # Each outcome writes into its own error, and its consumer into its leads.
+            own = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
+            self._finish(duplicate, own, attempts)
 
     def fail(self, error: LeadError) -> None:
         """Deliver an error as the outcome of all keys."""

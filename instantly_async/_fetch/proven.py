@@ -152,7 +152,7 @@ class ProvenPages(Generic[L]):
         if isinstance(page, LeadError):
             return page
         if page.items:
-            raise ignored(wanted, "leads that cannot exist")
+            raise ignored(wanted, "leads, though none can have what was asked for")
         return None
 
     async def _prove(

@@ -102,6 +102,7 @@ class FetchJob:
         finally:
             self.output.finished = code is not None
             self.report = self._report(stream, tally, started_at, ended=code is not None)
+            self.output.is_complete = self.output.finished and self.report.left == 0
             self._sum_up(self.report, code)
         if supply.error is not None:
             raise supply.error

@@ -67,6 +67,19 @@ class Target:
         """The function from the server's JSON to a line."""
         return to_line if self.selection is None else self.selection.cut
 
+    def require_emails(self) -> None:
+        """Check that the lines will have the emails, by which a run is resumed.
+
+        Raises:
+            CommandError: ``--fields`` leaves them out.
+        """
+        if self.journal is None or self.selection is None or "email" in self.selection.keys:
+            return
+        raise CommandError(
+            "--fields leaves out email, so a later run could not see which emails are done; add "
+            "email to it."
+        )
+
     def require_other_than(self, source: FileOfIds) -> None:
         """Check that the input is not one of the files that will be written.
 

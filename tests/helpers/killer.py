@@ -1,4 +1,6 @@
-"""Runs the command again and again, and kills it: ``python killer.py FOLDER KILLS``.
+"""Runs the command again and again, and kills it: ``python killer.py FOLDER KILLS [OPTION…]``.
+
+With options, they are those of ``export``.
 
 The package is imported once; each run is a fork, which starts in a few milliseconds. Half
 of the kills come from outside at a random instant, half from within a write, of which only
@@ -65,17 +67,24 @@ def ends_torn(path: Path) -> bool:
     return path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
 
 
-def main(folder: Path, enough: int) -> None:
+def job(folder: Path, number: int, export: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the kind of a job, and its command without an output."""
+    if export:
+        return "export", ["export", *export]
+    strategy = "list" if number % 2 else "get"
+    return strategy, ["fetch", str(folder / strategy), "--strategy", strategy]
+
+
+def main(folder: Path, enough: int, export: Sequence[str]) -> None:
     """Do jobs one after another until there were enough kills; print what happened."""
     kills = torn = 0
     outputs: list[tuple[str, str]] = []
     codes: list[int] = []
     while kills < enough:
-        strategy = "list" if len(outputs) % 2 else "get"
         output = folder / f"leads-{len(outputs)}.jsonl"
-        outputs.append((strategy, str(output)))
-        command = ["fetch", str(folder / strategy), "-o", str(output), "--resume"]
-        command += ["--strategy", strategy, "--quiet"]
+        kind, command = job(folder, len(outputs), export)
+        outputs.append((kind, str(output)))
+        command += ["-o", str(output), "--resume", "--quiet"]
         code = -signal.SIGKILL
         while code < 0:
             how: Literal["write", "time"] = "write" if kills % 2 else "time"
@@ -90,4 +99,4 @@ RNG = random.Random(31)
 
 if __name__ == "__main__":
     run_command_line(["get", str(UUID(int=1)), "--patience", "0.01"])  # imports what is left
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

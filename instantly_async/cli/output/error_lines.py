@@ -15,27 +15,11 @@ class ListedFailure(Failed, frozen=True, kw_only=True):
     """A lead of a listing that failed. Later runs go on behind it, so it is always recorded."""
 
 
-class ErrorLine(msgspec.Struct, omit_defaults=True):
-    """A line of the errors file. ``line`` is the number of the input's line, row or element.
-
-    ``id`` is in the form that is sent, so a valid one is valid input in any later run.
-    """
-
-    id: str
-    error: str
-    message: str
-    attempts: int
-    line: int | None = None
-
-
-class EmailErrorLine(ErrorLine, rename={"id": "email"}):
-    """The same for an email."""
-
-
 def error_line(outcome: NotFound | Failed, key: Key = "id") -> bytes | None:
     """Return the line that records a final failure; ``None``: the failure may be temporary.
 
-    ``key``: what the entry is.
+    ``key``: what the entry is. It is in the form that is sent, so a valid one is valid input in any
+    later run. ``line`` is the number of the input's line, row or element.
     """
     if isinstance(outcome, NotFound):
         error, message = "NotFoundError", "not found"
@@ -45,14 +29,14 @@ def error_line(outcome: NotFound | Failed, key: Key = "id") -> bytes | None:
         error, message = type(outcome.error).__name__, _message(outcome.error)
     entry = outcome.lead_id
     valid = wire_id(entry) if key == "id" else wire_email(entry)
-    make = ErrorLine if key == "id" else EmailErrorLine
-    line = make(
-        id=valid or storable(str(entry)),
-        error=error,
-        message=message,
-        attempts=outcome.attempts,
-        line=entry.line if isinstance(entry, LineId) else None,
-    )
+    line: dict[str, object] = {
+        key: valid or storable(str(entry)),
+        "error": error,
+        "message": message,
+        "attempts": outcome.attempts,
+    }
+    if isinstance(entry, LineId):
+        line["line"] = entry.line
     return msgspec.json.encode(line) + b"\n"
 
 

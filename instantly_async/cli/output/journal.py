@@ -23,7 +23,7 @@ from instantly_async.outcomes import Failed, Found, NotFound
 from .error_lines import error_line
 from .lines import LineWriter, Output
 from .query import QueryFile
-from .recovery import Recovery, Resume, cut_torn_line, repair
+from .recovery import Recovery, Resume, cut_torn_line, heal, repair
 from .replaced import Replaced
 from .reserve import Reserve
 from .syncer import Syncer
@@ -65,12 +65,15 @@ class Journal(Output):
         self._syncer = Syncer(self._sync, leads.name)
 
     def __exit__(self, *exc_info: object) -> None:
-        """Close the files; drop the errors of ids that were found since."""
+        """Close the files; drop the errors of ids that were found since, and lines in gaps."""
         try:
+            # If it fails, the next run does it.
             if self.recovery.retried and self._errors is not None:
-                # If it fails, the next run does it.
                 with contextlib.suppress(OSError, CommandError):
                     self._drop_settled(self._errors)
+            if self.recovery.is_to_be_healed and self.is_complete:
+                with contextlib.suppress(OSError, CommandError):
+                    self._leads.fd = heal(self._leads.fd, self.name)
         finally:
             self._close()
 

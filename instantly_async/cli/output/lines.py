@@ -101,12 +101,14 @@ class LineWriter:
 class Output:
     """Where the outcomes of a run go. This one drops them. Leaving its block closes it.
 
-    ``finished``: nothing is left to fetch. ``leads_before`` counts the leads of earlier runs,
+    ``finished``: the run has ended as it should; ``is_complete``: and nothing is left to fetch.
+    ``leads_before`` counts the leads of earlier runs,
     ``failures`` the ids that failed in them, and ``errors_before`` the same by the error's class;
     ``remark`` is what the user should know about those runs.
     """
 
     finished = False
+    is_complete = False
     leads_before = 0
     failures = 0
     errors_before: Mapping[str, int] = MappingProxyType({})

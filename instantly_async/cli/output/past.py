@@ -5,7 +5,7 @@ settle entries: ids or emails of an input, or leads of a listing.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from instantly_async._api import wire_id
@@ -20,24 +20,23 @@ from .query import BY_EMAIL, BY_ID, Query
 Key = Literal["id", "email"]
 
 
-class Line(NamedTuple):
-    """A good line. ``after_gap``: lines before it were no leads, and are dropped."""
-
-    text: bytes
-    after_gap: bool
-
-
 class Past(ABC):
-    """Learns what is settled. ``query``: of the journal; ``key``: of a line of the errors file."""
+    """Learns what is settled. ``query``: of the journal; ``key``: of a line of the errors file.
+
+    ``has_gaps``: the journal has lines that are not leads, so that more may be missing than a later
+    run could see. If it ``heals_at_end``, they stay until a run has finished that knows of them.
+    """
 
     query: Query
+    has_gaps = False
+    heals_at_end: ClassVar[bool] = True
     key: ClassVar[Key] = "id"
     noun: ClassVar[str] = "id"
     line_end: ClassVar[bytes] = b"\n"
     """What a good last line gets that has lost its end."""
 
     @abstractmethod
-    def add_lead(self, lead_id: str, line: Line) -> bool | None:
+    def add_lead(self, lead_id: str, line: bytes) -> bool | None:
         """Note a lead of the journal; return whether it is new. ``None``: it is not a lead."""
 
     def number_of(self, entry: object) -> int | None:
@@ -60,11 +59,12 @@ class PastIds(Past):
     """Ids that are done, for the source of the ids, too."""
 
     query = BY_ID
+    heals_at_end = False
 
     def __init__(self, known: KnownIds) -> None:
         self.known = known
 
-    def add_lead(self, lead_id: str, _: Line) -> bool | None:
+    def add_lead(self, lead_id: str, _: bytes) -> bool | None:
         number = number_of(lead_id)
         return None if number is None else self.known.add_done(number)
 
@@ -81,13 +81,13 @@ class PastIds(Past):
 class PastEmails(PastIds):
     """Emails that are done.
 
-    A killed run can have written some leads of an email only: then the last of them says that more
-    follow. Behind lines that are dropped, nobody knows whether one of them was of the same email.
-    Such an email is searched again, and its leads that are there are not written again. ``matched``
-    counts the others.
+    A killed run can have written some leads of an email only: then each of them says that more
+    follow. And nobody knows of which emails the lines in gaps were. Such emails are searched again,
+    and their leads that are there are not written again. ``matched`` counts the others.
     """
 
     query = BY_EMAIL
+    heals_at_end = True
     key = "email"
     noun = "email"
     line_end = b"\t\n"
@@ -95,19 +95,17 @@ class PastEmails(PastIds):
     def __init__(self, known: KnownIds) -> None:
         super().__init__(known)
         self.matched = 0
-        self._doubtful: int | None = None
         self._partial: dict[int, set[int]] = {}
         self._nameless: set[int] = set()
 
-    def add_lead(self, lead_id: str, line: Line) -> bool | None:
+    def add_lead(self, lead_id: str, line: bytes) -> bool | None:
         lead = number_of(lead_id)
         if lead is None:
             return None
-        email = self.number_of(value_of_object(line.text, "email"))
-        self._doubtful = email if line.after_gap or self._doubtful == email else None
+        email = self.number_of(value_of_object(line, "email"))
         if email is None:
             self._nameless.add(lead)
-        elif self._doubtful is not None or has_more(line.text):
+        elif self.has_gaps or has_more(line):
             self._partial.setdefault(email, set()).add(lead)
         else:
             self._partial.pop(email, None)
@@ -124,26 +122,28 @@ class PastEmails(PastIds):
 
 
 class PastListing(Past):
-    """Leads of a listing. ``after``: the last one of the journal; ``None``: there is none.
-
-    Memory: 16 bytes per lead.
-    """
+    """Leads of a listing. Memory: 16 bytes per lead."""
 
     noun = "lead"
 
     def __init__(self, query: Query) -> None:
         self.query = query
-        self.after: str | None = None
+        self._last: str | None = None
         self._leads = SeenIds()
         self._failed: set[int] = set()
         self._nameless = 0
 
-    def add_lead(self, lead_id: str, _: Line) -> bool | None:
+    def add_lead(self, lead_id: str, _: bytes) -> bool | None:
         wire = wire_id(lead_id)
         if wire is None:
             return None
-        self.after = wire
+        self._last = wire
         return self._leads.add(wire)
+
+    @property
+    def after(self) -> str | None:
+        """The lead behind which to go on; ``None``: from the first."""
+        return None if self.has_gaps else self._last
 
     @property
     def leads(self) -> int:

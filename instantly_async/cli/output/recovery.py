@@ -20,12 +20,13 @@ from instantly_async.cli.records import (
     cut_keys,
     fields_text,
     keys_of,
+    number_of,
     value_of_object,
 )
 from instantly_async.cli.system import lock, replacement
 from instantly_async.cli.terminal import shell_quoted
 
-from .past import Key, Line, Past
+from .past import Key, Past
 from .tearing import Begins, begins_as_error, begins_as_lead, is_torn
 
 _BUFFER_BYTES = 1024 * 1024
@@ -56,7 +57,7 @@ class Span(NamedTuple):
     end: int
 
 
-Take = Callable[[str, Line, Span], bool]
+Take = Callable[[str, bytes, Span], bool]
 
 
 class Readback(NamedTuple):
@@ -98,14 +99,18 @@ class Recovery:
             CommandError: it holds other fields than the run would write.
         """
 
-        def take(lead_id: str, line: Line, _: Span) -> bool:
+        def take(lead_id: str, line: bytes, _: Span) -> bool:
             is_new = self.past.add_lead(lead_id, line)
             self.leads += bool(is_new)
             return is_new is not None
 
+        if self._resume.repair:
+            self.past.has_gaps = bool(read_back(fd, name, _is_lead).bad)
         found = self._read(fd, name, take, "id", begins_as_lead)
         if found.good:
             require_same_fields(found.first, self._resume.keys, name)
+        if found.bad and self.past.heals_at_end:
+            found = _with_gaps(fd, found)
         if not found.missing:
             return found
         end = self.past.line_end
@@ -123,7 +128,7 @@ class Recovery:
         settled: list[Span] = []
         final: list[Span] = []
 
-        def take(entry: str, _: Line, span: Span) -> bool:
+        def take(entry: str, _: bytes, span: Span) -> bool:
             number = self.past.number_of(entry)
             if number is None:
                 self.past.add_invalid(entry)
@@ -148,6 +153,11 @@ class Recovery:
             final += latest.values()
         self.errors.update(error_at(fd, span) for span in final)
         return found._replace(settled=settled)
+
+    @property
+    def is_to_be_healed(self) -> bool:
+        """Whether the journal has lines that are dropped when nothing is left to fetch."""
+        return self.past.has_gaps and self.past.heals_at_end
 
     def remark(self, sentence: str) -> None:
         """Note what the user should know."""
@@ -175,8 +185,25 @@ class Recovery:
                 f"{others}; fix it, or add --repair to drop it."
             )
         if found.bad:
-            self.remark(f"{name}: dropped lines that are not leads: {len(found.bad)}.")
+            when = " when nothing is left to fetch" if self.is_to_be_healed else ""
+            self.remark(f"{name}: dropped lines that are not leads{when}: {len(found.bad)}.")
         return found
+
+
+def heal(fd: int, name: str) -> int:
+    """Drop the lines that are not leads; return the descriptor to write to.
+
+    Raises:
+        OutputError: the file cannot be rewritten; it is as it was.
+    """
+    return repair(name, fd, read_back(fd, name, _is_lead))
+
+
+def _with_gaps(fd: int, found: Readback) -> Readback:
+    """Leave the bad lines; only what is written behind the last one must be a line of its own."""
+    end = found.bad[-1].end
+    is_open = end == os.fstat(fd).st_size and os.pread(fd, 1, end - 1) != b"\n"
+    return found._replace(bad=[], missing=b"\n" if is_open else found.missing)
 
 
 def error_at(fd: int, span: Span) -> str:
@@ -199,11 +226,10 @@ def read_back(
         InputError: the file is not a journal, so it must not be changed.
     """
     good, first, bad, torn, missing = 0, b"", list[Span](), None, b""
-    after_gap = False
     for line, span in _lines(fd):
         text = line.rstrip(b"\0")
-        if _is_good(Line(text, after_gap), span, take, key):
-            first, after_gap = first or text, False
+        if _is_good(text, span, take, key):
+            first = first or text
             good += 1
             missing = b"" if text.endswith(b"\n") else b"\n"
             if text != line:  # only the line end was lost
@@ -212,7 +238,6 @@ def read_back(
             torn = span
         elif not line.isspace():
             bad.append(span)
-            after_gap = True
     if not good and (bad or (torn is None and os.fstat(fd).st_size)):
         raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
     return Readback(good, first, bad, [], torn, missing)
@@ -232,9 +257,13 @@ def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
             start = end
 
 
-def _is_good(line: Line, span: Span, take: Take, key: Key) -> bool:
+def _is_lead(lead_id: str, _: bytes, __: Span) -> bool:
+    return number_of(lead_id) is not None
+
+
+def _is_good(line: bytes, span: Span, take: Take, key: Key) -> bool:
     try:
-        value = value_of_object(line.text, key)
+        value = value_of_object(line, key)
     except ValueError:
         return False
     return isinstance(value, str) and take(value, line, span)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from places import HELPERS
 
-from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, lead_ids, lead_json
+from instantly_async.testing import (
+    DEFAULT_API_KEY,
+    FakeInstantly,
+    campaign_ids,
+    lead_ids,
+    lead_json,
+)
 
 INPUTS = {"get": list(lead_ids(150)), "list": list(lead_ids(1200))}
 UNKNOWN = set(INPUTS["list"][::100])
@@ -33,6 +39,27 @@ def test_row_31_kill_9_at_any_time_and_torn_lines(
     assert set(happened["codes"]) == {3}
     for strategy, output in happened["outputs"]:
         check(INPUTS[strategy], Path(output))
+
+
+def test_an_export_that_is_killed_at_any_time(
+    fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every lead of the campaign is written once, in the order of the API."""
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    fake_instantly.workspace_size = 5000
+    leads = [json.loads(lead_json(each)) for each in lead_ids(5000)]
+    wanted = [lead["id"] for lead in leads if lead["campaign"] == campaign_ids()[0]]
+    options = ["--campaign", campaign_ids()[0]]
+    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path), str(KILLS), *options]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    happened = json.loads(result.stdout.splitlines()[-1])
+    assert happened["kills"] >= KILLS
+    assert happened["torn"] >= 30
+    assert set(happened["codes"]) == {0}
+    for _, output in happened["outputs"]:
+        lines = Path(output).read_bytes().splitlines()
+        assert [json.loads(line)["id"] for line in lines] == wanted
 
 
 def check(ids: list[str], output: Path) -> None:

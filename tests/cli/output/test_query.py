@@ -12,6 +12,7 @@ import pytest
 from commands import IDS, Command
 from places import HELPERS
 
+from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.output import (
@@ -311,7 +312,7 @@ def test_after_a_power_failure_too(
 
     for name in ("unlink", "replace"):
         monkeypatch.setattr(os, name, note(name, getattr(os, name)))
-    noted = note("sync", files.sync_folder)
+    noted = note("sync", system.sync_folder)
     for module in (query, replaced, files):
         monkeypatch.setattr(module, "sync_folder", noted)
     with open_journal(str(output), f"{output}.errors", past_of(now), Resume(force=True)) as opened:
