@@ -134,7 +134,7 @@ ROOMS: dict[str, list[str]] = {
         "report  naming",
         "amounts  words",
     ],
-    "cli/records": ["__init__", "selection", "line  payload_keys  emails"],
+    "cli/records": ["__init__", "selection", "line  payload_keys", "emails"],
     "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""
