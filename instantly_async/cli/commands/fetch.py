@@ -63,17 +63,17 @@ def fetch(
     """Fetch many leads into JSON Lines, CSV or Parquet.
 
     Args:
-        file: File with lead ids or emails, of any usual format; - is stdin.
+        file: File with ids or emails, of any usual format; - is stdin.
         output: New file for the leads; - is stdout.
         options: Shared options.
         resuming: Shared options.
         dry_run: Print what a run would do, and send no request.
         by: What the file holds: id or email.
         input_format: text, csv, tsv, json, jsonl or excel. Default: by FILE.
-        column: Column or key with these; or its number, from 1.
-        limit: Fetch at most so many; --resume fetches the next ones.
-        allow_empty: Accept an input that holds none.
-        strategy: get: one lead per request; list: 100. Not for emails.
+        column: Column or key with the ids or emails, or its number, from 1.
+        limit: Fetch at most so many of them; --resume fetches the next ones.
+        allow_empty: Accept an input without ids or emails.
+        strategy: get: one id per request; list: 100 ids.
         stats_json: File for the summary as JSON; replaced if it exists.
         progress: auto, on (also with --quiet) or off.
         quiet: Hide progress and summary, and name no ids.

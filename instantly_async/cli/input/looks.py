@@ -99,7 +99,8 @@ def none_valid(
     look = _look_of(entries, sought, understood)
     if look is None:
         return _unclear(place, sought, understood, first)
-    what = f"{look.is_} and no {sought.kind}{sought.are}; {look.remedy}"
+    lacks = "" if sought.kind in look.is_ else f" and no {sought.kind}{sought.are}"
+    what = f"{look.is_}{lacks}; {look.remedy}"
     if first is None:
         return f"{place} holds {what}."
     return f"The first {first} entries of {place} are {what}."

@@ -28,8 +28,8 @@ class Names:
 
     Case, blanks, quotes and ``_-./:`` are ignored. From the tier ``bare`` on, a name may belong to
     anything: then a longer name with ``of_lead`` in it may be meant as well, such as *Lead ID
-    (Instantly)*. ``part`` is in all names, also in misspelt ones. ``are_numbered``: tables may have
-    several, such as *Email 1* and *Email 2*.
+    (Instantly)*. ``similar``: what a longer or misspelt name looks like. ``are_numbered``: tables
+    may have several, such as *Email 1* and *Email 2*.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Names:
         *,
         bare: int,
         of_lead: str,
-        part: str = "",
+        similar: str = "",
         are_numbered: bool = False,
     ) -> None:
         self.tiers = tiers
         self.bare = bare
-        self.part = part
+        self.similar = re.compile(similar)
         self._of_lead = re.compile(of_lead)
         self._are_numbered = are_numbered
         self.example = tiers[bare - 1][0]

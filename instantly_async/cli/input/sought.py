@@ -129,7 +129,10 @@ class Sought:
 
     def _may_be_meant(self, name: str) -> bool:
         """Whether a name that is not ours may be a longer or misspelt one of ours."""
-        return self.names.part in name and self.other.names.rank_of_column(name) is None
+        return (
+            self.names.similar.match(name) is not None
+            and self.other.names.rank_of_column(name) is None
+        )
 
 
 def looks_like_data(names: Iterable[str]) -> bool:
@@ -139,6 +142,12 @@ def looks_like_data(names: Iterable[str]) -> bool:
         for name in names
     )
 
+
+_OTHERS = (
+    "account|bounc|click|count|date|domain|from|mailing|opened|opt|reply|send|sent|status|valid"
+    "|verif"
+)
+"""Parts of names of columns that tell something about an email, or hold that of the sender."""
 
 _LISTS = ("items", "data", "results", "records", "rows", "leads", "ids", "lead_ids")
 _WRAPPERS = ("body", "data", "item", "lead", "object", "payload", "record", "row")
@@ -196,7 +205,7 @@ EMAILS = Sought(
         ),
         bare=1,
         of_lead="leade?mail",
-        part="mail",
+        similar=rf"(?!.*(?:{_OTHERS})).*mail",
         are_numbered=True,
     ),
     # Not the payload: that of a lead holds the customer's own variables.
