@@ -18,7 +18,7 @@ from instantly_async.cli.output import PastEmails, PastIds
 from instantly_async.cli.system import STDIO
 from instantly_async.cli.target import target_of
 from instantly_async.cli.usage import path_of
-from instantly_async.cli.work import ById
+from instantly_async.cli.work import work_of
 
 from .arguments import (
     DEFAULT_CONNECTION,
@@ -101,9 +101,11 @@ def fetch(
         with target.open(past, resuming.how()) as out:
             if source.is_regular:
                 survey(source, terminal, naming)
+            is_stdin = file == STDIO
+            work = work_of(source, past, strategy)
             job = FetchJob(
                 client=client,
-                work=ById(source, strategy),
+                work=work,
                 output=out,
                 terminal=terminal,
                 target=target,
@@ -112,8 +114,8 @@ def fetch(
                 quiet=quiet,
                 progress=progress,
                 limit=limit,
-                resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
-                retry_hint=target.how_to_retry(arguments, from_stdin=file == STDIO),
+                resume_hint=target.how_to_resume(arguments, work.words, from_stdin=is_stdin),
+                retry_hint=target.how_to_retry(arguments, work.words, from_stdin=is_stdin),
                 hint=network.hint,
             )
             code = run_fetch(job)
