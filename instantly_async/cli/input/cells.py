@@ -27,20 +27,24 @@ def holds_id(cell: str) -> bool:
     return len(cell) >= _LEAST_CHARS and wire_id(tidy_id(cell)) is not None
 
 
+def email_in(cell: str) -> str | None:
+    """Return the email of a cell, in its spelling; ``None``: it has none, or several."""
+    # Without quotes first: wire_email takes some of them for characters of an address.
+    return wire_email(cell.strip(_AROUND_NAMED)) or wire_email(cell.strip(AROUND))
+
+
 def tidy_email(cell: str) -> str:
-    """Return the email of a cell, in its spelling; if it has none, or several, its text.
+    """Return the email of a cell; if it has none, its text.
 
     >>> tidy_email("'Ada Lovelace' <Ada@example.com>,"), tidy_email(" Ada ")
     ('Ada@example.com', 'Ada')
     """
-    # Quotes first: alone, they may belong to an address.
-    email = wire_email(cell.strip(_AROUND_NAMED)) or wire_email(cell.strip(AROUND))
-    return cell.strip(BLANK) if email is None else email
+    return email_in(cell) or cell.strip(BLANK)
 
 
 def holds_email(cell: str) -> bool:
     """Whether a cell is an email, apart from what may be around it."""
-    return "@" in cell and wire_email(tidy_email(cell)) is not None
+    return "@" in cell and email_in(cell) is not None
 
 
 MENTIONED_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from instantly_async._api import wire_email, wire_id
+from instantly_async._api import wire_id
 from instantly_async.cli.records import LineEmail, LineId, Noun
 
 from .cells import (
     AROUND,
     MENTIONED_EMAIL,
     MENTIONED_ID,
+    email_in,
     holds_email,
     holds_id,
     tidy_email,
@@ -50,7 +51,7 @@ class Sought:
     are: str
     switch: str
     entry: type[LineId]
-    wire: Callable[[object], str | None]
+    wire: Callable[[str], str | None]
     tidy: Callable[[str], str]
     holds: Callable[[str], bool]
     shown: Callable[[str], str]
@@ -184,7 +185,7 @@ EMAILS = Sought(
     are="",
     switch="add --by email",
     entry=LineEmail,
-    wire=wire_email,
+    wire=email_in,
     tidy=tidy_email,
     holds=holds_email,
     shown=lambda email: f"…@{email.rpartition('@')[2]}",

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Command
+from commands import Command, ids_in
 from inputs import SAMPLES, book, bytewise, read_input, refusal
 
 from instantly_async.cli.input.sought import EMAILS
@@ -43,7 +43,8 @@ LINES = {
     "with a name": (f"Ada Lovelace <{ADA}>", [ADA]),
     "with a name in quotes": (f'"Lovelace, Ada" <{ADA}>,', [ADA]),
     "all in quotes": (f'"Ada <{ADA}>"', [ADA]),
-    "quoted": (f"'{ADA}',", [ADA]),
+    "quoted": (f"'{ADA}'", [ADA]),
+    "quoted, with a comma": (f"'{ADA}',", [ADA]),
     "of Excel": (f'="{ADA}"', [ADA]),
     "in brackets": (f"<{ADA}>;", [ADA]),
     "a link": (f"mailto:{ADA}", [ADA]),
@@ -120,7 +121,10 @@ JSON = {
     "of HubSpot": {
         "results": [{"id": 1, "properties": {"email": ADA}}, {"properties": {"email": BOB}}]
     },
-    "one level down": [{"email": "", "lead": {"email": ADA}}, {"lead": {"email": BOB}}],
+    "one level down": [
+        {"email": "me@x.example", "lead": {"email": ADA}},
+        {"email": "me@x.example", "lead": {"email": BOB}},
+    ],
 }
 
 
@@ -185,6 +189,22 @@ REFUSED = {
         (
             'a.csv has 2 columns that could hold the emails, "Email", "Email 2"; use --column 2 '
             "for the first."
+        ),
+    ),
+    "the email of a lead under a longer name": (
+        "a.csv",
+        f"Email,Lead Email (Instantly)\n{ADA},{BOB}\n",
+        (
+            'a.csv has 2 columns that could hold the emails, "Email", "Lead Email (Instantly)"; '
+            "use --column 1 for the first."
+        ),
+    ),
+    "joined files with other columns": (
+        "a.csv",
+        f"name,lead_email\nAda,{ADA}\nlead_email,name,city\n",
+        (
+            "Line 3 of a.csv names other columns than the first one; put what follows it into a "
+            "file of its own."
         ),
     ),
     "emails of others": (
@@ -258,6 +278,12 @@ def test_invalid_ones_have_their_line_and_empty_ones_are_skipped() -> None:
     table = f'name,email\nx,\ny,{ADA}\nz,"{BOB}, {CAROL}"\nz,n/a\nz,\n'
     outcome = read_input("a.csv", table.encode(), by=EMAILS)
     assert outcome.found == [(ADA, "line 3"), (f"{BOB}, {CAROL}", "line 4"), ("n/a", "line 5")]
+
+
+def test_a_name_of_emails_may_be_a_value() -> None:
+    """Such as a channel; and joined files repeat their columns."""
+    table = f"channel,email\nEmail,\nchannel,email\nEmail,{ADA}\n"
+    assert emails_in("a.csv", table) == [ADA]
 
 
 def test_thousands_without_an_email_may_come_first() -> None:
@@ -335,3 +361,22 @@ def test_the_other_way_round_the_option_is_named(command: Command, tmp_path: Pat
         "use --column to name the one that holds the lead ids, or add --by email.\n"
     )
     assert command("fetch", file, "--by", "email", "--dry-run").code == 0
+    file.write_text(f"name,lead_email\nAda,{ADA}\n")
+    assert command("fetch", file, "--dry-run").err.endswith("or add --by email.\n")
+
+
+def test_a_run_fetches_all_leads_of_the_emails(
+    command: Command, fake_instantly: FakeInstantly, tmp_path: Path
+) -> None:
+    """Resumed, it searches for those that are new only; the errors file names the line."""
+    file, output = tmp_path / "a.csv", tmp_path / "leads.jsonl"
+    file.write_text(f"name,Email\nx,{email_of(A).upper()}\ny,\nz,Bob <{email_of(B)}>\nn,n/a\n")
+    done = command("fetch", file, "--by", "email", "-o", output)
+    assert (done.code, ids_in(output.read_bytes())) == (3, [A, B])
+    assert f"Skipped 1 entry of {file} without an email.\n" in done.err
+    failures = Path(f"{output}.errors.jsonl").read_bytes().splitlines()
+    assert [json.loads(each)["line"] for each in failures] == [5]
+    file.write_text(f"name,Email\nx,{email_of(A)}\nz,{email_of(C)}\n")
+    done = command("fetch", file, "--by", "email", "-o", output, "--resume")
+    assert (done.code, ids_in(output.read_bytes())) == (3, [A, B, C])
+    assert "@" not in done.err
