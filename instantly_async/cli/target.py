@@ -67,19 +67,6 @@ class Target:
         """The function from the server's JSON to a line."""
         return to_line if self.selection is None else self.selection.cut
 
-    def require_emails(self) -> None:
-        """Check that the lines will have the emails, by which a run is resumed.
-
-        Raises:
-            CommandError: ``--fields`` leaves them out.
-        """
-        if self.journal is None or self.selection is None or "email" in self.selection.keys:
-            return
-        raise CommandError(
-            "--fields leaves out email, so a later run could not see which emails are done; add "
-            "email to it."
-        )
-
     def require_other_than(self, source: FileOfIds) -> None:
         """Check that the input is not one of the files that will be written.
 
@@ -129,7 +116,7 @@ class Target:
         Raises:
             CommandError: it cannot be created or resumed.
         """
-        resume = self._checked(resume)
+        resume = self._checked(past, resume)
         if self.journal is not None:
             return open_journal(self.journal, self.errors, past, resume)
         return Output() if self.output is None else Stdout()
@@ -140,12 +127,12 @@ class Target:
         Raises:
             CommandError: as ``open``.
         """
-        resume = self._checked(resume)
+        resume = self._checked(past, resume)
         if self.journal is None:
             return None
         return read_journal(self.journal, self.errors, past, resume)
 
-    def _checked(self, resume: Resume | None) -> Resume | None:
+    def _checked(self, past: Past, resume: Resume | None) -> Resume | None:
         """Check the names; return how to resume, with the keys of each line."""
         if self.journal is None:
             if resume is not None:
@@ -153,6 +140,11 @@ class Target:
                 raise CommandError(f"Only a file can be {done}; name it with -o.")
             return None
         assert self.output is not None
+        if self.selection is not None and past.key not in self.selection.keys:
+            raise CommandError(
+                f"--fields leaves out {past.key}, so a later run could not see which {past.noun}s "
+                f"are done; add {past.key} to it."
+            )
         if os.path.isdir(self.output):  # noqa: PTH112 - Path refuses NUL characters
             raise CommandError(f"{self.output} is a folder; name a file in it with -o.")
         if self.output.endswith(ERRORS_SUFFIX):

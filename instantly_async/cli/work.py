@@ -14,7 +14,7 @@ from instantly_async.streams import LeadStream, MatchStream, Stream
 
 from .exits import InputError
 from .input import IdSource
-from .output import ListedFailure, PastEmails, PastListing, Query
+from .output import ListedFailure, PastEmails, PastIds, PastListing, Query
 from .records import LineId
 from .show import EMAILS, IDS, LISTING, Extent, Words, invalid, trouble
 
@@ -142,6 +142,11 @@ class ByEmail(Work):
 
     def stop(self) -> None:
         self._source.stop()
+
+
+def work_of(source: IdSource, past: PastIds, strategy: Strategy) -> Work:
+    """Return the work for an input of ids or emails, as ``past`` says."""
+    return ByEmail(source, past) if isinstance(past, PastEmails) else ById(source, strategy)
 
 
 class Listed(Work):

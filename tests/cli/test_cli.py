@@ -173,8 +173,8 @@ def test_a_swallowed_row_does_not_lose_the_ids_before_it(command: Command) -> No
     assert "begins in line 3 of stdin swallows other rows, such as the one in line 4" in result.err
 
 
-def understood(first_id: str) -> Understood:
-    return Understood(form="text", first_id=first_id)
+def understood(first: str) -> Understood:
+    return Understood(form="text", first=first)
 
 
 def test_the_total_of_a_file_is_known(tmp_path: Path) -> None:

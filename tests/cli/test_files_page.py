@@ -11,8 +11,7 @@ from places import DOCS
 
 from instantly_async.cli.convert.names import SUFFIXES as SUFFIXES_OF_OUTPUTS
 from instantly_async.cli.input.formats import SUFFIXES
-from instantly_async.cli.input.json_ids import LIST_KEYS, WRAPPERS
-from instantly_async.cli.input.names import ID_NAMES
+from instantly_async.cli.input.sought import IDS
 from instantly_async.cli.input.understood import DELIMITERS
 from instantly_async.cli.system import COMPRESSIONS
 from instantly_async.testing import FakeInstantly
@@ -80,13 +79,15 @@ def test_the_names_of_outputs() -> None:
 
 def test_the_names() -> None:
     """Of columns and keys; and the delimiters."""
-    assert tuple(re.findall(r"(?m)^\d\. `(\w+)`$", PAGE)) == ID_NAMES
+    assert tuple(re.findall(r"(?m)^\d\. `(\w+)`$", PAGE)) == tuple(
+        name for (name,) in IDS.names.tiers
+    )
     assert len(DELIMITERS) == 4
     assert "a comma, a semicolon, a tab or `|`" in PAGE
-    first, *others = LIST_KEYS
+    first, *others = IDS.lists
     keys = re.search(rf"be under `{first}` \(.*?\), (.*?)\.", PAGE, re.DOTALL)
     assert keys is not None
     assert re.findall(r"`(\w+)`", keys[1]) == others
     wrappers = re.search(r"in an object under (.*?)\.", PAGE, re.DOTALL)
     assert wrappers is not None
-    assert tuple(re.findall(r"`(\w+)`", wrappers[1])) == WRAPPERS
+    assert tuple(re.findall(r"`(\w+)`", wrappers[1])) == IDS.wrappers

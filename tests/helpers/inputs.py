@@ -15,6 +15,8 @@ import xlsxwriter
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.input.reader import IdReader
+from instantly_async.cli.input.sought import IDS, Sought
+from instantly_async.cli.known import KnownIds
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "inputs"
 
@@ -48,8 +50,11 @@ def read_input(
     pieces: bytes | Iterable[bytes],
     column: str | None = None,
     form: InputFormat | None = None,
+    *,
+    known: KnownIds | None = None,
+    by: Sought = IDS,
 ) -> Outcome:
-    reader = IdReader(form, name, column)
+    reader = IdReader(form, name, column, known, by)
     found = []
     sentence = None
     try:
@@ -77,9 +82,11 @@ def refusal(
     pieces: bytes | Iterable[bytes],
     column: str | None = None,
     form: InputFormat | None = None,
+    *,
+    by: Sought = IDS,
 ) -> str:
     """Read an input that is refused; return the sentence."""
-    _, _, sentence = read_input(name, pieces, column, form)
+    _, _, sentence = read_input(name, pieces, column, form, by=by)
     assert sentence is not None
     assert sentence.endswith(".")
     assert "\n" not in sentence

@@ -1,6 +1,6 @@
-"""Runs the command again and again, and kills it: ``python killer.py FOLDER KILLS [OPTION…]``.
+"""Runs the command again and again, and kills it: ``python killer.py FOLDER KILLS [COMMAND…]``.
 
-With options, they are those of ``export``.
+Without a command, it is ``fetch`` by either strategy, in turn.
 
 The package is imported once; each run is a fork, which starts in a few milliseconds. Half
 of the kills come from outside at a random instant, half from within a write, of which only
@@ -67,22 +67,22 @@ def ends_torn(path: Path) -> bool:
     return path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
 
 
-def job(folder: Path, number: int, export: Sequence[str]) -> tuple[str, list[str]]:
+def job(folder: Path, number: int, command: Sequence[str]) -> tuple[str, list[str]]:
     """Return the kind of a job, and its command without an output."""
-    if export:
-        return "export", ["export", *export]
+    if command:
+        return command[0], [*command]
     strategy = "list" if number % 2 else "get"
     return strategy, ["fetch", str(folder / strategy), "--strategy", strategy]
 
 
-def main(folder: Path, enough: int, export: Sequence[str]) -> None:
+def main(folder: Path, enough: int, given: Sequence[str]) -> None:
     """Do jobs one after another until there were enough kills; print what happened."""
     kills = torn = 0
     outputs: list[tuple[str, str]] = []
     codes: list[int] = []
     while kills < enough:
         output = folder / f"leads-{len(outputs)}.jsonl"
-        kind, command = job(folder, len(outputs), export)
+        kind, command = job(folder, len(outputs), given)
         outputs.append((kind, str(output)))
         command += ["-o", str(output), "--resume", "--quiet"]
         code = -signal.SIGKILL

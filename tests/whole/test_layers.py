@@ -106,6 +106,7 @@ ROOMS: dict[str, list[str]] = {
         "json_elements",
         "csv_ids  json_ids  looks  stages",
         "csv_records  tables  extents",
+        "sought",
         "names",
         "cells  understood",
     ],
@@ -114,6 +115,7 @@ ROOMS: dict[str, list[str]] = {
         "opening",
         "journal",
         "error_lines  lines  recovery  replaced  reserve  syncer",
+        "readback",
         "past  tearing",
         "query",
     ],
@@ -134,7 +136,7 @@ ROOMS: dict[str, list[str]] = {
         "report  naming",
         "amounts  words",
     ],
-    "cli/records": ["__init__", "selection", "line  payload_keys  emails"],
+    "cli/records": ["__init__", "selection", "line  payload_keys", "emails"],
     "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],
 }
 """Names in the same line do not import each other."""

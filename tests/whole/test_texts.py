@@ -31,7 +31,7 @@ from instantly_async.cli.exits import USAGE, CommandError
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.input.reader import IdReader
 from instantly_async.cli.known import KnownIds, storable
-from instantly_async.cli.output.recovery import read_back
+from instantly_async.cli.output.readback import read_back
 from instantly_async.cli.records import LineId, Selection, id_of_object
 from instantly_async.cli.show import invalid
 from instantly_async.cli.terminal import Terminal

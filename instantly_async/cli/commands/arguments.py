@@ -10,6 +10,7 @@ from instantly_async.cli.exits import CommandError
 from instantly_async.cli.groups import INPUT, OUTPUT, RESUME
 from instantly_async.cli.input import InputFormat
 from instantly_async.cli.options import Connection, OutputOptions, ResumeOptions
+from instantly_async.cli.records import Noun
 from instantly_async.cli.terminal import LogLevel, Terminal, log_to
 from instantly_async.settings import Strategy
 
@@ -22,6 +23,7 @@ OptionalOutputFile = Annotated[
     str | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, group=OUTPUT)
 ]
 StatsFile = Annotated[str | None, Parameter(allow_leading_hyphen=True, group=OUTPUT)]
+By = Annotated[Noun, Parameter(name="--by", show_choices=False, group=INPUT)]
 Column = Annotated[str | None, Parameter(group=INPUT)]
 LimitCount = Annotated[
     int | None, Parameter(name="--limit", validator=validators.Number(gte=1), group=INPUT)

@@ -14,11 +14,11 @@ from instantly_async.cli.options import (
     ResumeOptions,
     ShownProgress,
 )
-from instantly_async.cli.output import PastIds
+from instantly_async.cli.output import PastEmails, PastIds
 from instantly_async.cli.system import STDIO
 from instantly_async.cli.target import target_of
 from instantly_async.cli.usage import path_of
-from instantly_async.cli.work import ById
+from instantly_async.cli.work import work_of
 
 from .arguments import (
     DEFAULT_CONNECTION,
@@ -26,6 +26,7 @@ from .arguments import (
     DEFAULT_RESUME,
     AllowEmpty,
     Arguments,
+    By,
     Column,
     File,
     LimitCount,
@@ -46,6 +47,7 @@ def fetch(
     options: OutputOptions = DEFAULT_OUTPUT,
     resuming: ResumeOptions = DEFAULT_RESUME,
     dry_run: Flag = False,
+    by: By = "id",
     input_format: ShownInputFormat | None = None,
     column: Column = None,
     limit: LimitCount = None,
@@ -61,16 +63,17 @@ def fetch(
     """Fetch many leads into JSON Lines, CSV or Parquet.
 
     Args:
-        file: File with lead ids, of any usual format; - is stdin.
+        file: File with ids or emails, of any usual format; - is stdin.
         output: New file for the leads; - is stdout.
         options: Shared options.
         resuming: Shared options.
         dry_run: Print what a run would do, and send no request.
+        by: What the file holds: id or email.
         input_format: text, csv, tsv, json, jsonl or excel. Default: by FILE.
-        column: Column or key with the ids; or its number, from 1.
-        limit: Fetch at most so many ids; --resume fetches the next ones.
-        allow_empty: Accept an input without ids.
-        strategy: get: one lead per request; list: 100.
+        column: Column or key with the ids or emails, or its number, from 1.
+        limit: Fetch at most so many of them; --resume fetches the next ones.
+        allow_empty: Accept an input without ids or emails.
+        strategy: get: one id per request; list: 100 ids.
         stats_json: File for the summary as JSON; replaced if it exists.
         progress: auto, on (also with --quiet) or off.
         quiet: Hide progress and summary, and name no ids.
@@ -80,16 +83,16 @@ def fetch(
     """
     terminal = start(connection.log_level)
     file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
-    past = PastIds(known)
+    past = PastEmails(known) if by == "email" else PastIds(known)
     client = None if dry_run else connection.client(network)
     naming = naming_for(target, terminal, quiet=quiet)
     with open_source(
-        file, input_format, column, known, allow_empty=allow_empty, limit=limit
+        file, input_format, column, known, by=by, allow_empty=allow_empty, limit=limit
     ) as source:
         target.require_other_than(source)
         target.require_other_than_stats(stats_json and path_of(stats_json), source)
         if source.is_terminal:
-            terminal.say("Reading ids from the terminal, one per line; Ctrl-D ends them.")
+            terminal.say(f"Reading {by}s from the terminal, one per line; Ctrl-D ends them.")
         if client is None:
             target.read(past, resuming.how())
             text = plan_only(source, terminal, naming, connection.rate_limit())
@@ -98,9 +101,11 @@ def fetch(
         with target.open(past, resuming.how()) as out:
             if source.is_regular:
                 survey(source, terminal, naming)
+            is_stdin = file == STDIO
+            work = work_of(source, past, strategy)
             job = FetchJob(
                 client=client,
-                work=ById(source, strategy),
+                work=work,
                 output=out,
                 terminal=terminal,
                 target=target,
@@ -109,8 +114,8 @@ def fetch(
                 quiet=quiet,
                 progress=progress,
                 limit=limit,
-                resume_hint=target.how_to_resume(arguments, from_stdin=file == STDIO),
-                retry_hint=target.how_to_retry(arguments, from_stdin=file == STDIO),
+                resume_hint=target.how_to_resume(arguments, work.words, from_stdin=is_stdin),
+                retry_hint=target.how_to_retry(arguments, work.words, from_stdin=is_stdin),
                 hint=network.hint,
             )
             code = run_fetch(job)

@@ -1,22 +1,20 @@
-"""What may be around an id in a cell, on a line, or in a string. Pure."""
+"""What may be around an id or an email in a cell, on a line, or in a string. Pure."""
 
 import re
 
-from instantly_async._api import BLANK, wire_id
+from instantly_async._api import BLANK, wire_email, wire_id
 
 QUOTES = "\"'`\xb4\xab\xbb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
 AROUND = BLANK + QUOTES + "()[]<>,;="  # ="…" is Excel's
 
 _LEAST_CHARS = 32  # digits, without hyphens
-_BULLETS = "-*\u2022"
-_MENTIONED = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_BETWEEN = re.compile(r"[\s,;|]+")
+_AROUND_NAMED = BLANK + QUOTES + ",;="  # but not the > of "Ada <ada@example.com>",
 
 
-def tidy(cell: str) -> str:
+def tidy_id(cell: str) -> str:
     """Return the id of a cell in the form that is sent; if it has none, its text.
 
-    >>> tidy(' ="019A3F62-5400-731D-8823-34022F8832C4"'), tidy(" Ada ")
+    >>> tidy_id(' ="019A3F62-5400-731D-8823-34022F8832C4"'), tidy_id(" Ada ")
     ('019a3f62-5400-731d-8823-34022f8832c4', 'Ada')
     """
     if (lead_id := wire_id(cell)) is not None:
@@ -26,35 +24,31 @@ def tidy(cell: str) -> str:
 
 def holds_id(cell: str) -> bool:
     """Whether a cell is an id, apart from what may be around it."""
-    return len(cell) >= _LEAST_CHARS and wire_id(tidy(cell)) is not None
+    return len(cell) >= _LEAST_CHARS and wire_id(tidy_id(cell)) is not None
 
 
-def mentions_id(text: str) -> bool:
-    """Whether a text has an id among other characters."""
-    return _MENTIONED.search(text) is not None
+def email_in(cell: str) -> str | None:
+    """Return the email of a cell, in its spelling; ``None``: it has none, or several."""
+    # Without quotes first: wire_email takes some of them for characters of an address.
+    return wire_email(cell.strip(_AROUND_NAMED)) or wire_email(cell.strip(AROUND))
 
 
-def words_of(line: str) -> list[str]:
-    """Return the texts of a line, tidied, without a comment behind ids, which ``#`` begins.
+def tidy_email(cell: str) -> str:
+    """Return the email of a cell; if it has none, its text.
 
-    They are separated by commas, semicolons, bars or blanks.
+    >>> tidy_email("'Ada Lovelace' <Ada@example.com>,"), tidy_email(" Ada ")
+    ('Ada@example.com', 'Ada')
     """
-    words = [tidy(word) for word in _BETWEEN.split(line) if word.strip(AROUND + _BULLETS)]
-    note = next((number for number, word in enumerate(words) if word.startswith("#")), None)
-    return words[:note] if all(map(wire_id, words[:note])) else words
+    return email_in(cell) or cell.strip(BLANK)
 
 
-def ids_of_line(line: str) -> list[str]:
-    """Return the ids of a line of text, tidied: usually one; a line without any is one invalid id.
+def holds_email(cell: str) -> bool:
+    """Whether a cell is an email, apart from what may be around it."""
+    return "@" in cell and email_in(cell) is not None
 
-    Other texts between ids are invalid ids, unless there are as many as ids: such a line is a row
-    of a table, and as a whole one invalid id.
-    """
-    whole = tidy(line)
-    if whole.startswith("#") or not line.strip(AROUND):
-        return []
-    if wire_id(whole) is not None:
-        return [whole]
-    words = words_of(line)
-    ids = list(filter(wire_id, words))
-    return words if 2 * len(ids) > len(words) else [whole]
+
+MENTIONED_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+"""An id among other characters."""
+
+MENTIONED_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]]@\w")
+"""An email among other characters."""

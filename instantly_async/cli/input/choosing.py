@@ -13,6 +13,7 @@ from .json_ids import JsonLinesParser
 from .lines import LineParser, Lines
 from .recoding import Recoding, encoding_of
 from .sniff import LEAST_BYTES, first_line_of, head_of, is_cut, kind_of
+from .sought import Sought
 from .stages import Chosen, Piped, Stage, Unchanged
 from .text_ids import TextParser
 from .understood import Understood
@@ -20,7 +21,11 @@ from .workbooks import WorkbookParser, is_workbook
 
 
 def make_stages(
-    form: InputFormat | None, name: str, column: str | None, understood: Understood
+    form: InputFormat | None,
+    name: str,
+    column: str | None,
+    sought: Sought,
+    understood: Understood,
 ) -> tuple[Stage[bytes], Stage[LineId]]:
     """Return the stages from the bytes of an input to text, and from that to ids.
 
@@ -47,10 +52,10 @@ def make_stages(
         if encoding is None:
             return Unchanged()
         understood.encoding = encoding
-        return Recoding(name, encoding)
+        return Recoding(name, encoding, sought.added)
 
     def parse(head: bytes) -> Stage[LineId]:
-        return _Choice(form, name, column, understood).parser_of(head)
+        return _Choice(form, name, column, sought, understood).parser_of(head)
 
     unpacked = Piped(Chosen(_first_bytes, unpack), Chosen(_first_bytes, recode))
     return unpacked, Chosen(head_of, parse)
@@ -64,11 +69,17 @@ class _Choice:
     """What is known about an input: the options, its name, and what it turns out to be."""
 
     def __init__(
-        self, form: InputFormat | None, name: str, column: str | None, understood: Understood
+        self,
+        form: InputFormat | None,
+        name: str,
+        column: str | None,
+        sought: Sought,
+        understood: Understood,
     ) -> None:
         self._given = form
         self._name = name
         self._column = column
+        self._sought = sought
         self._understood = understood
 
     def parser_of(self, head: bytes) -> Stage[LineId]:
@@ -80,19 +91,20 @@ class _Choice:
         if is_workbook(head):
             if self._given not in {None, "excel"}:
                 raise InputError(f"{self._name} is a workbook; leave out --input-format.")
-            return WorkbookParser(self._name, self._column, self._understood)
+            return WorkbookParser(self._name, self._column, self._sought, self._understood)
         if (kind := kind_of(head)) is not None:
-            raise InputError(f"{self._name} is {kind.is_}; {kind.remedy}.")
+            remedy = kind.remedy.format(nouns=self._sought.nouns, kind=self._sought.kind)
+            raise InputError(f"{self._name} is {kind.is_}; {remedy}.")
         line = first_line_of(head)
         form = self._form_of(line)
         if form == "json" and is_json(line) and not self._is_json_lines(line, head):
             self._understood.form = "JSON document"
-            return JsonParser(self._name, self._column, self._understood)
+            return JsonParser(self._name, self._column, self._sought, self._understood)
         return Lines(self._name, self._line_parser(form), self._understood)
 
     def _is_json_lines(self, line: str, head: bytes) -> bool:
         is_long = is_cut(head) and self._given is None and names_lines(self._name)
-        return is_json_lines(line, self._column, is_cut=is_long)
+        return is_json_lines(line, self._column, self._sought, is_cut=is_long)
 
     def _form_of(self, line: str) -> InputFormat:
         """Return the format of an input with this first line.
@@ -109,14 +121,23 @@ class _Choice:
             return form
         if is_json(line):
             return "json"
-        return "csv" if self._column is not None or is_table(line) else "text"
+        return "csv" if self._column is not None or is_table(line, self._sought) else "text"
 
     def _line_parser(self, form: InputFormat) -> LineParser:
         makers: dict[InputFormat, tuple[str, Callable[[], LineParser]]] = {
-            "csv": ("CSV", lambda: CsvParser(self._name, self._column, self._understood)),
-            "tsv": ("CSV", lambda: CsvParser(self._name, self._column, self._understood, "\t")),
-            "text": ("text", TextParser),
+            "csv": (
+                "CSV",
+                lambda: CsvParser(self._name, self._column, self._sought, self._understood),
+            ),
+            "tsv": (
+                "CSV",
+                lambda: CsvParser(self._name, self._column, self._sought, self._understood, "\t"),
+            ),
+            "text": ("text", lambda: TextParser(self._sought)),
         }
-        lines = ("JSON Lines", lambda: JsonLinesParser(self._name, self._column, self._understood))
+        lines = (
+            "JSON Lines",
+            lambda: JsonLinesParser(self._name, self._column, self._sought, self._understood),
+        )
         self._understood.form, make = makers.get(form, lines)
         return make()

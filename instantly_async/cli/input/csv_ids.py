@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from instantly_async.cli.records import LineId
 
-from .cells import holds_id, tidy
 from .csv_records import CsvRecords, Record, cells_of
-from .names import matches
+from .sought import Sought
 from .tables import IdColumn
 from .understood import DELIMITERS, Understood
 
@@ -20,14 +19,14 @@ def separator_of(line: str) -> str | None:
     return found and found[1]
 
 
-def delimiter_of(line: str, column: str | None) -> str:
+def delimiter_of(line: str, column: str | None, sought: Sought) -> str:
     """Return the delimiter of a first line: the one that shows the column, or an id.
 
     Otherwise the one that makes the most cells, because names may have other ones.
     """
     rows = {delimiter: cells_of(line, delimiter) for delimiter in DELIMITERS}
     for delimiter, cells in rows.items():
-        if matches(cells, column) or any(map(holds_id, cells)):
+        if sought.matches(cells, column) or any(map(sought.holds, cells)):
             return delimiter
     return max(rows, key=lambda delimiter: len(rows[delimiter]))
 
@@ -40,13 +39,20 @@ class CsvParser:
     """
 
     def __init__(
-        self, name: str, column: str | None, understood: Understood, delimiter: str | None = None
+        self,
+        name: str,
+        column: str | None,
+        sought: Sought,
+        understood: Understood,
+        delimiter: str | None = None,
     ) -> None:
-        self._name = name
         self._column = column
+        self._sought = sought
         self._understood = understood
-        self._records = CsvRecords(name, delimiter, lambda line: delimiter_of(line, column))
-        self._id = IdColumn(name, column, understood)
+        self._records = CsvRecords(
+            name, delimiter, sought, lambda line: delimiter_of(line, column, sought)
+        )
+        self._id = IdColumn(name, column, sought, understood)
 
     def feed(self, line: str, number: int) -> Sequence[LineId]:
         if not self._id.width and (delimiter := separator_of(line)):
@@ -64,7 +70,7 @@ class CsvParser:
         cells = record.cells
         if not any(map(str.strip, cells)):
             return False  # Excel writes such rows for empty ones above the table
-        is_row = any(map(holds_id, cells)) or matches(cells, self._column)
+        is_row = any(map(self._sought.holds, cells)) or self._sought.matches(cells, self._column)
         if cells[0].startswith("#") and not is_row:
             return False  # a comment
         is_header = self._id.begin(cells)
@@ -76,8 +82,8 @@ class CsvParser:
 
     def _ids_of(self, record: Record) -> Sequence[LineId]:
         cells = record.cells
-        cell = tidy(cells[self._id.index]) if self._id.index < len(cells) else ""
-        lead_id = LineId(cell, record.number)
+        cell = self._sought.tidy(cells[self._id.index]) if self._id.index < len(cells) else ""
+        lead_id = self._sought.entry(cell, record.number)
         is_id = lead_id.number is not None
         where = f"Line {record.number}"
         if is_id:
@@ -96,7 +102,7 @@ class CsvParser:
         if self._id.index == 0:
             return True
         is_row = bool(cell) and len(record.cells) == self._id.width
-        return not is_row and not any(map(holds_id, record.cells))
+        return not is_row and not any(map(self._sought.holds, record.cells))
 
     def finish(self) -> None:
         """Raise ``InputError`` if a quote is open at the end."""

@@ -4,10 +4,9 @@ import csv
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from instantly_async._api import wire_id
 from instantly_async.cli.exits import InputError
 
-from .cells import tidy
+from .sought import Sought
 
 MAX_RECORD_CHARS = 1024 * 1024
 """Longest CSV record (*choice*); a longer one means a quote that is never closed."""
@@ -36,8 +35,11 @@ class CsvRecords:
     ``delimiter`` ``None``: it is not known yet; ``guess`` returns it for the line with names.
     """
 
-    def __init__(self, name: str, delimiter: str | None, guess: Callable[[str], str]) -> None:
+    def __init__(
+        self, name: str, delimiter: str | None, sought: Sought, guess: Callable[[str], str]
+    ) -> None:
         self._name = name
+        self._sought = sought
         self._guess = guess
         self.delimiter = delimiter
         self._pending: list[str] = []
@@ -110,8 +112,8 @@ class CsvRecords:
     def require_no_swallowed_row(self, record: Record, index: int, width: int | None) -> None:
         """Check that no line of a record is a row itself, which a stray quote has swallowed.
 
-        Such a line has ``width`` cells (``None``: any number), and in cell ``index`` a lead id
-        that is not the record's. A line end in a quoted cell, and an id in its text, are fine.
+        Such a line has ``width`` cells (``None``: any number), and in cell ``index`` an id that is
+        not the record's. A line end in a quoted cell, and an id in its text, are fine.
 
         Raises:
             InputError: there is one.
@@ -120,7 +122,7 @@ class CsvRecords:
             return
         if len(record.cells) != width:
             width = None  # the record is no good row either
-        own = _id_in(record.cells, index)
+        own = self._id_in(record.cells, index)
         for number, line in enumerate(record.lines, record.number):
             if not self._ids_in_row(line, index, width) <= {own}:
                 raise InputError(
@@ -139,8 +141,11 @@ class CsvRecords:
             lead_id
             for cells in rows
             if width in {None, len(cells)} or (is_loose and len(cells) > (width or 0))
-            if (lead_id := _id_in(cells, index)) is not None
+            if (lead_id := self._id_in(cells, index)) is not None
         }
+
+    def _id_in(self, cells: list[str], index: int) -> str | None:
+        return self._sought.wire(self._sought.tidy(cells[index])) if index < len(cells) else None
 
 
 def cells_of(line: str, delimiter: str, **reading: Any) -> list[str]:
@@ -149,7 +154,3 @@ def cells_of(line: str, delimiter: str, **reading: Any) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter, **reading), [])
     except csv.Error:
         return []
-
-
-def _id_in(cells: list[str], index: int) -> str | None:
-    return wire_id(tidy(cells[index])) if index < len(cells) else None

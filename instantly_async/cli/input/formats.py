@@ -4,15 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from instantly_async._api import wire_id
 from instantly_async.cli.system import compression_of_name
 
-from .cells import mentions_id, tidy, words_of
 from .csv_ids import separator_of
 from .csv_records import cells_of
 from .json_documents import first_elements
 from .json_ids import decode
-from .names import rank_of
+from .sought import Sought
 from .understood import DELIMITERS
 
 InputFormat = Literal["text", "csv", "tsv", "json", "jsonl", "excel"]
@@ -61,14 +59,14 @@ def is_json(line: str) -> bool:
     return _JSON.match(line) is not None
 
 
-def is_json_lines(line: str, column: str | None, *, is_cut: bool) -> bool:
+def is_json_lines(line: str, column: str | None, sought: Sought, *, is_cut: bool) -> bool:
     """Whether a first line of JSON is a whole object, and not a page: one with a list of leads.
 
     ``is_cut``: only the beginning of the line is known, and the name says that there are lines.
     """
     if not (line.lstrip().startswith("{") if is_cut else _is_object(line)):
         return False
-    elements = first_elements(line, column)
+    elements = first_elements(line, column, sought)
     has_several = is_cut and elements.count
     return not elements.is_page and not has_several
 
@@ -80,25 +78,25 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def is_table(line: str) -> bool:
+def is_table(line: str, sought: Sought) -> bool:
     """Whether a first line is a row of CSV: it names a column of ids, or has an id and other cells.
 
     A line of which most cells are ids, or of one in quotes and with a comma behind it, is text. So
     is a line that has other ids as text than as a table, which would lose them. A quote that is
     open at its end belongs to a name of two lines.
     """
-    if separator_of(line) or (line.count('"') % 2 and not mentions_id(line)):
+    if separator_of(line) or (line.count('"') % 2 and not sought.mentioned.search(line)):
         return True
-    ids = list(filter(wire_id, words_of(line)))
-    return any(_is_row(cells_of(line, delimiter), ids) for delimiter in DELIMITERS)
+    ids = list(filter(sought.wire, sought.words_of(line)))
+    return any(_is_row(cells_of(line, delimiter), ids, sought) for delimiter in DELIMITERS)
 
 
-def _is_row(cells: Sequence[str], ids: Sequence[str]) -> bool:
-    filled = [tidy(cell) for cell in cells if cell.strip()]
-    in_cells = list(filter(wire_id, filled))
-    others = [cell for cell in filled if wire_id(cell) is None]
-    if len(filled) < 2 or any(map(mentions_id, others)):
+def _is_row(cells: Sequence[str], ids: Sequence[str], sought: Sought) -> bool:
+    filled = [sought.tidy(cell) for cell in cells if cell.strip()]
+    in_cells = list(filter(sought.wire, filled))
+    others = [cell for cell in filled if sought.wire(cell) is None]
+    if len(filled) < 2 or any(map(sought.mentioned.search, others)):
         return False
     if not in_cells:
-        return any(rank_of(cell) is not None for cell in others)
+        return any(sought.names.rank_of_column(cell) is not None for cell in others)
     return len(others) >= len(in_cells) and in_cells == ids

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import ijson
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import MAX_LINE_BYTES, ElementId
+from instantly_async.cli.records import MAX_LINE_BYTES, LineId
 
 from .json_elements import Elements
 from .json_ids import IdKey
+from .sought import Sought
 from .understood import Understood
 
 _MOST_DIGITS = 600
@@ -31,9 +32,11 @@ class JsonParser:
     members, but a long string waits as a whole for its end.
     """
 
-    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+    def __init__(
+        self, name: str, column: str | None, sought: Sought, understood: Understood
+    ) -> None:
         self._name = name
-        self._elements = Elements(name, IdKey(name, column, understood))
+        self._elements = Elements(name, IdKey(name, column, sought, understood))
         events = self._elements.receive()
         next(events)
         self._json = ijson.basic_parse_coro(events, multiple_values=True)
@@ -45,13 +48,13 @@ class JsonParser:
         # Names may be in another encoding, and a mark may be where files were joined.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def feed(self, data: bytes) -> Iterator[ElementId]:
+    def feed(self, data: bytes) -> Iterator[LineId]:
         yield from self._parse(self._with_few_digits(self._decoder.decode(data)))
 
-    def finish(self) -> Iterator[ElementId]:
+    def finish(self) -> Iterator[LineId]:
         yield from self._parse(self._decoder.decode(b"", final=True), is_end=True)
 
-    def _parse(self, text: str, *, is_end: bool = False) -> Iterator[ElementId]:
+    def _parse(self, text: str, *, is_end: bool = False) -> Iterator[LineId]:
         """Yield the ids of the elements that this text completes, also if it is refused then."""
         refusal = None
         try:
@@ -83,7 +86,7 @@ class JsonParser:
         if self._length > MAX_LINE_BYTES:
             raise InputError(
                 f"Element {self._elements.count + 1} of {self._name} is longer than "
-                f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
+                f"{MAX_LINE_BYTES >> 20} MiB; name another file."
             )
 
     def _is_in_one_string(self, text: str) -> bool:
@@ -113,9 +116,9 @@ class JsonParser:
         return text[begun:]
 
 
-def first_elements(line: str, column: str | None) -> Elements:
+def first_elements(line: str, column: str | None, sought: Sought) -> Elements:
     """Return the elements of a first value of JSON, which may be cut off."""
-    elements = Elements("", IdKey("", column, Understood()))
+    elements = Elements("", IdKey("", column, sought, Understood()))
     events = elements.receive()
     next(events)
     with contextlib.suppress(ijson.JSONError, ArithmeticError, InputError):

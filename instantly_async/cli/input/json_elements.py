@@ -4,10 +4,9 @@ from collections.abc import Generator
 from typing import Any
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import ElementId
+from instantly_async.cli.records import LineId
 
-from .cells import tidy
-from .json_ids import CERTAIN_LIST_KEYS, LIST_KEYS, IdKey, name_of_list, name_of_object
+from .json_ids import IdKey, name_of_list, name_of_object
 
 Events = Generator[None, tuple[str, Any], None]
 
@@ -27,13 +26,14 @@ class Elements:
     def __init__(self, name: str, key: IdKey) -> None:
         self._name = name
         self._key = key
-        self.found: list[ElementId] = []
+        self._sought = key.sought
+        self.found: list[LineId] = []
         self.count = 0
         self.is_page = self.is_behind = False
 
     def _take(self, text: str) -> None:
         self.count += 1
-        self.found.append(ElementId(text, self.count))
+        self.found.append(self._sought.entry(text, self.count, "element"))
 
     def receive(self) -> Events:
         """Receive the events of documents.
@@ -48,7 +48,7 @@ class Elements:
             elif event == "start_map":
                 yield from self._top_object()
             elif event in _SCALARS:
-                self._take(tidy(_text(value)))
+                self._take(self._sought.tidy(_text(value)))
 
     def _array(self) -> Events:
         while True:
@@ -58,14 +58,14 @@ class Elements:
             if event == "start_array":
                 raise InputError(
                     f"Element {self.count + 1} of {self._name} is an array, not an object or a "
-                    "string; write one id per line, for example with jq."
+                    f"string; write one {self._sought.noun} per line, for example with jq."
                 )
             if event == "start_map":
                 members: dict[str, str] = {}
                 yield from _object(members, self._key.depth)
                 self._take(self._key.id_of(members))
             else:
-                self._take(tidy(_text(value)))
+                self._take(self._sought.tidy(_text(value)))
 
     def _top_object(self) -> Events:
         """Take the elements of the list in an object; without one, the object itself."""
@@ -89,7 +89,9 @@ class Elements:
         self._take_object(members, filled)
 
     def _is_list(self, key: str, members: dict[str, str]) -> bool:
-        return key in CERTAIN_LIST_KEYS or (key in LIST_KEYS and not self._key.is_in(members))
+        if key in self._sought.certain_lists:
+            return True
+        return key in self._sought.lists and not self._key.is_in(members)
 
     def _list(self) -> Generator[None, tuple[str, Any], bool]:
         """Take the elements of a list; return whether there are any."""
@@ -101,12 +103,13 @@ class Elements:
 
     def _take_object(self, members: dict[str, str], filled: list[str]) -> None:
         """Take an object itself, unless it is a page; ``filled``: keys of lists with elements."""
-        is_certain = any(key in CERTAIN_LIST_KEYS for key in filled)
+        is_certain = any(key in self._sought.certain_lists for key in filled)
         is_lead = self._key.is_in(members, of_lead=is_certain)
         if is_lead and filled:
+            noun = self._sought.noun
             raise InputError(
-                f'An object of {self._name} has an id beside its list "{filled[0]}", so it is not '
-                "clear which of them is meant; write one id per line, for example with jq."
+                f'An object of {self._name} has an {noun} beside its list "{filled[0]}", so it is '
+                f"not clear which of them is meant; write one {noun} per line, for example with jq."
             )
         if is_lead or not self.is_page:
             self.is_page = False

@@ -60,7 +60,7 @@ class Lines:
         if len(self._rest) > MAX_LINE_BYTES:
             raise InputError(
                 f"Line {self._count + 1} of {self._name} is longer than "
-                f"{MAX_LINE_BYTES >> 20} MiB; name a file with ids."
+                f"{MAX_LINE_BYTES >> 20} MiB; name another file."
             )
 
     def _with_lf(self, text: bytes) -> bytes:

@@ -1,30 +1,17 @@
-"""Which column or key holds the lead ids, and the sentence if none does. Pure."""
+"""Names of columns and keys: how they are compared, and shown in messages. Pure."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from instantly_async._api import BLANK
 
-from .cells import QUOTES, holds_id, mentions_id
-
-ID_NAMES = ("instantly_lead_id", "lead_id", "id", "uuid")
-"""Names of ids of leads, the most specific one first.
-
-Case, blanks, quotes and ``_-./:`` are ignored.
-"""
+from .cells import QUOTES
 
 SHOWN_NAMES, SHOWN_CHARS = 20, 40
 """Names that a message lists at most, and characters of a name that it shows (*choice*)."""
 
-_OF_LEAD = re.compile("lead(?:id|uuid)")
-"""In a longer name, such as *Lead ID (Instantly)*: ``id`` beside it is that of something else."""
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PERSONAL = re.compile(r"@|\uff20|\(at\)|://|(?:[0-9][^0-9]*){5}", re.IGNORECASE)
-"""Parts of emails, addresses and phone numbers."""
-
 _REMOVED = {ord(character): None for character in BLANK + QUOTES + "_-./:"}
+_DIGITS = re.compile("[0-9]")
 
 
 def plain(name: str) -> str:
@@ -36,31 +23,59 @@ def plain(name: str) -> str:
     return name.translate(_REMOVED).casefold()
 
 
-_RANKS = {plain(name): rank for rank, name in enumerate(ID_NAMES)}
+class Names:
+    """The names of what is sought, in ``tiers``: the most specific first, equal ones together.
 
-
-def rank_of(name: str) -> int | None:
-    """Return how specific a name of ids is, 0 for the most; ``None``: it is not one."""
-    return _RANKS.get(plain(name))
-
-
-def matches(names: Sequence[str], column: str | None) -> list[int]:
-    """Return which names are meant; several, if they cannot be told apart.
-
-    ``column``: the name that the user gave, for which an exact spelling comes first; ``None``: the
-    most specific of ``ID_NAMES``.
+    Case, blanks, quotes and ``_-./:`` are ignored. From the tier ``bare`` on, a name may belong to
+    anything: then a longer name with ``of_lead`` in it may be meant as well, such as *Lead ID
+    (Instantly)*. ``similar``: what a longer or misspelt name looks like. ``are_numbered``: tables
+    may have several, such as *Email 1* and *Email 2*.
     """
-    if column is None:
-        ranks = [rank_of(name) for name in names]
+
+    def __init__(
+        self,
+        tiers: Sequence[Sequence[str]],
+        *,
+        bare: int,
+        of_lead: str,
+        similar: str = "",
+        are_numbered: bool = False,
+    ) -> None:
+        self.tiers = tiers
+        self.bare = bare
+        self.similar = re.compile(similar)
+        self._of_lead = re.compile(of_lead)
+        self._are_numbered = are_numbered
+        self.example = tiers[bare - 1][0]
+        self._ranks = {plain(name): rank for rank, tier in enumerate(tiers) for name in tier}
+
+    def rank_of(self, name: str) -> int | None:
+        """Return how specific a name is, 0 for the most; ``None``: it is not one."""
+        return self._ranks.get(plain(name))
+
+    def rank_of_column(self, name: str) -> int | None:
+        """Return the same for a name of a column, which may have a number."""
+        rank = self.rank_of(name)
+        if rank is None and self._are_numbered:
+            return self._ranks.get(_DIGITS.sub("", plain(name)))
+        return rank
+
+    def best_of(self, names: Sequence[str]) -> list[int]:
+        """Return which columns have the most specific name; several: they cannot be told apart."""
+        ranks = list(map(self.rank_of_column, names))
         best = min((rank for rank in ranks if rank is not None), default=None)
         if best is None:
             return []
-        is_bare = best >= ID_NAMES.index("id")
+        is_bare = best >= self.bare
         return [
             index
             for index, rank in enumerate(ranks)
-            if rank == best or (is_bare and _OF_LEAD.search(plain(names[index])))
+            if rank == best or (is_bare and self._of_lead.search(plain(names[index])))
         ]
+
+
+def named_so(names: Sequence[str], column: str) -> list[int]:
+    """Return which names are the one that the user gave; an exact spelling comes first."""
     for form in (str, _without_blanks, plain):
         if found := [index for index, name in enumerate(names) if form(name) == form(column)]:
             return found
@@ -71,34 +86,13 @@ def _without_blanks(name: str) -> str:
     return name.strip(BLANK).casefold()
 
 
-def looks_like_data(names: Iterable[str]) -> bool:
-    """Whether names hold an email, a phone number or an id, which could be personal data."""
-    return any(
-        mentions_id(name) or holds_id(name) or _PERSONAL.search(_DATE.sub("", name))
-        for name in names
-    )
-
-
 def listed(names: Sequence[str]) -> str:
     """Return some of the names, and the beginning of long ones, for a message; no empty ones."""
     names = [name for name in names if name.strip()]
-    shown = [_shown(name) for name in names[:SHOWN_NAMES]]
-    return ", ".join(shown + ["…"] * (len(names) > SHOWN_NAMES))
+    given = [shown(name) for name in names[:SHOWN_NAMES]]
+    return ", ".join(given + ["…"] * (len(names) > SHOWN_NAMES))
 
 
-def wanted(column: str | None, noun: str = "column") -> str:
-    """Return what is looked for, for a message."""
-    return f"{noun} with lead ids" if column is None else f"{noun} {_shown(column)}"
-
-
-def nearest(names: Sequence[str], column: str | None) -> str:
-    """Return an option that names the nearest column, or any: the end of a message."""
-    by_plain = {plain(name): name for name in reversed(names)}
-    for each in ID_NAMES if column is None else (column,):
-        if close := difflib.get_close_matches(plain(each), by_plain, n=1, cutoff=0.6):
-            return f"the nearest is {_shown(by_plain[close[0]])} (--column)"
-    return "use --column to name the one that holds the lead ids"
-
-
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Return a name, or its beginning, in quotes."""
     return f'"{name.strip(BLANK)[:SHOWN_CHARS]}"'

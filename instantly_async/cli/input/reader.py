@@ -10,7 +10,8 @@ from instantly_async.cli.system import DamageError
 
 from .choosing import make_stages
 from .formats import InputFormat
-from .looks import no_lead_ids
+from .looks import none_valid
+from .sought import IDS, Sought
 from .understood import Understood
 
 PIECE_BYTES = 16 * 1024
@@ -28,7 +29,8 @@ class IdReader:
 
     Ids are compared as UUIDs, whatever their spelling. ``known`` says which ids are done; several
     readers can share it, and each of them starts at the beginning of the input. Invalid ids are
-    held back until there is a valid one; without one, the input is refused. ``has_ended``: the
+    held back until there is a valid one; without one, the input is refused. ``lacking`` counts the
+    entries without a value, if they are no mistake: they are skipped. ``has_ended``: the
     input was read to its end. ``understood``: how it is read. Memory: that of ``known``, and one
     line, or one element of JSON, or a whole workbook.
 
@@ -42,13 +44,16 @@ class IdReader:
         name: str,
         column: str | None = None,
         known: KnownIds | None = None,
+        sought: Sought = IDS,
     ) -> None:
         self._name = name
-        self.understood = Understood()
-        self._unpacking, self._parsing = make_stages(form, name, column, self.understood)
+        self._sought = sought
+        self.understood = Understood(noun=sought.noun)
+        self._unpacking, self._parsing = make_stages(form, name, column, sought, self.understood)
         self._held_back: list[LineId] | None = []
         self._wrong: list[str] = []  # before the first valid one, also if they are skipped
         self._refused = self._empty = 0
+        self._may_lack = sought.may_lack
         self._has_valid = False
         self._known = known or KnownIds()
         self._known.begin()
@@ -57,6 +62,7 @@ class IdReader:
         self.yielded = 0
         self.duplicates = 0
         self.done = 0
+        self.lacking = 0
 
     def feed(self, chunk: bytes) -> Iterator[LineId]:
         """Yield the ids that this chunk completes."""
@@ -81,7 +87,7 @@ class IdReader:
 
     def _last(self) -> Iterator[LineId]:
         yield from self._new_of(self._parsing.finish())
-        if self._count and not self._has_valid:
+        if (self._count or self.lacking) and not self._has_valid:
             raise self._no_ids(all_read=True)
         self.has_ended = True
         yield from self._held_back or ()
@@ -104,15 +110,19 @@ class IdReader:
             how = str(error)
         else:
             return
-        ids = "1 id" if self._count == 1 else f"{self._count:,} ids"
+        noun, nouns = self._sought.noun, self._sought.nouns
+        ids = f"1 {noun}" if self._count == 1 else f"{self._count:,} {nouns}"
         raise InputError(f"{self._name} {how}, after {ids}; copy or download it again.")
 
     def _take(self, lead_id: LineId) -> Iterable[LineId]:
         """Count an id; return those to yield now: none as long as no valid id has occurred."""
         self.lines = lead_id.line
         is_valid = lead_id.number is not None
-        if is_valid and self.understood.first_id is None:
-            self.understood.first_id = lead_id
+        if not lead_id and self._may_lack:
+            self.lacking += 1
+            return ()
+        if is_valid and self.understood.first is None:
+            self.understood.first = self._sought.shown(lead_id)
         verdict = self._known.judge(lead_id)
         self.yielded += verdict is Verdict.NEW
         self.duplicates += verdict is Verdict.DUPLICATE
@@ -148,4 +158,5 @@ class IdReader:
 
     def _no_ids(self, *, all_read: bool) -> InputError:
         first = None if all_read else self._count
-        return InputError(no_lead_ids(self._wrong or [""], self._name, self.understood, first))
+        wrong = self._wrong or [""]
+        return InputError(none_valid(wrong, self._name, self._sought, self.understood, first))

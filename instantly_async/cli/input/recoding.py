@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from instantly_async.cli.exits import InputError
 
-_ADDED = re.compile(rb"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _ADDED_BYTES = 40
-"""An id in ASCII, which has zeros between its bytes in these encodings."""
+"""Length of an id."""
 
 _C = rb"[^\0]"
 _SIGNS = (  # UTF-32 before UTF-16, whose mark its own begins with
@@ -32,12 +31,15 @@ def encoding_of(head: bytes) -> str | None:
 class Recoding:
     """Decodes and encodes again; what cannot be decoded becomes U+FFFD, as ids are ASCII.
 
+    ``added`` finds an id in ASCII, which has zeros between its bytes in these encodings.
+
     Raises:
         InputError: bytes of another encoding follow, because some program has added lines.
     """
 
-    def __init__(self, name: str, encoding: str) -> None:
+    def __init__(self, name: str, encoding: str, added: re.Pattern[bytes]) -> None:
         self._name = name
+        self._added = added
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
         self._end = b""
@@ -45,7 +47,7 @@ class Recoding:
     def feed(self, data: bytes) -> Iterator[bytes]:
         read, begun = self._end + data, len(self._end)
         self._end = read[-_ADDED_BYTES:]
-        if added := _ADDED.search(read):
+        if added := self._added.search(read):
             yield self._decoder.decode(read[begun : added.start()]).encode()
             raise InputError(
                 f"{self._name} begins in {self._encoding} and goes on in another encoding; save it "

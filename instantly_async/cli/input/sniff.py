@@ -26,7 +26,10 @@ _OF_IDS = b"0123456789abcdefABCDEF-{}urn:uid\"'"
 
 
 class Kind(NamedTuple):
-    """A kind of file: the ``start`` of its bytes, what it ``is``, and the ``remedy``."""
+    """A kind of file: the ``start`` of its bytes, what it ``is``, and the ``remedy``.
+
+    The latter has ``{kind}`` and ``{nouns}`` in place of those of ``Sought``.
+    """
 
     start: re.Pattern[bytes]
     is_: str
@@ -37,9 +40,9 @@ def _starts(signature: bytes, is_: str, remedy: str) -> Kind:
     return Kind(re.compile(re.escape(signature)), is_, remedy)
 
 
-_AS_IDS = "write its ids to a text file, one per line"
-_EXPORT = "export its ids to a text file or to CSV"
-_NAME_IDS = "name a file with lead ids"
+_AS_IDS = "write its {nouns} to a text file, one per line"
+_EXPORT = "export its {nouns} to a text file or to CSV"
+_NAME_IDS = "name a file with {kind}"
 
 _BINARY = (
     _starts(_ZIP, "a ZIP archive, and no workbook", "unpack it first"),

@@ -13,11 +13,12 @@ from typing import NamedTuple, Protocol, Self
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.records import LineId
+from instantly_async.cli.records import LineId, Noun
 from instantly_async.cli.system import STDIO, is_at, open_to_read, reason_of, until_readable
 
 from .formats import InputFormat
 from .reader import IdReader
+from .sought import SOUGHT
 from .understood import Understood
 
 CHUNK_BYTES = 64 * 1024
@@ -199,8 +200,8 @@ class FileOfIds:
     def _require_ids(self, reader: IdReader) -> None:
         if reader.is_empty and not self._allow_empty:
             raise InputError(
-                f"There are no ids in {self._name}; check it, or add --allow-empty if a job may "
-                "have nothing to do."
+                f"There are no {self._nouns} in {self._name}; check it, or add --allow-empty if a "
+                "job may have nothing to do."
             )
 
     async def _read(self) -> bytes:
@@ -240,10 +241,20 @@ class FileOfIds:
 
     @property
     def remark(self) -> str | None:
-        """That the input is empty, which is allowed."""
-        if self.error is not None or not self._reader.is_empty:
+        """That the input is empty, which is allowed, or that some entries are skipped."""
+        if self.error is not None:
             return None
-        return f"There are no ids in {self._name}."
+        if lacking := self._reader.lacking:
+            noun = self._reader.understood.noun
+            entries = "1 entry" if lacking == 1 else f"{lacking:,} entries"
+            return f"Skipped {entries} of {self._name} without an {noun}."
+        if not self._reader.is_empty:
+            return None
+        return f"There are no {self._nouns} in {self._name}."
+
+    @property
+    def _nouns(self) -> str:
+        return f"{self._reader.understood.noun}s"
 
     @property
     def whole(self) -> int | None:
@@ -307,18 +318,19 @@ def open_source(
     column: str | None,
     known: KnownIds | None = None,
     *,
+    by: Noun = "id",
     allow_empty: bool = False,
     limit: int | None = None,
 ) -> FileOfIds:
-    """Open a file of ids; ``-`` is stdin. The other options are those of ``FileOfIds``.
+    """Open a file of ids or emails; ``-`` is stdin. The other options are those of ``FileOfIds``.
 
     Raises:
         InputError: it cannot be opened, or the options contradict each other.
     """
     name = "stdin" if path == STDIO else path
-    make_reader = partial(IdReader, form, name, column, known or KnownIds())
+    make_reader = partial(IdReader, form, name, column, known or KnownIds(), SOUGHT[by])
     make_reader()  # raises if the options do not fit
     if path == STDIO and sys.stdin is None:
-        raise InputError("stdin is closed; name a file with ids.")
-    fd = 0 if path == STDIO else open_to_read(path, holding="ids")
+        raise InputError(f"stdin is closed; name a file with {by}s.")
+    fd = 0 if path == STDIO else open_to_read(path, holding=f"{by}s")
     return FileOfIds(fd, make_reader, name, allow_empty=allow_empty, limit=limit)

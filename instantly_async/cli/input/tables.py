@@ -4,21 +4,9 @@ from collections.abc import Sequence
 
 from instantly_async.cli.exits import InputError
 
-from .cells import holds_id
-from .names import (
-    ID_NAMES,
-    listed,
-    looks_like_data,
-    matches,
-    nearest,
-    plain,
-    rank_of,
-    wanted,
-)
+from .names import listed, plain
+from .sought import Sought, looks_like_data
 from .understood import Understood
-
-_UNMISTAKABLE = {rank_of("instantly_lead_id"), rank_of("lead_id")}
-"""Ranks of names that are no values: ``ID`` is Idaho, too."""
 
 
 class IdColumn:
@@ -27,12 +15,15 @@ class IdColumn:
     ``width`` is the number of cells of that row, 0 before it; ``header`` are its names as they are
     compared, ``None`` if it has none.
 
-    ``column`` is a name, or a number from 1; ``None``: a name that means the id of a lead. A first
-    row that holds an id is no header: its column is the one with that id.
+    ``column`` is a name, or a number from 1; ``None``: a name of what is ``sought``. A first row
+    that holds an id is no header: its column is the one with that id.
     """
 
-    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+    def __init__(
+        self, name: str, column: str | None, sought: Sought, understood: Understood
+    ) -> None:
         self._name = name
+        self._sought = sought
         self._column = column
         self._understood = understood
         self.index = self.width = 0
@@ -44,7 +35,7 @@ class IdColumn:
         Raises:
             InputError: it does not show the column.
         """
-        is_header = not any(map(holds_id, cells)) or self._is_named(cells)
+        is_header = not any(map(self._sought.holds, cells)) or self._is_named(cells)
         self.index = self._in_header(cells) if is_header else self._in_row(cells)
         shown = cells[self.index].strip() if is_header else f"{self.index + 1}, without a name"
         self._understood.column = shown
@@ -64,10 +55,11 @@ class IdColumn:
             others = [*cells[: self.index], *cells[self.index + 1 :]]
         else:
             return
-        if any(map(holds_id, others)):
+        if any(map(self._sought.holds, others)):
             raise InputError(
-                f"{where} of {self._name} has more ids than the first row; write one id per line, "
-                "or use --column with the number of the column that is meant."
+                f"{where} of {self._name} has more {self._sought.nouns} than the first row; write "
+                f"one {self._sought.noun} per line, or use --column with the number of the column "
+                "that is meant."
             )
 
     def is_header(self, cells: Sequence[str], where: str) -> bool:
@@ -82,47 +74,53 @@ class IdColumn:
         if names == self.header:
             return True
         is_reordered = len(names) > 1 and sorted(names) == sorted(self.header)
-        if is_reordered or any(rank_of(name) in _UNMISTAKABLE for name in names):
+        if is_reordered or any(map(self._is_unmistakable, names)):
             raise InputError(
                 f"{where} of {self._name} names other columns than the first one; put what follows "
                 "it into a file of its own."
             )
         return False
 
+    def _is_unmistakable(self, name: str) -> bool:
+        """Whether this is no value: ``ID`` is Idaho, too."""
+        rank = self._sought.names.rank_of(name)
+        return rank is not None and rank < self._sought.names.bare
+
     def _is_named(self, cells: Sequence[str]) -> bool:
         """Whether the user has named one of these cells; a name of ours may be a label of ids."""
         is_name = self._column is not None and self._number(cells) is None
-        return is_name and bool(matches(cells, self._column))
+        return is_name and bool(self._sought.matches(cells, self._column))
 
     def _in_header(self, cells: Sequence[str]) -> int:
-        found = matches(cells, self._column)
+        found = self._sought.matches(cells, self._column)
         if len(found) == 1:
             return found[0]
         if not found and (number := self._number(cells)) is not None:
             return number
         if looks_like_data(cells):
-            raise self._no_header()
+            raise self._no_header(cells)
         if found:
             raise InputError(
-                f"{self._name} has {len(found)} columns that could hold the lead ids, "
+                f"{self._name} has {len(found)} columns that could hold the {self._sought.kind}, "
                 f"{listed([cells[index] for index in found])}; use --column {found[0] + 1} for the "
                 "first."
             )
         raise InputError(
-            f"{self._name} has no {wanted(self._column)}; its columns are {listed(cells)}; "
-            f"{nearest(cells, self._column)}."
+            f"{self._name} has no {self._sought.wanted(self._column)}; its columns are "
+            f"{listed(cells)}; {self._sought.nearest(cells, self._column)}."
         )
 
     def _in_row(self, cells: Sequence[str]) -> int:
         if (number := self._number(cells)) is not None:
             return number
-        found = [index for index, cell in enumerate(cells) if holds_id(cell)]
+        found = [index for index, cell in enumerate(cells) if self._sought.holds(cell)]
         if self._column is not None:
-            raise self._no_header()
+            raise self._no_header(cells)
         if len(found) > 1:
             raise InputError(
-                f"The first line of {self._name} has {len(found)} ids and no column names; use "
-                f"--column {found[0] + 1} for the first one, or --input-format text for all."
+                f"The first line of {self._name} has {len(found)} {self._sought.nouns} and no "
+                f"column names; use --column {found[0] + 1} for the first one, or --input-format "
+                "text for all."
             )
         return found[0]
 
@@ -133,8 +131,14 @@ class IdColumn:
         number = int(self._column[:9])
         return number - 1 if 1 <= number <= len(cells) else None
 
-    def _no_header(self) -> InputError:
+    def _no_header(self, cells: Sequence[str]) -> InputError:
+        other = self._sought.other
+        if self._column is None and any(map(other.holds, cells)):
+            return InputError(
+                f"The first line of {self._name} has {other.kind} and no {self._sought.kind}; "
+                f"{other.switch}, or put a line with column names above it."
+            )
         return InputError(
             f"The first line of {self._name} looks like data; add a line with column names above "
-            f'it, such as "{ID_NAMES[1]}", or use --column with a number.'
+            f'it, such as "{self._sought.names.example}", or use --column with a number.'
         )

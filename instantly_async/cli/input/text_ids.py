@@ -2,28 +2,28 @@
 
 from collections.abc import Sequence
 
-from instantly_async._api import wire_id
 from instantly_async.cli.records import LineId
 
-from .cells import AROUND, ids_of_line
-from .names import rank_of
+from .cells import AROUND
+from .sought import Sought
 
 
 class TextParser:
     """One id a line, or several; a first line such as ``lead_id`` names them and is skipped."""
 
-    def __init__(self) -> None:
+    def __init__(self, sought: Sought) -> None:
+        self._sought = sought
         self._has_begun = False
 
     def feed(self, line: str, number: int) -> Sequence[LineId]:
         """Return the line's ids; none for blank and ``#`` lines."""
-        whole = wire_id(line)  # the usual case
-        texts = [whole] if whole is not None else ids_of_line(line)
+        whole = self._sought.wire(line)  # the usual case
+        texts = [whole] if whole is not None else self._sought.texts_of(line)
         if texts and not self._has_begun:
             self._has_begun = True
-            if len(texts) == 1 and rank_of(texts[0].strip(AROUND)) is not None:
+            if len(texts) == 1 and self._sought.names.rank_of(texts[0].strip(AROUND)) is not None:
                 return ()
-        return [LineId(text, number) for text in texts]
+        return [self._sought.entry(text, number) for text in texts]
 
     def finish(self) -> None:
         """Do nothing: text may end anywhere."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from instantly_async.cli.records import Noun
+
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """The delimiters of CSV that are looked for, and their names."""
 
@@ -11,7 +13,8 @@ class Understood:
     """How an input is read. ``None``: not known yet, or there is none.
 
     ``odd_lines`` were not UTF-8 and are read as Windows-1252. ``column`` is the one with the ids,
-    ``first_id`` the first valid id. ``missing`` says why no object of JSON has an id.
+    ``first`` the first valid id, or what may be shown of an email: ``noun`` says which.
+    ``missing`` says why no object of JSON has an id.
     """
 
     form: str | None = None
@@ -20,8 +23,9 @@ class Understood:
     odd_lines: int = 0
     delimiter: str | None = None
     column: str | None = None
-    first_id: str | None = None
+    first: str | None = None
     missing: str | None = None
+    noun: Noun = "id"
 
     def facts(self) -> dict[str, str]:
         """Return what people may want to check, by name."""
@@ -38,6 +42,6 @@ class Understood:
             "compression": self.compression,
             "encoding": encoding,
             "column": self.column,
-            "first id": self.first_id,
+            f"first {self.noun}": self.first,
         }
         return {name: value for name, value in known.items() if value is not None}

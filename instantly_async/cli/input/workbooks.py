@@ -10,11 +10,10 @@ from itertools import chain
 from typing import Any
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.records import RowId
+from instantly_async.cli.records import LineId
 
-from .cells import tidy
 from .extents import MAX_CELLS, MAX_UNPACKED_BYTES, spanned_cells, unpacked_bytes
-from .names import matches
+from .sought import Sought
 from .tables import IdColumn
 from .understood import Understood
 
@@ -43,21 +42,24 @@ class WorkbookParser:
         InputError: python-calamine is not installed.
     """
 
-    def __init__(self, name: str, column: str | None, understood: Understood) -> None:
+    def __init__(
+        self, name: str, column: str | None, sought: Sought, understood: Understood
+    ) -> None:
         self._name = name
+        self._sought = sought
         self._column = column
         self._calamine = _import_calamine()
-        self._id = IdColumn(name, column, understood)
+        self._id = IdColumn(name, column, sought, understood)
         self._understood = understood
         understood.encoding = None
         self._data = io.BytesIO()
 
-    def feed(self, data: bytes) -> Iterator[RowId]:
+    def feed(self, data: bytes) -> Iterator[LineId]:
         self._data.write(data)
         self._require_size(self._data.tell(), MAX_WORKBOOK_BYTES, "is a workbook of")
         yield from ()
 
-    def finish(self) -> Iterator[RowId]:
+    def finish(self) -> Iterator[LineId]:
         self._require_size(unpacked_bytes(self._data), MAX_UNPACKED_BYTES, "unpacks to")
         sheet, others = self._load()
         left, rows = self._rows(sheet)
@@ -69,7 +71,7 @@ class WorkbookParser:
         is_header = self._id.begin(blank + first[1])
         for number, filled in rows if is_header else chain([first], rows):
             cells = blank + filled
-            lead_id = RowId(tidy(cells[self._id.index]), number)
+            lead_id = self._sought.entry(self._sought.tidy(cells[self._id.index]), number, "row")
             where = f"Row {number}"
             if lead_id.number is not None:
                 self._id.require_no_other_id(cells, where)
@@ -88,7 +90,8 @@ class WorkbookParser:
         if others:
             raise InputError(
                 f'The sheet "{sheet}" of {self._name} is empty, and only the first visible sheet '
-                "is read; move the ids to it, or save the sheet that has them as CSV."
+                f"is read; move the {self._sought.nouns} to it, or save the sheet that has them "
+                "as CSV."
             )
 
     def _rows(self, sheet: Any) -> tuple[int, Iterator[tuple[int, list[str]]]]:
@@ -102,7 +105,7 @@ class WorkbookParser:
         """Whether the only value of a row begins with ``#``, and is not the name of the column."""
         if cells.count("") < len(cells) - 1 or not "".join(cells).startswith("#"):
             return False
-        return not matches(cells, self._column)
+        return not self._sought.matches(cells, self._column)
 
     def _load(self) -> tuple[Any, int]:
         """Return the sheet, and the number of the other ones."""

@@ -156,8 +156,8 @@ class Journal(Output):
     def _replace(self) -> None:
         """Replace the files of the earlier run, if that is still to be done."""
         if self._replaced is not None:
-            self._reserve.release()  # the query may need a descriptor
-            self._replaced.give_way(self._query_file)
+            with self._reserve.lent():  # for the query
+                self._replaced.give_way(self._query_file)
             self._replaced = None
 
     def _create_errors(self) -> int:

@@ -22,7 +22,8 @@ from .journal import Journal
 from .lines import LineWriter
 from .past import Past
 from .query import QueryFile, query_path
-from .recovery import Readback, Recovery, Resume, repair
+from .readback import Readback
+from .recovery import Recovery, Resume, repair
 from .replaced import Replaced
 from .reserve import Reserve
 

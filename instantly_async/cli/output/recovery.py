@@ -7,27 +7,24 @@ from its end, and a file without a single good line is not repaired.
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
 from instantly_async.cli.exits import CommandError, InputError
 from instantly_async.cli.records import (
-    MAX_LINE_BYTES,
     cut_keys,
     fields_text,
     keys_of,
-    number_of,
-    value_of_object,
 )
 from instantly_async.cli.system import lock, replacement
 from instantly_async.cli.terminal import shell_quoted
 
 from .past import Key, Past
-from .tearing import Begins, begins_as_error, begins_as_lead, is_torn
+from .readback import Readback, Span, Take, is_lead, read_back
+from .tearing import Begins, begins_as_error, begins_as_lead
 
 _BUFFER_BYTES = 1024 * 1024
 
@@ -48,31 +45,6 @@ class Resume:
 
 class _Error(msgspec.Struct):
     error: str = "unknown"
-
-
-class Span(NamedTuple):
-    """Bytes of a file, from ``start`` to before ``end``."""
-
-    start: int
-    end: int
-
-
-Take = Callable[[str, bytes, Span], bool]
-
-
-class Readback(NamedTuple):
-    """What a file holds: ``good`` lines, ``bad`` lines, and a ``torn`` line at its end.
-
-    ``settled`` are good lines that are obsolete: a later line, or the lead, exists. ``missing``
-    is the line end that a good last line lacks. ``first`` is the first good line.
-    """
-
-    good: int
-    first: bytes
-    bad: list[Span]
-    settled: list[Span]
-    torn: Span | None
-    missing: bytes
 
 
 class Recovery:
@@ -105,7 +77,7 @@ class Recovery:
             return is_new is not None
 
         if self._resume.repair:
-            self.past.has_gaps = bool(read_back(fd, name, _is_lead).bad)
+            self.past.has_gaps = bool(read_back(fd, name, is_lead).bad)
         found = self._read(fd, name, take, "id", begins_as_lead)
         if found.good:
             require_same_fields(found.first, self._resume.keys, name)
@@ -196,7 +168,7 @@ def heal(fd: int, name: str) -> int:
     Raises:
         OutputError: the file cannot be rewritten; it is as it was.
     """
-    return repair(name, fd, read_back(fd, name, _is_lead))
+    return repair(name, fd, read_back(fd, name, is_lead))
 
 
 def _with_gaps(fd: int, found: Readback) -> Readback:
@@ -213,60 +185,6 @@ def error_at(fd: int, span: Span) -> str:
     with contextlib.suppress(msgspec.MsgspecError):
         error = msgspec.json.decode(line, type=_Error).error
     return error if error.isidentifier() else "unknown"
-
-
-def read_back(
-    fd: int, name: str, take: Take, key: Key = "id", begins: Begins = begins_as_lead
-) -> Readback:
-    """Pass the text that each line has under ``key`` to ``take``, which returns whether it is good.
-
-    ``begins`` says whether a torn line begins as it must if no good line is before it.
-
-    Raises:
-        InputError: the file is not a journal, so it must not be changed.
-    """
-    good, first, bad, torn, missing = 0, b"", list[Span](), None, b""
-    for line, span in _lines(fd):
-        text = line.rstrip(b"\0")
-        if _is_good(text, span, take, key):
-            first = first or text
-            good += 1
-            missing = b"" if text.endswith(b"\n") else b"\n"
-            if text != line:  # only the line end was lost
-                torn = Span(span.start + len(text), span.end)
-        elif not line.endswith(b"\n") and is_torn(line, begins, after_good=bool(good)):
-            torn = span
-        elif not line.isspace():
-            bad.append(span)
-    if not good and (bad or (torn is None and os.fstat(fd).st_size)):
-        raise InputError(f"{name} holds no leads, so it is not changed; choose another name.")
-    return Readback(good, first, bad, [], torn, missing)
-
-
-def _lines(fd: int) -> Iterator[tuple[bytes, Span]]:
-    """Yield each line; ``?`` instead of one that is too long."""
-    start = 0
-    with open(os.dup(fd), "rb", buffering=_BUFFER_BYTES) as file:  # noqa: PTH123 - a descriptor
-        file.seek(0)
-        while line := file.readline(MAX_LINE_BYTES):
-            end = start + len(line)
-            while not line.endswith(b"\n") and (more := file.readline(MAX_LINE_BYTES)):
-                end += len(more)
-                line = b"?" + more[-1:]
-            yield line, Span(start, end)
-            start = end
-
-
-def _is_lead(lead_id: str, _: bytes, __: Span) -> bool:
-    return number_of(lead_id) is not None
-
-
-def _is_good(line: bytes, span: Span, take: Take, key: Key) -> bool:
-    try:
-        value = value_of_object(line, key)
-    except ValueError:
-        return False
-    return isinstance(value, str) and take(value, line, span)
 
 
 def require_same_fields(line: bytes, keys: tuple[str, ...] | None, name: str) -> None:

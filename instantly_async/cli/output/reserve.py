@@ -1,6 +1,8 @@
 """``Reserve``: descriptors that are kept free for the journal."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from instantly_async.cli.system import open_folder, sync_open_folder
 
@@ -13,7 +15,17 @@ class Reserve:
 
     def __init__(self, path: str, leads: int) -> None:
         self._folder = open_folder(path)
+        self._leads = leads
         self._spare: int | None = os.dup(leads)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Have one descriptor free within the block."""
+        self.release()
+        try:
+            yield
+        finally:
+            self._spare = os.dup(self._leads)
 
     def release(self) -> None:
         """Have one descriptor free for what is opened next."""

@@ -8,6 +8,14 @@ import msgspec
 from instantly_async._api import wire_id
 from instantly_async.settings import MOST_MAX_LEAD_BYTES
 
+from .emails import email_number
+
+Noun = Literal["id", "email"]
+"""What leads are fetched by."""
+
+Unit = Literal["line", "row", "element"]
+"""What an input consists of: text, a workbook, or a JSON document."""
+
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
 
@@ -34,34 +42,37 @@ class LineId(str):
     ``number`` is the UUID as a number; ``None``: it is not a UUID.
     """
 
-    __slots__ = ("line", "number")
+    __slots__ = ("line", "number", "unit")
 
-    unit: ClassVar[str] = "line"
+    noun: ClassVar[Noun] = "id"
     line: int
+    unit: Unit
     number: int | None
 
-    def __new__(cls, text: str, line: int) -> Self:
+    def __new__(cls, text: str, line: int, unit: Unit = "line") -> Self:
         """Make an id; ``text`` need not be a valid one."""
         self = super().__new__(cls, text)
         self.line = line
-        self.number = number_of(text)
+        self.unit = unit
+        self.number = cls.number_in(text)
         return self
 
-
-class RowId(LineId):
-    """An id of a workbook, with the number of its row."""
-
-    __slots__ = ()
-
-    unit = "row"
+    @staticmethod
+    def number_in(text: str) -> int | None:
+        """Return what two spellings of one id have in common."""
+        return number_of(text)
 
 
-class ElementId(LineId):
-    """An id of a JSON document, with the number of its element in an array."""
+class LineEmail(LineId):
+    """An email of the input. ``number`` is a hash of the address; ``None``: it is not one."""
 
     __slots__ = ()
 
-    unit = "element"
+    noun = "email"
+
+    @staticmethod
+    def number_in(text: str) -> int | None:
+        return email_number(text)
 
 
 def to_line(raw: bytes, *, cut: bool = False) -> bytes:
@@ -103,7 +114,7 @@ def id_of_object(text: str | bytes) -> Any:
     return value_of_object(text, "id")
 
 
-def value_of_object(text: str | bytes, key: Literal["id", "email"]) -> Any:
+def value_of_object(text: str | bytes, key: Noun) -> Any:
     """Return the value of a key, as ``id_of_object``."""
     try:
         return getattr(_NAMED.decode(text), key)

@@ -1,11 +1,12 @@
 """Lines about single ids, and the plan of a dry run."""
 
 import re
+from collections.abc import Callable
 from math import ceil
 
-from instantly_async._api import MAX_IDS_PER_PAGE
+from instantly_async._api import MAX_IDS_PER_PAGE, MAX_LIMIT
 from instantly_async.cli.input import Survey
-from instantly_async.cli.records import LineId
+from instantly_async.cli.records import LineId, Noun
 from instantly_async.cli.terminal import visible
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.settings import RateLimit
@@ -34,16 +35,19 @@ def invalid(lead_id: LineId) -> str:
 
     Its text is shown only if it looks like a part of an id: it could be an email or a key.
     """
+    place = f"in {lead_id.unit} {lead_id.line}"
+    if lead_id.noun == "email":
+        return f"invalid: {place} (not an email)"
     shown = f"{lead_id} " if _LOOKS_LIKE_AN_ID.fullmatch(lead_id) else ""
-    return f"invalid: {shown}in {lead_id.unit} {lead_id.line} (a lead id is a UUID)"
+    return f"invalid: {shown}{place} (a lead id is a UUID)"
 
 
 def plan(found: Survey, limit: RateLimit) -> str:
     """Return how the input was read and what a run would do, one fact per line."""
     read = found.to_fetch + found.later + found.invalid + found.duplicates + found.done
-    pages = ceil(found.to_fetch / MAX_IDS_PER_PAGE)
+    noun = found.understood.noun
     facts = {name: visible(fact) for name, fact in found.understood.facts().items()} | {
-        "ids read": amount(read),
+        f"{noun}s read": amount(read),
         "invalid": amount(found.invalid),
         "duplicates": amount(found.duplicates),
         "already done": amount(found.done),
@@ -51,11 +55,28 @@ def plan(found: Survey, limit: RateLimit) -> str:
     }
     if found.later:
         facts["later"] = f"{amount(found.later)}, because of --limit"
-    facts |= {
-        "with get": f"{_requests(found.to_fetch, limit)} at {limit.rate:.0f} requests/s",
+    facts |= _COSTS[noun](found.to_fetch, limit)
+    return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
+
+
+def _cost_of_ids(count: int, limit: RateLimit) -> dict[str, str]:
+    pages = ceil(count / MAX_IDS_PER_PAGE)
+    return {
+        "with get": f"{_requests(count, limit)} at {limit.rate:.0f} requests/s",
         "with list": f"{_requests(pages, limit)}, and one for each lead not found",
     }
-    return "\n".join(f"{name:<13} {value}" for name, value in facts.items())
+
+
+def _cost_of_emails(count: int, limit: RateLimit) -> dict[str, str]:
+    """Each 99 emails and a sentinel take a page and an empty one; two requests prove the filter."""
+    requests = 2 * ceil(count / (MAX_LIMIT - 1)) + 2 * bool(count)
+    return {"requests": f"{_requests(requests, limit)} at {limit.rate:.0f} requests/s"}
+
+
+_COSTS: dict[Noun, Callable[[int, RateLimit], dict[str, str]]] = {
+    "id": _cost_of_ids,
+    "email": _cost_of_emails,
+}
 
 
 def _requests(count: int, limit: RateLimit) -> str:

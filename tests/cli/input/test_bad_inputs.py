@@ -28,24 +28,24 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         b"Ada Lovelace,ada@example.com\n",
         (
-            "The first line of a.csv looks like data; add a line with column names above "
-            'it, such as "lead_id", or use --column with a number.'
+            "The first line of a.csv has emails and no lead ids; add --by email, or put a line "
+            "with column names above it."
         ),
     ),
     "emails": (
         "a.txt",
         b"ada@example.com\nAda <ada@example.com>\n",
         (
-            "a.txt holds emails and no lead ids, which are UUIDs; leads are fetched by id, "
-            "so name ids or their column."
+            "a.txt holds emails and no lead ids, which are UUIDs; add --by email, or name the ids "
+            "or their column."
         ),
     ),
     "emails in a column of ids": (
         "a.csv",
         b"id,name\nada@example.com,Ada\n",
         (
-            'a.csv (column "id") holds emails and no lead ids, which are UUIDs; leads are fetched '
-            "by id, so name ids or their column."
+            'a.csv (column "id") holds emails and no lead ids, which are UUIDs; add --by email, or '
+            "name the ids or their column."
         ),
     ),
     "several ids in cells of a table": (
@@ -69,7 +69,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         json.dumps(LEADS).encode(),
         (
             'The first object of a.json has no key with lead ids; its keys are "email", '
-            '"name", "ref"; use --column to name the one that holds the lead ids.'
+            '"name", "ref"; use --column to name the one that holds the lead ids, or add '
+            "--by email."
         ),
     ),
     "leads without ids, line by line": (
@@ -77,7 +78,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "\n".join(map(json.dumps, LEADS)).encode(),
         (
             'The first object of a.jsonl has no key with lead ids; its keys are "email", '
-            '"name", "ref"; use --column to name the one that holds the lead ids.'
+            '"name", "ref"; use --column to name the one that holds the lead ids, or add '
+            "--by email."
         ),
     ),
     "broken JSON": (

@@ -62,7 +62,7 @@ def test_elements_that_are_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert understand("in.json", behind)[0] == [(A, "element 1")]
     for long in ([b'"', *[b"x" * 1000] * 2000], [b'{"id": 1, "x": [', *[b"1, "] * 400_000]):
         assert refusal("in.json", [f'["{A}", '.encode(), *long]) == (
-            "Element 2 of in.json is longer than 1 MiB; name a file with ids."
+            "Element 2 of in.json is longer than 1 MiB; name another file."
         )
 
 

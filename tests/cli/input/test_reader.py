@@ -216,7 +216,7 @@ def test_csv_that_python_cannot_read_is_refused() -> None:
         (
             "Ada,ada@example.com",
             None,
-            "The first line of in looks like data; add a line with",
+            "The first line of in has emails and no lead ids; add --by email, or put a line with",
         ),
         (
             f"{A},{A}",

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs import COMPRESS, Outcome, book, bytewise, read_input, understand
 
-from instantly_async._api import wire_id
+from instantly_async._api import email_key, wire_email, wire_id
+from instantly_async.cli.input.sought import EMAILS
 from instantly_async.testing import lead_ids
 
 A, B, C = lead_ids(3)
@@ -89,6 +90,79 @@ def test_every_workbook_comes_back(
     found, _ = understand("in.xlsx", data)
     assert [each for each, _ in found] == list(dict.fromkeys(str(each) for each, _ in ids))
 
+
+# --- emails ----------------------------------------------------------------------------------
+
+SPELLED_EMAILS: tuple[Callable[[str], str], ...] = (
+    str,
+    str.upper,
+    lambda each: f"<{each}>",
+    lambda each: f"mailto:{each}",
+    lambda each: f"Zo\xeb van Dam <{each}>",
+    lambda each: f"\xa0{each}\u200b",
+    lambda each: f"'{each}'",
+)
+
+emails = st.from_regex(
+    r"[a-zA-Z0-9\xfc](?:[a-zA-Z0-9.+'_-]{0,20}[a-z0-9])?@[a-z0-9-]{1,20}\.[a-z]{2,3}",
+    fullmatch=True,
+)
+spelled_emails = st.lists(
+    st.tuples(emails, st.sampled_from(SPELLED_EMAILS)), min_size=1, max_size=8
+)
+
+
+def of_emails(text: str) -> str:
+    """Give columns and keys the names of emails."""
+    return text.replace("Lead ID", "E-mail").replace("lead_id", "email").replace('"id"', '"email"')
+
+
+def first_spellings(spelled: list[tuple[str, Callable[[str], str]]]) -> list[str]:
+    """Return each email once, as it is spelled where it occurs first."""
+    texts = [wire_email(spell(each).strip("'")) or "" for each, spell in spelled]
+    firsts: dict[str, str] = {}
+    for text in texts:
+        firsts.setdefault(email_key(text), text)
+    return list(firsts.values())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([*FORMATS]),
+    spelled_emails,
+    st.sampled_from(ENCODINGS),
+    st.sampled_from(["", *COMPRESS]),
+    st.integers(1, 500),
+)
+def test_every_list_of_emails_comes_back(
+    name: str,
+    spelled: list[tuple[str, Callable[[str], str]]],
+    encoding: str,
+    suffix: str,
+    size: int,
+) -> None:
+    """Law: as for ids, with each email once, whatever its case."""
+    text = of_emails(FORMATS[name]([spell(each) for each, spell in spelled]))
+    data = text.encode(encoding)
+    data = COMPRESS[suffix](data) if suffix else data
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    outcome = read_input(name + suffix, pieces, by=EMAILS)
+    assert (outcome.ids, outcome.sentence) == (first_spellings(spelled), None)
+
+
+@settings(max_examples=15, deadline=None)
+@given(spelled_emails, st.integers(0, 3), st.integers(0, 2))
+def test_every_workbook_of_emails_comes_back(
+    spelled: list[tuple[str, Callable[[str], str]]], above: int, left: int
+) -> None:
+    """Law: likewise."""
+    rows = [["Lead Email"], *([spell(each)] for each, spell in spelled)]
+    data = book([*[[]] * above, *([*[7] * left, *row, "x"] for row in rows)])
+    outcome = read_input("in.xlsx", data, by=EMAILS)
+    assert (outcome.ids, outcome.sentence) == (first_spellings(spelled), None)
+
+
+# --- cut and damaged -------------------------------------------------------------------------
 
 SMALL = {
     **{

@@ -182,7 +182,7 @@ def test_emails_are_no_ids() -> None:
     ]
     for data, form, column in cases:
         with pytest.raises(
-            InputError, match=r"holds emails and no lead ids, which are UUIDs; leads are fetched"
+            InputError, match=r"holds emails and no lead ids, which are UUIDs; add --by email"
         ):
             read(data, form, column)
     assert len(read(f"{text}{A}\n")) == 3

@@ -116,7 +116,7 @@ def test_a_workbook_without_the_column() -> None:
         '"Lead" (--column).'
     )
     said = refusal("in.xlsx", book([["Ada", "ada@example.com"], ["Bob", "bob@example.com"]]))
-    assert "The first line of in.xlsx looks like data" in said
+    assert "The first line of in.xlsx has emails and no lead ids; add --by email" in said
     assert "example" not in said
     said = refusal(
         "in.xlsx", book([[None, None, "Name", None, "Lead"], [None, None, "x", None, A]])

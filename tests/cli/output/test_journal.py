@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from instantly_async.cli import system
 from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.output import PastIds, Resume, journal, open_journal, opening, recovery
+from instantly_async.cli.output import PastIds, Resume, journal, open_journal, opening, readback
 from instantly_async.cli.output.error_lines import error_line
 from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
 from instantly_async.cli.records import number_of
@@ -142,7 +142,7 @@ BAD = [b"\0\0\0\n", b'{"id": "x"}\n', b"{\n", b"[1]\n", b"x" * 5009 + b"\n"]
 @pytest.fixture
 def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a line be as long as 5 kB, instead of 129 MiB."""
-    monkeypatch.setattr(recovery, "MAX_LINE_BYTES", 5000)
+    monkeypatch.setattr(readback, "MAX_LINE_BYTES", 5000)
 
 
 @pytest.mark.usefixtures("short_lines")

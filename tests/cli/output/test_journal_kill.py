@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import HELPERS
@@ -12,6 +13,7 @@ from instantly_async.testing import (
     DEFAULT_API_KEY,
     FakeInstantly,
     campaign_ids,
+    email_of,
     lead_ids,
     lead_json,
 )
@@ -23,6 +25,14 @@ KILLS = 210
 pytestmark = [pytest.mark.soak, pytest.mark.fake_instantly(rate_limit=None)]
 
 
+def killed(folder: Path, *command: str) -> dict[str, Any]:
+    """Repeat and kill a command; return what the helper says of that."""
+    program = [sys.executable, str(HELPERS / "killer.py"), str(folder), str(KILLS), *command]
+    result = subprocess.run(program, check=True, capture_output=True, text=True)
+    happened: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return happened
+
+
 def test_row_31_kill_9_at_any_time_and_torn_lines(
     fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,9 +41,7 @@ def test_row_31_kill_9_at_any_time_and_torn_lines(
     fake_instantly.unknown = UNKNOWN
     for strategy, ids in INPUTS.items():
         (tmp_path / strategy).write_text("\n".join([*ids, "no id", "no id", ""]))
-    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path)]
-    result = subprocess.run([*command, str(KILLS)], check=True, capture_output=True, text=True)
-    happened = json.loads(result.stdout.splitlines()[-1])
+    happened = killed(tmp_path)
     assert happened["kills"] >= 200
     assert happened["torn"] >= 50
     assert set(happened["codes"]) == {3}
@@ -50,10 +58,7 @@ def test_an_export_that_is_killed_at_any_time(
     fake_instantly.workspace_size = 5000
     leads = [json.loads(lead_json(each)) for each in lead_ids(5000)]
     wanted = [lead["id"] for lead in leads if lead["campaign"] == campaign_ids()[0]]
-    options = ["--campaign", campaign_ids()[0]]
-    command = [sys.executable, str(HELPERS / "killer.py"), str(tmp_path), str(KILLS), *options]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
-    happened = json.loads(result.stdout.splitlines()[-1])
+    happened = killed(tmp_path, "export", "--campaign", campaign_ids()[0])
     assert happened["kills"] >= KILLS
     assert happened["torn"] >= 30
     assert set(happened["codes"]) == {0}
@@ -71,3 +76,23 @@ def check(ids: list[str], output: Path) -> None:
     lines = output.with_name(f"{output.name}.errors.jsonl").read_bytes().splitlines()
     failed = sorted(json.loads(line)["id"] for line in lines)
     assert failed == sorted([*UNKNOWN.intersection(ids), "no id", "no id"])
+
+
+def test_a_search_by_email_that_is_killed_at_any_time(
+    fake_instantly: FakeInstantly, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lead of each email is written once, although emails have two leads."""
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    monkeypatch.setenv("INSTANTLY_BASE_URL", fake_instantly.url)
+    leads = list(lead_ids(600))
+    pairs = list(zip(leads[::2], leads[1::2], strict=True))
+    fake_instantly.workspace_size = len(leads)
+    fake_instantly.fields = {other: {"email": email_of(one)} for one, other in pairs}
+    (tmp_path / "emails").write_text("\n".join([*(email_of(one) for one, _ in pairs), "x@x.com"]))
+    happened = killed(tmp_path, "fetch", str(tmp_path / "emails"), "--by", "email")
+    assert happened["kills"] >= KILLS
+    assert happened["torn"] >= 30
+    assert set(happened["codes"]) == {3}
+    for _, output in happened["outputs"]:
+        lines = Path(output).read_bytes().splitlines()
+        assert sorted(json.loads(line)["id"] for line in lines) == leads
