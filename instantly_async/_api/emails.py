@@ -8,7 +8,7 @@ MAX_EMAIL_LENGTH = 320
 """64 octets before the ``@`` and 255 after it (RFC 5321, 4.5.3.1)."""
 
 _ADDRESS = re.compile(r'[^\s@<>,;:"()\[\]]+@[^\s@<>,;:"()\[\]]+')
-_NAMED = re.compile(r"[^<>]*<([^<>]*)>")  # Ada <ada@example.com>
+_NAMED = re.compile(r"([^<>]*)<([^<>]*)>")  # Ada <ada@example.com>
 _SCHEME = "mailto:"
 
 
@@ -16,19 +16,25 @@ def wire_email(text: object) -> str | None:
     """Return the address in a text, spelled as there; ``None``: the text is not one address.
 
     ``Ada <ada@example.com>`` and ``mailto:`` are understood, and ``BLANK`` characters around the
-    address do not count. Nothing else may be beside it. Whether the mailbox can exist is not
+    address do not count. No other address may be beside it. Whether the mailbox can exist is not
     checked: the API only compares texts.
     """
     if not isinstance(text, str) or len(text) > 2 * MAX_EMAIL_LENGTH:
         return None
-    text = text.strip(BLANK)
+    name, text = "", text.strip(BLANK)
     if named := _NAMED.fullmatch(text):
-        text = named[1].strip(BLANK)
+        name, text = named[1], named[2].strip(BLANK)
     if text[: len(_SCHEME)].lower() == _SCHEME:
         text = text[len(_SCHEME) :]
     if len(text) > MAX_EMAIL_LENGTH or not _ADDRESS.fullmatch(text) or not text.isprintable():
         return None
-    return text
+    return None if name and _has_other(name, text) else text
+
+
+def _has_other(name: str, address: str) -> bool:
+    """Whether a name holds another address, which would be lost; some tools repeat the same one."""
+    found = (email_key(each.strip("'")) for each in _ADDRESS.findall(name))
+    return any(each != email_key(address) for each in found)
 
 
 def email_key(address: str) -> str:

@@ -11,7 +11,7 @@ from places import DOCS
 
 from instantly_async.cli.convert.names import SUFFIXES as SUFFIXES_OF_OUTPUTS
 from instantly_async.cli.input.formats import SUFFIXES
-from instantly_async.cli.input.sought import IDS
+from instantly_async.cli.input.sought import EMAILS, IDS
 from instantly_async.cli.input.understood import DELIMITERS
 from instantly_async.cli.system import COMPRESSIONS
 from instantly_async.testing import FakeInstantly
@@ -91,3 +91,14 @@ def test_the_names() -> None:
     wrappers = re.search(r"in an object under (.*?)\.", PAGE, re.DOTALL)
     assert wrappers is not None
     assert tuple(re.findall(r"`(\w+)`", wrappers[1])) == IDS.wrappers
+
+
+def test_the_names_of_emails() -> None:
+    """Those of one row are equal; JSON has more keys than for ids."""
+    told = [re.findall(r"`(\w+)`", row) for row in re.findall(r"(?m)^\| \d \|(.*)\|$", PAGE)]
+    assert [tuple(names) for names in told] == list(EMAILS.names.tiers)
+    keys = re.search(r"(?s)except `payload`, and also under (.*?)\. A list .*? under (.*?)\.", PAGE)
+    assert keys is not None
+    wrappers = [each for each in IDS.wrappers if each != "payload"]
+    assert [*wrappers, *re.findall(r"`(\w+)`", keys[1])] == list(EMAILS.wrappers)
+    assert [*IDS.lists, *re.findall(r"`(\w+)`", keys[2])] == list(EMAILS.lists)

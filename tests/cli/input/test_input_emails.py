@@ -52,6 +52,8 @@ LINES = {
     "a quote in it": ("o'brien@example.com", ["o'brien@example.com"]),
     "several": (f"{ADA}, {BOB};{CAROL}", [ADA, BOB, CAROL]),
     "several by blanks": (f"{ADA} {BOB}\t{CAROL}", [ADA, BOB, CAROL]),
+    "several, one in brackets": (f"{ADA}, <{BOB}>", [ADA, BOB]),
+    "two, one as the name": (f"{ADA} <{BOB}>", [ADA, BOB]),
     "several with names": (f"Ada L <{ADA}>, Bob <{BOB}>", [ADA, BOB]),
     "a bullet": (f"- {ADA}", [ADA]),
     "a comment behind": (f"{ADA} # boss@example.com", [ADA]),
