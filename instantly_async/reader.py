@@ -171,7 +171,7 @@ class WorkspaceReader(Generic[L]):
         Yields ``Found`` or ``Failed``, page by page in the API's order, each lead once. The order
         is ascending by id (documented). The next page is requested meanwhile. Each lead is
         compared with what was asked for, by *Get lead* if a page does not show it. How many leads
-        there are is not known. Memory: 16 bytes per lead.
+        there are is not known. Memory: 16 bytes per lead, as long as ids ascend.
 
         Raises:
             ConfigurationError: an id is not a UUID, or both kinds are given.
@@ -202,9 +202,9 @@ class WorkspaceReader(Generic[L]):
         """Stream one ``EmailMatch`` per email: its leads, as completed or in input order.
 
         Args:
-            emails: any iterable or async iterable, pulled lazily, 99 at a time; may be infinite.
+            emails: any iterable or async iterable, pulled lazily, 98 at a time; may be infinite.
                 A generator is closed at the end. Case does not count.
-            ordered: at most 99 times ``concurrency`` outcomes are held back.
+            ordered: at most 98 times ``concurrency`` outcomes are held back.
             concurrency: requests in flight for this stream; ``None``: 8.
             keep_raw: keep the server's JSON in ``Found.raw``.
 

@@ -4,6 +4,7 @@ Decides which requests are made for which id, and when an id has its outcome. Mu
 or who consumes the outcomes.
 """
 
+from .by_email import MAX_EMAILS
 from .by_get import GetLookup
 from .by_list import ListLookup
 from .check import KeyCheck, request_check
@@ -20,6 +21,7 @@ from .strategies import (
 from .workspace import Workspace
 
 __all__ = [
+    "MAX_EMAILS",
     "EmailOptions",
     "GetLookup",
     "KeyCheck",

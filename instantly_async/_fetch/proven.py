@@ -226,8 +226,9 @@ class ProvenPages(Generic[L]):
 
 def ignored(wanted: LeadFilter, what: str, attempts: int = 0) -> FilterIgnoredError:
     """Return the error of an answer that does not fit the filter, after so many requests."""
+    which = f"filter {wanted.name}" if wanted.name else "cursor"
     error = FilterIgnoredError(
-        f"The API does not obey {wanted.name or 'starting_after'}: it lists {what}, so that answer "
+        f"The API does not obey the {which}: it lists {what}, so that answer "
         "was not used; try again later, or fetch the leads by id."
     )
     error.attempts = attempts

@@ -81,7 +81,8 @@ def export(
         arguments: The command line.
     """
     terminal, target = start(connection.log_level), target_of(path_of(output), options)
-    past = PastListing(_query_of(campaign, list_id, everything=everything))
+    query = _query_of(campaign, list_id, connection.workspace, everything=everything)
+    past = PastListing(query)
     target.require_other_than_stats(stats_json and path_of(stats_json))
     if dry_run:
         connection.rate_limit()
@@ -109,7 +110,9 @@ def export(
     return end(job, code, stats_json)
 
 
-def _query_of(campaign: str | None, list_id: str | None, *, everything: bool) -> Query:
+def _query_of(
+    campaign: str | None, list_id: str | None, workspace: str | None, *, everything: bool
+) -> Query:
     """Return what is to be exported.
 
     Raises:
@@ -123,7 +126,10 @@ def _query_of(campaign: str | None, list_id: str | None, *, everything: bool) ->
             "--campaign ID -o leads.jsonl."
         )
     return Query(
-        campaign=_wire(campaign, "campaign"), list_id=_wire(list_id, "list"), all=everything
+        campaign=_wire(campaign, "campaign"),
+        list_id=_wire(list_id, "list"),
+        all=everything,
+        workspace=workspace,
     )
 
 

@@ -18,15 +18,29 @@ _MOST_BYTES = 1000
 
 
 class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The leads of a ``campaign``, of a list, ``all`` of the workspace, or those of an input."""
+    """The leads of a ``campaign``, of a list, ``all`` of the workspace, or those of an input.
+
+    ``workspace``: the sub-workspace of an export; ``None``: that of the key.
+    """
 
     campaign: str | None = None
     list_id: str | None = None
     all: bool = False
     by: Literal["id", "email"] = "id"
+    workspace: str | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it asks for one thing, and not for ids, for which there is no file."""
+        asked = (self.campaign is not None, self.list_id is not None, self.all, self.by == "email")
+        return asked.count(True) == 1
 
     def describe(self) -> str:
         """Return what the leads are, such as *leads fetched by id*."""
+        where = "" if self.workspace is None else f" (--workspace {self.workspace})"
+        return self._what() + where
+
+    def _what(self) -> str:
         if self.campaign is not None:
             return f"leads of the campaign {self.campaign}"
         if self.list_id is not None:
@@ -35,7 +49,12 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     @property
     def command(self) -> tuple[str, str]:
-        """The command that has these leads, and its option; empty: none is needed."""
+        """The command that has these leads, and its options; empty: none is needed."""
+        name, option = self._kind()
+        where = "" if self.workspace is None else f" --workspace {self.workspace}"
+        return name, option + where
+
+    def _kind(self) -> tuple[str, str]:
         if self.campaign is not None:
             return "export", f"--campaign {self.campaign}"
         if self.list_id is not None:
@@ -133,7 +152,6 @@ def _read(path: str) -> Query | None:
         os.close(fd)
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         query = _QUERY.decode(text)
-        # Without any of them it would be no query, and there would be no file.
-        if query != BY_ID and len(msgspec.to_builtins(query)) == 1:
+        if query.is_valid:
             return query
     return None

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from math import ceil
 
-from instantly_async._api import MAX_IDS_PER_PAGE, MAX_LIMIT
+from instantly_async._api import MAX_IDS_PER_PAGE
+from instantly_async._fetch import MAX_EMAILS
 from instantly_async.cli.input import Survey
 from instantly_async.cli.records import LineId, Noun
 from instantly_async.cli.terminal import visible
@@ -68,8 +69,8 @@ def _cost_of_ids(count: int, limit: RateLimit) -> dict[str, str]:
 
 
 def _cost_of_emails(count: int, limit: RateLimit) -> dict[str, str]:
-    """Each 99 emails and a sentinel take a page and an empty one; two requests prove the filter."""
-    requests = 2 * ceil(count / (MAX_LIMIT - 1)) + 2 * bool(count)
+    """Each search takes a page and an empty one; two requests prove the filter."""
+    requests = 2 * ceil(count / MAX_EMAILS) + 2 * bool(count)
     return {"requests": f"{_requests(requests, limit)} at {limit.rate:.0f} requests/s"}
 
 

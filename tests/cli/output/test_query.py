@@ -39,6 +39,7 @@ QUERIES = {
     "other": Query(campaign=OTHER),
     "list": Query(list_id=LIST),
     "all": Query(all=True),
+    "all of a": Query(all=True, workspace="ws-a"),
 }
 OLD = str(UUID(int=7))  # in no campaign of the fake
 LINE = lead_json(OLD) + b"\n"
@@ -77,6 +78,7 @@ def as_json(kind: str) -> dict[str, object]:
         "other": {"campaign": OTHER},
         "list": {"list_id": LIST},
         "all": {"all": True},
+        "all of a": {"all": True, "workspace": "ws-a"},
     }
     return stored[kind]
 
@@ -105,6 +107,12 @@ def test_only_the_same_query_goes_on(output: Path, before: str, now: str) -> Non
         ),
         ("list", "all", f"leads of the list {LIST}; resume it with --list {LIST}, or "),
         ("all", "id", "all leads of the workspace; resume it with export --all, or "),
+        (
+            "all of a",
+            "all",
+            "all leads of the workspace (--workspace ws-a); resume it with --all --workspace ws-a, "
+            "or ",
+        ),
         ("email", "id", "leads fetched by email; resume it with --by email, or "),
         ("email", "all", "leads fetched by email; resume it with fetch --by email, or "),
         ("id", "all", "leads fetched by id; "),
