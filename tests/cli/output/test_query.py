@@ -110,8 +110,7 @@ def test_only_the_same_query_goes_on(output: Path, before: str, now: str) -> Non
         (
             "all of a",
             "all",
-            "all leads of the workspace (--workspace ws-a); resume it with --all --workspace ws-a, "
-            "or ",
+            "all leads of the workspace (--workspace ws-a); resume it with --all --workspace ws-a, or ",
         ),
         ("email", "id", "leads fetched by email; resume it with --by email, or "),
         ("email", "all", "leads fetched by email; resume it with fetch --by email, or "),
