@@ -39,7 +39,7 @@ QUERIES = {
     "other": Query(campaign=OTHER),
     "list": Query(list_id=LIST),
     "all": Query(all=True),
-    "all of a": Query(all=True, workspace="ws-a"),
+    "all of a": Query(all=True, workspace="a"),
 }
 OLD = str(UUID(int=7))  # in no campaign of the fake
 LINE = lead_json(OLD) + b"\n"
@@ -78,7 +78,7 @@ def as_json(kind: str) -> dict[str, object]:
         "other": {"campaign": OTHER},
         "list": {"list_id": LIST},
         "all": {"all": True},
-        "all of a": {"all": True, "workspace": "ws-a"},
+        "all of a": {"all": True, "workspace": "a"},
     }
     return stored[kind]
 
@@ -110,7 +110,7 @@ def test_only_the_same_query_goes_on(output: Path, before: str, now: str) -> Non
         (
             "all of a",
             "all",
-            "all leads of the workspace (--workspace ws-a); resume it with --all --workspace ws-a, or ",
+            "all leads of the workspace (--workspace a); resume it with --all --workspace a, or ",
         ),
         ("email", "id", "leads fetched by email; resume it with --by email, or "),
         ("email", "all", "leads fetched by email; resume it with fetch --by email, or "),
