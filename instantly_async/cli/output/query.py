@@ -105,6 +105,8 @@ class QueryFile:
             )
         command, option = self.there.command
         again = option if command == self.query.command[0] else f"{command} {option}"
+        if self.query.workspace is not None and self.there.workspace is None:
+            again += " and without --workspace"
         remedy = f"resume it with {again}, or " if option else ""
         raise CommandError(
             f"{self._journal} holds {self.there.describe()}; {remedy}choose another output."

@@ -112,6 +112,11 @@ def test_only_the_same_query_goes_on(output: Path, before: str, now: str) -> Non
             "all",
             "all leads of the workspace (--workspace a); resume it with --all --workspace a, or ",
         ),
+        (
+            "all",
+            "all of a",
+            "all leads of the workspace; resume it with --all and without --workspace, or ",
+        ),
         ("email", "id", "leads fetched by email; resume it with --by email, or "),
         ("email", "all", "leads fetched by email; resume it with fetch --by email, or "),
         ("id", "all", "leads fetched by id; "),
