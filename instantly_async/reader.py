@@ -203,7 +203,8 @@ class WorkspaceReader(Generic[L]):
 
         Args:
             emails: any iterable or async iterable, pulled lazily, 98 at a time; may be infinite.
-                A generator is closed at the end. Case does not count.
+                A generator is closed at the end. Sent as spelled and in lower case, compared
+                without case; whether the API does that, too, is unknown.
             ordered: at most 98 times ``concurrency`` outcomes are held back.
             concurrency: requests in flight for this stream; ``None``: 8.
             keep_raw: keep the server's JSON in ``Found.raw``.

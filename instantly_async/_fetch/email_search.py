@@ -5,12 +5,12 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from instantly_async._api import LeadFilter, LeadItem
-from instantly_async.errors import DecodeError, FilterIgnoredError, LeadError
+from instantly_async.errors import FilterIgnoredError, LeadError
 
 from .attempts import Absence
 from .cursor import Cursor, Step
 from .email_chunk import Leads
-from .proven import ProvenPage, ProvenPages, ignored
+from .proven import ProvenPage, ProvenPages, ignored, lost, nameless
 
 L = TypeVar("L")
 
@@ -62,7 +62,7 @@ class EmailSearch(Generic[L]):
         if step is Step.CIRCLE:
             return ignored(self._wanted, "the same leads again and again")
         if step is Step.LOST:
-            return DecodeError("No lead is left behind which to go on")
+            return lost()
         return self._found
 
     def _add(self, page: ProvenPage[L]) -> LeadError | None:
@@ -71,7 +71,7 @@ class EmailSearch(Generic[L]):
         Returns the error of an item whose email is not known.
         """
         if page.nameless:
-            return DecodeError("An item of a page is no lead with an id")
+            return nameless()
         for lead_id, item in page.leads.items():
             key = self._wanted.key_in(getattr(item, "raw", None))
             if key is None:

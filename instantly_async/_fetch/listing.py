@@ -12,7 +12,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoints, LeadFilter, LeadItem
 from instantly_async.errors import (
-    DecodeError,
     FilterIgnoredError,
     LeadError,
     ListingError,
@@ -23,17 +22,12 @@ from instantly_async.stats import Recorder
 
 from .cursor import Cursor, Step
 from .pipeline import Deliver
-from .proven import ProvenPage, ProvenPages, ignored
+from .proven import ProvenPage, ProvenPages, ignored, lost, nameless
 from .seen import SeenIds
 from .settle import OutcomeMaker
 from .workspace import Workspace
 
 L = TypeVar("L")
-
-
-_NAMELESS = "An item of a page is no lead with an id"
-
-_NO_WAY = DecodeError("no lead is left behind which to go on")
 
 
 class NewLeads(NamedTuple, Generic[L]):
@@ -97,7 +91,7 @@ class Listing(Generic[L]):
             if step is Step.CIRCLE:
                 raise ignored(self._wanted, "the same leads again and again")
             if step is Step.LOST:
-                raise self._end(_NO_WAY)
+                raise self._end(lost())
 
     def _is_to_give(self, lead_id: str) -> bool:
         """Whether a lead of a further pass is new, and behind the one where the first began."""
@@ -128,7 +122,7 @@ class Listing(Generic[L]):
         for lead_id, result in new.leads.items():
             self._deliver(lead_id, result, new, deliver)
         for _ in range(new.page.nameless):
-            self._deliver("", DecodeError(_NAMELESS), new, deliver)
+            self._deliver("", nameless(), new, deliver)
 
     def _deliver(
         self,

@@ -18,6 +18,7 @@ from instantly_async._api import (
     ListQuery,
 )
 from instantly_async.errors import (
+    DecodeError,
     FilterIgnoredError,
     LeadError,
     NotFoundError,
@@ -109,9 +110,8 @@ class ProvenPages(Generic[L]):
         query, tries = ListQuery(wanted, after), Tries()
         while True:
             page = await self._request(query, tries, nullcontext)
-            if isinstance(page, ProvenPage | FilterIgnoredError | RequestRejectedError):
-                return page
-            if query.limit == 1:
+            is_last = query.limit == 1
+            if is_last or isinstance(page, ProvenPage | FilterIgnoredError | RequestRejectedError):
                 return page
             _log.info("A page of %d leads failed: %s", query.limit, page.args[0])
             self._recorder.retries += 1
@@ -222,6 +222,16 @@ class ProvenPages(Generic[L]):
             assert result is not None  # such an item was looked up
             proven.leads[lead_id] = result
         return proven
+
+
+def nameless() -> DecodeError:
+    """Return the error of an item that names no id, so that *Get lead* cannot be asked for it."""
+    return DecodeError("An item of a page is no lead with an id")
+
+
+def lost() -> DecodeError:
+    """Return the error of a listing whose leads have gone, so that it cannot continue."""
+    return DecodeError("No lead is left behind which to go on")
 
 
 def ignored(wanted: LeadFilter, what: str, attempts: int = 0) -> FilterIgnoredError:

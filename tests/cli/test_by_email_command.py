@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from emails import EmailOfLine, GivenEmails
+from commands import Command, ids_in
+from emails import GivenEmails
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,14 @@ from instantly_async.cli.job import FetchJob, end, naming_for, run_fetch
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.options import Connection, OutputOptions
 from instantly_async.cli.output import PastEmails, Resume, open_journal
-from instantly_async.cli.records import Selection, email_number, has_more, to_line, with_more
+from instantly_async.cli.records import (
+    LineEmail,
+    Selection,
+    email_number,
+    has_more,
+    to_line,
+    with_more,
+)
 from instantly_async.cli.target import convert_visibly, target_of
 from instantly_async.cli.terminal import Terminal
 from instantly_async.cli.work import ByEmail
@@ -256,7 +264,7 @@ def matches(leads: dict[str, list[str]], order: list[str]) -> list[EmailMatch[Le
     facts: dict[str, Any] = {"index": 0, "attempts": 1, "elapsed_s": 0.0}
     return [
         EmailMatch(
-            email=EmailOfLine(email, 1),
+            email=LineEmail(email, 1),
             found=tuple(
                 Found(
                     lead_id=each,
@@ -332,3 +340,21 @@ def spoil(output: Path, rng: random.Random) -> None:
     if lines:
         lines[rng.randrange(len(lines))] = b"spoilt\n"
         output.write_bytes(b"".join(lines))
+
+
+def test_a_repair_is_not_limited(command: Command, output: Path, tmp_path: Path) -> None:
+    """It searches all emails again, so each run with a limit would search the same ones."""
+    emails = tmp_path / "emails.txt"
+    emails.write_text("\n".join(EMAILS))
+    fetch = ("fetch", emails, "--by", "email", "-o", output)
+    assert command(*fetch).code == 0
+    lines = output.read_bytes().splitlines(keepends=True)
+    output.write_bytes(b"".join([lines[0], b"garbage\n", *lines[2:]]))
+    spoilt = output.read_bytes()
+    for more in ((), ("--dry-run",)):
+        refused = command(*fetch, "--repair", "--limit", "3", *more)
+        assert refused.code == 2
+        assert "--repair searches all emails again; leave out --limit." in refused.err
+        assert output.read_bytes() == spoilt
+    assert command(*fetch, "--repair").code == 0
+    assert ids_in(output.read_bytes()) == LEADS

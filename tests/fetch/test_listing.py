@@ -459,7 +459,7 @@ def test_a_page_that_names_no_ids_is_not_the_end() -> None:
     run = browse(hooks={"show": show}).listing(BY_CAMPAIGN)
     assert [outcome.lead_id for outcome in run.outcomes] == EVEN[:100] + [""] * 100
     assert isinstance(run.error, ListingError)
-    assert "no lead is left behind which to go on" in str(run.error)
+    assert "No lead is left behind which to go on" in str(run.error)
 
 
 def empty(cursor: str) -> Response:

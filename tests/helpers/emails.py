@@ -1,22 +1,10 @@
 """A source of emails, as the command reads them from a file."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Self
 
 from instantly_async.cli.exits import InputError
 from instantly_async.cli.known import KnownIds, Verdict
-from instantly_async.cli.records import LineId, email_number
-
-
-class EmailOfLine(LineId):
-    """An email with its line."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str, line: int) -> Self:
-        self = super().__new__(cls, text, line)
-        self.number = email_number(text)
-        return self
+from instantly_async.cli.records import LineEmail
 
 
 class GivenEmails:
@@ -27,7 +15,7 @@ class GivenEmails:
     duplicates = 0
 
     def __init__(self, emails: Sequence[str], known: KnownIds) -> None:
-        self._emails = [EmailOfLine(text, line) for line, text in enumerate(emails, 1)]
+        self._emails = [LineEmail(text, line) for line, text in enumerate(emails, 1)]
         self._known = known
         self._stopped = False
         self.done = 0

@@ -178,7 +178,10 @@ class Run:
         )
 
     async def main(self, ids: Source[LeadId]) -> None:
-        pipeline = self.pipeline(ids)
+        await self.drain(lambda: self.pipeline(ids))
+
+    async def drain(self, make: Callable[[], Pipeline[Any, Any]]) -> None:
+        pipeline = make()
         try:
             async for outcome in pipeline:
                 self.outcomes.append(outcome)

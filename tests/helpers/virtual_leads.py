@@ -3,7 +3,6 @@
 Its leads are small dicts, so that each test sees what it is about. Nothing here has a socket.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ import msgspec
 from virtual_api import Answer, Run, VirtualTransport, failing
 from virtual_loop import run_virtual
 
-from instantly_async import Lead, RunError, Timeouts
+from instantly_async import Lead, Timeouts
 from instantly_async._api import Endpoints, LeadFilter
 from instantly_async._fetch import (
     EmailOptions,
@@ -23,7 +22,6 @@ from instantly_async._fetch import (
     make_listing_pipeline,
 )
 from instantly_async._http import Response
-from instantly_async.errors import ClosedError
 
 CAMPAIGN, OTHER_CAMPAIGN = str(UUID(int=0xC1)), str(UUID(int=0xC2))
 LIST = str(UUID(int=0x11))
@@ -138,18 +136,6 @@ class Browse(Run):
 
         run_virtual(self.drain(make))
         return self
-
-    async def drain(self, make: Callable[[], Pipeline[Any, Any]]) -> None:
-        pipeline = make()
-        try:
-            async for outcome in pipeline:
-                self.outcomes.append(outcome)
-        except RunError as error:
-            self.error = error
-        finally:
-            await pipeline.aclose(ClosedError("closed"))
-        self.ended_at = asyncio.get_running_loop().time()
-        self.require_clean()
 
     @property
     def ids(self) -> list[str]:

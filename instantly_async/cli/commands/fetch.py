@@ -1,6 +1,7 @@
 """``fetch``: many leads."""
 
 from instantly_async.cli import exits
+from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import open_source
 from instantly_async.cli.job import FetchJob, end, naming_for, plan_only, run_fetch, survey
 from instantly_async.cli.known import KnownIds
@@ -83,7 +84,7 @@ def fetch(
     """
     terminal = start(connection.log_level)
     file, target, known = path_of(file), target_of(path_of(output), options), KnownIds()
-    past = PastEmails(known) if by == "email" else PastIds(known)
+    past = PastEmails(known, connection.workspace) if by == "email" else PastIds(known)
     client = None if dry_run else connection.client(network)
     naming = naming_for(target, terminal, quiet=quiet)
     with open_source(
@@ -95,10 +96,12 @@ def fetch(
             terminal.say(f"Reading {by}s from the terminal, one per line; Ctrl-D ends them.")
         if client is None:
             target.read(past, resuming.how())
+            _require_no_limit(past, limit)
             text = plan_only(source, terminal, naming, connection.rate_limit())
             require_stdout().write(text + "\n")
             return exits.ALL_FOUND
         with target.open(past, resuming.how()) as out:
+            _require_no_limit(past, limit)
             if source.is_regular:
                 survey(source, terminal, naming)
             is_stdin = file == STDIO
@@ -120,3 +123,13 @@ def fetch(
             )
             code = run_fetch(job)
     return end(job, code, stats_json)
+
+
+def _require_no_limit(past: PastIds, limit: int | None) -> None:
+    """Check that a run which searches all emails again is not cut: the next would search the same.
+
+    Raises:
+        CommandError: it is.
+    """
+    if limit is not None and past.heals_at_end and past.has_gaps:
+        raise CommandError("--repair searches all emails again; leave out --limit.")

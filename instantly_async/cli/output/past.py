@@ -15,7 +15,7 @@ from instantly_async.cli.records import email_number, has_more, number_of, value
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, NotFound
 
-from .query import BY_EMAIL, BY_ID, Query
+from .query import BY_ID, Query
 
 Key = Literal["id", "email"]
 
@@ -86,14 +86,14 @@ class PastEmails(PastIds):
     and their leads that are there are not written again. ``matched`` counts the others.
     """
 
-    query = BY_EMAIL
     heals_at_end = True
     key = "email"
     noun = "email"
     line_end = b"\t\n"
 
-    def __init__(self, known: KnownIds) -> None:
+    def __init__(self, known: KnownIds, workspace: str | None = None) -> None:
         super().__init__(known)
+        self.query = Query(by="email", workspace=workspace)
         self.matched = 0
         self._partial: dict[int, set[int]] = {}
         self._nameless: set[int] = set()

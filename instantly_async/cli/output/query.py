@@ -11,8 +11,11 @@ from typing import Literal
 
 import msgspec
 
+from instantly_async._api import wire_id
 from instantly_async.cli.exits import CommandError
+from instantly_async.cli.keys import holds_key
 from instantly_async.cli.system import open_existing, reason_of, replacement, sync_folder
+from instantly_async.cli.terminal import shell_quoted
 
 _MOST_BYTES = 1000
 
@@ -20,7 +23,7 @@ _MOST_BYTES = 1000
 class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The leads of a ``campaign``, of a list, ``all`` of the workspace, or those of an input.
 
-    ``workspace``: the sub-workspace of an export; ``None``: that of the key.
+    ``workspace``: the sub-workspace of an export or a search; ``None``: that of the key.
     """
 
     campaign: str | None = None
@@ -31,7 +34,13 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     @property
     def is_valid(self) -> bool:
-        """Whether it asks for one thing, and not for ids, for which there is no file."""
+        """Whether it asks for one thing, and not for ids, for which there is no file.
+
+        Ids are in the form that a run writes, so messages may show them.
+        """
+        for each in (self.campaign, self.list_id):
+            if each != wire_id(each):
+                return False
         asked = (self.campaign is not None, self.list_id is not None, self.all, self.by == "email")
         return asked.count(True) == 1
 
@@ -51,7 +60,7 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     def command(self) -> tuple[str, str]:
         """The command that has these leads, and its options; empty: none is needed."""
         name, option = self._kind()
-        where = "" if self.workspace is None else f" --workspace {self.workspace}"
+        where = "" if self.workspace is None else f" --workspace {shell_quoted(self.workspace)}"
         return name, option + where
 
     def _kind(self) -> tuple[str, str]:
@@ -65,7 +74,6 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 BY_ID = Query()
-BY_EMAIL = Query(by="email")
 
 _QUERY = msgspec.json.Decoder(Query)
 
@@ -154,6 +162,6 @@ def _read(path: str) -> Query | None:
         os.close(fd)
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
         query = _QUERY.decode(text)
-        if query.is_valid:
+        if query.is_valid and not holds_key(query.workspace or ""):
             return query
     return None

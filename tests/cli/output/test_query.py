@@ -28,7 +28,13 @@ from instantly_async.cli.output import (
 )
 from instantly_async.cli.output.lines import LineWriter
 from instantly_async.cli.system import files
-from instantly_async.testing import FakeInstantly, campaign_ids, lead_json, list_ids
+from instantly_async.testing import (
+    DEFAULT_API_KEY,
+    FakeInstantly,
+    campaign_ids,
+    lead_json,
+    list_ids,
+)
 
 CAMPAIGN, OTHER = campaign_ids()[:2]
 LIST = list_ids()[0]
@@ -39,6 +45,7 @@ QUERIES = {
     "other": Query(campaign=OTHER),
     "list": Query(list_id=LIST),
     "all": Query(all=True),
+    "email of a": Query(by="email", workspace="a"),
     "all of a": Query(all=True, workspace="a"),
 }
 OLD = str(UUID(int=7))  # in no campaign of the fake
@@ -50,7 +57,9 @@ pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 def past_of(kind: str) -> Past:
     if kind == "id":
         return PastIds(KnownIds())
-    return PastEmails(KnownIds()) if kind == "email" else PastListing(QUERIES[kind])
+    if kind.startswith("email"):
+        return PastEmails(KnownIds(), QUERIES[kind].workspace)
+    return PastListing(QUERIES[kind])
 
 
 def open_as(kind: str, output: Path, how: Resume | None) -> None:
@@ -78,6 +87,7 @@ def as_json(kind: str) -> dict[str, object]:
         "other": {"campaign": OTHER},
         "list": {"list_id": LIST},
         "all": {"all": True},
+        "email of a": {"by": "email", "workspace": "a"},
         "all of a": {"all": True, "workspace": "a"},
     }
     return stored[kind]
@@ -140,6 +150,9 @@ def test_the_sentence_names_the_option(output: Path, before: str, now: str, sent
         '{"by":"id"}',
         '{"campaign":"x","all":true}',
         '{"campaign":7}',
+        '{"campaign":"ada@example.com"}',
+        f'{{"campaign":"{CAMPAIGN.upper()}"}}',
+        f'{{"list_id":"{LIST.replace("-", "")}"}}',
         '{"tag":"x"}',
         "\udcff",
     ],
@@ -151,6 +164,18 @@ def test_a_file_that_is_no_query(output: Path, query_file: Path, text: str, now:
     query_file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(CommandError, match=r"does not say which leads .* holds; choose another"):
         open_as(now, output, Resume())
+
+
+def test_a_key_in_the_file_is_not_shown(
+    output: Path, query_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has edited the file. Messages show its workspace."""
+    monkeypatch.setenv("INSTANTLY_API_KEY", DEFAULT_API_KEY)
+    write(output, "all")
+    query_file.write_text(json.dumps({"all": True, "workspace": DEFAULT_API_KEY}))
+    with pytest.raises(CommandError) as caught:
+        open_as("all", output, Resume())
+    assert DEFAULT_API_KEY not in str(caught.value)
 
 
 def test_a_link_is_refused(output: Path, query_file: Path, tmp_path: Path) -> None:
