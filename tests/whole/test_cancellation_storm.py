@@ -182,7 +182,8 @@ class Victim:
                     await client.get_leads(self.ids(60), strategy=self.rng.choice(["get", "list"]))
 
     def make_stream(self) -> Stream[Any]:
-        kind = self.rng.random()
+        # Late, the waits are wanted that only many requests at once meet.
+        kind = 1.0 if self.storm.is_late else self.rng.random()
         if kind < 0.1:
             return self.storm.client.list_leads(campaign=self.rng.choice([None, *campaign_ids()]))
         if kind < 0.2:
