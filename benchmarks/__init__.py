@@ -1,1 +1,1 @@
-"""Benchmarks of instantly-async: ``python -m benchmarks NAME``. Loopback only."""
+"""What the client costs and delivers, beside what else people use. See docs/benchmarks.md."""

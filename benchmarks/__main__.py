@@ -1,35 +1,79 @@
-"""``python -m benchmarks`` lists the benchmarks, ``python -m benchmarks NAME`` runs one."""
+"""``python -m benchmarks list | run NAME… | all | page``."""
 
+import argparse
 import sys
-from importlib import import_module
 
-NAMES = (
-    "convert",
-    "cost",
-    "journal",
-    "keepalive",
-    "limit",
-    "listing",
-    "loader",
-    "memory",
-    "pages",
-    "sharing",
-    "soak",
-    "start",
-)
+import msgspec
+
+from benchmarks.cases import CASES
+from benchmarks.machine import machine, versions
+from benchmarks.report import Report, make_report
+from benchmarks.tables import as_text
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    top.add_argument("--versions", action="store_true", help="print all versions and end")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("list", help="list the benchmarks")
+    run = commands.add_parser("run", help="run some of them")
+    run.add_argument("names", nargs="+", metavar="NAME", choices=tuple(CASES), help="see `list`")
+    everything = commands.add_parser("all", help="run all of them; takes about an hour")
+    for each in (run, everything):
+        each.add_argument("--rounds", type=int, help="repeat each measurement so many times")
+        each.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        each.add_argument("--save", action="store_true", help="keep the results for the page")
+    commands.add_parser("page", help="write the tables and charts of docs/benchmarks.md")
+    return top
 
 
 def main() -> None:
-    """Run the named benchmarks, or list all of them."""
-    names = sys.argv[1:]
-    if not names or any(name not in NAMES for name in names):
-        for name in NAMES:
-            summary = (import_module(f"benchmarks.{name}").__doc__ or "").splitlines()[0]
-            print(f"{name:9} {summary}")
-        sys.exit(2 if names else 0)
+    """Do what the command line says."""
+    options = parser().parse_args()
+    if options.versions:
+        print("\n".join(f"{name} {version}" for name, version in versions().items()))
+        return
+    match options.command:
+        case "run":
+            run(options.names, options)
+        case "all":
+            run(list(CASES), options)
+        case "page":
+            from benchmarks.page import write_page  # noqa: PLC0415 - only here
+
+            write_page()
+        case "list":
+            for case in CASES.values():
+                print(f"{case.name:10} {case.summary}")
+        case _:
+            parser().print_help()
+
+
+def run(names: list[str], options: argparse.Namespace) -> None:
+    """Run these cases; print each report as soon as it is there."""
+    reports = []
     for name in names:
-        print(f"== {name}")
-        import_module(f"benchmarks.{name}").main()
+        case = CASES[name]
+        if not options.json:
+            print(f"== {name}: {case.summary}\n", flush=True)
+        report = make_report(case, options.rounds if case.has_rounds else None)
+        reports.append(report)
+        if options.save:
+            report.save()
+        if not options.json:
+            show(report)
+    if options.json:
+        sys.stdout.buffer.write(msgspec.json.encode(reports) + b"\n")
+    else:
+        print(f"on {machine()}; `python -m benchmarks --versions` prints the versions")
+
+
+def show(report: Report) -> None:
+    """Print the tables of a report."""
+    for table in report.tables:
+        print(as_text(table), end="\n\n", flush=True)
+    print(f"took {report.seconds:.0f} s", end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from benchmarks.fake import RemoteFake, fake_process
+from benchmarks.servers import RemoteFake, fake_process
 from instantly_async import Found, InstantlyClient, Stats
 from instantly_async.testing import TRANSIENT_FAULTS, Fault, lead_ids
 

@@ -38,7 +38,7 @@ def write_journal(path: Path, count: int) -> None:
 def measure(journal: Path, output: str, count: int) -> Cost:
     """Convert in a fresh process; print and return the cost."""
     target = journal.with_name(output)
-    command = [sys.executable, "-m", "benchmarks.convert", str(journal), str(target)]
+    command = [sys.executable, "-m", "benchmarks.cases.convert", str(journal), str(target)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     peak, seconds, leads = map(float, done.stdout.split())
     assert leads == count

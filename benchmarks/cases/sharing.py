@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 import aiohttp
 
-from benchmarks.fake import RemoteFake, fake_process
+from benchmarks.servers import RemoteFake, fake_process
 from instantly_async import InstantlyClient, Lead
 from instantly_async.testing import lead_ids
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from benchmarks.fake import RemoteFake, fake_process
+from benchmarks.servers import RemoteFake, fake_process
 from instantly_async import InstantlyClient, Lead
 from instantly_async.loader import FLUSH_S
 from instantly_async.testing import lead_ids

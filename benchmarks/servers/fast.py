@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from subprocess import PIPE, Popen
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -74,20 +74,30 @@ async def serve() -> None:
     await server.serve_forever()
 
 
+class FastServer(NamedTuple):
+    """A running server."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def server_process() -> Iterator[str]:
-    """Run the server in another process; yield its URL."""
-    with Popen([sys.executable, "-m", "benchmarks.server"], stdout=PIPE, text=True) as process:
+def fast_server() -> Iterator[FastServer]:
+    """Run the server in another process."""
+    command = [sys.executable, "-c", "from benchmarks.servers.fast import main; main()"]
+    with Popen(command, stdout=PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+            port = process.stdout.readline().strip()
+            yield FastServer(f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.kill()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve on the fastest event loop that is installed."""
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415 - not everywhere
 
         uvloop.run(serve())
     except ImportError:

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from benchmarks.fake import LATENCY_S, RemoteFake, fake_process
+from benchmarks.servers import LATENCY_S, RemoteFake, fake_process
 from instantly_async import Found, InstantlyClient
 from instantly_async.testing import campaign_ids, email_of, lead_ids, make_lead
 
@@ -96,7 +96,7 @@ async def stream(url: str, key: str) -> None:
 
 def peak_mib(fake: RemoteFake) -> float:
     """Return the peak resident memory, in MiB, of a process that lists the workspace."""
-    command = [sys.executable, "-m", "benchmarks.listing", fake.url, fake.api_key]
+    command = [sys.executable, "-m", "benchmarks.cases.listing", fake.url, fake.api_key]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

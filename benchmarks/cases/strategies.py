@@ -10,7 +10,7 @@ from collections.abc import Container
 from itertools import islice
 from typing import NamedTuple
 
-from benchmarks.fake import RemoteFake, Tally, fake_process
+from benchmarks.servers import RemoteFake, Tally, fake_process
 from instantly_async import Found, InstantlyClient, NotFound, Strategy
 from instantly_async.testing import lead_ids
 

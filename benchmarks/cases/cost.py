@@ -1,0 +1,102 @@
+"""CPU per lead and leads per second, without limits: 3 kB leads, 64 requests in flight."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from benchmarks.competitors import Run, Task
+from benchmarks.running import installed, label, run, turns
+from benchmarks.servers import fast_server
+from benchmarks.tables import Cell, Chart, Column, Spread, Table
+
+KEY = "key-for-benchmarks"
+IN_FLIGHT = 64
+WARM_UP = 1_000
+BY_GET = ("peer-semaphore", "niquests", "httpx", "hand-semaphore", "bare", "protocol", "get")
+BY_PAGES = ("bare-pages", "list")
+LOOPS = ("asyncio", "uvloop")
+TIMES = {"peer-semaphore": 1, "niquests": 1, "httpx": 1, "bare-pages": 40, "list": 40}
+FAST = 5
+"""How many times as many leads a run has as those of the slowest: so all take about a second."""
+
+
+class Entry(NamedTuple):
+    """A competitor on an event loop."""
+
+    name: str
+    loop: str
+
+
+def run_all(entries: list[Entry], count: int, rounds: int) -> dict[Entry, list[Run]]:
+    """Run each entry once a round; return its runs."""
+    runs = defaultdict(list)
+    with fast_server() as server:
+        for entry in turns(entries, rounds):
+            runs[entry].append(
+                run(
+                    Task(
+                        competitor=entry.name,
+                        loop=entry.loop,
+                        url=server.url,
+                        key=KEY,
+                        count=count * TIMES.get(entry.name, FAST),
+                        in_flight=IN_FLIGHT,
+                        warm_up=WARM_UP,
+                        server_pid=server.pid,
+                    )
+                )
+            )
+            assert runs[entry][-1].errors == {}
+    return runs
+
+
+def cpu_us(run: Run) -> float:
+    """Return the CPU time of a lead in µs."""
+    return run.cpu_s / run.delivered * 1e6
+
+
+def compared(runs: dict[Entry, list[Run]], title: str, notes: list[str]) -> Table:
+    """Return a table; each ratio is to the bare aiohttp session of the same loop and round."""
+
+    def ratio(entry: Entry) -> Spread:
+        bare = runs[Entry("bare-pages" if entry.name in BY_PAGES else "bare", entry.loop)]
+        return Spread.of([cpu_us(a) / cpu_us(b) for a, b in zip(runs[entry], bare, strict=True)])
+
+    def spread(entry: Entry, of: Callable[[Run], float]) -> Spread:
+        return Spread.of([of(each) for each in runs[entry]])
+
+    rows: list[list[Cell]] = [
+        [
+            label(*entry),
+            spread(entry, cpu_us),
+            ratio(entry),
+            spread(entry, lambda each: each.delivered / each.seconds),
+            spread(entry, lambda each: each.server_s / each.seconds * 100).median,
+        ]
+        for entry in runs
+    ]
+    columns = [
+        Column("client"),
+        Column("CPU a lead, µs", 1),
+        Column("× bare aiohttp", 2),
+        Column("leads/s"),
+        Column("server busy, %"),
+    ]
+    return Table(title, columns, rows, notes, [Chart("CPU a lead, µs", log=True)])
+
+
+def tables(*, rounds: int = 5, count: int = 1_000) -> list[Table]:
+    """Compare all, by GET and by pages; takes about two minutes."""
+    names, notes = installed((*BY_GET, *BY_PAGES))
+    entries = [Entry(name, "asyncio") for name in names]
+    entries += [
+        Entry(name, "uvloop") for name in names if name not in {"peer-semaphore", "niquests"}
+    ]
+    entries.sort(key=lambda entry: (entry.name in BY_PAGES, names.index(entry.name)))
+    runs = run_all(entries, count, rounds)
+    notes += [
+        f"Medians of {rounds} rounds, with quartiles. A round has at least {count:,} leads.",
+        "Pages are compared with bare pages.",
+        "Where the server was busy for less than 80 % of the time, leads/s are the client's.",
+    ]
+    return [compared(runs, "CPU per lead, no limits", notes)]

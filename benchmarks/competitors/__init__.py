@@ -1,0 +1,45 @@
+"""Those who fetch leads: what people use, the floor, and ours."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import NamedTuple, cast
+
+from benchmarks.competitors.contract import Competitor, Run, Task
+
+__all__ = ["COMPETITORS", "Entry", "Run", "Task", "is_installed", "open_competitor"]
+
+
+class Entry(NamedTuple):
+    """What a competitor is called in tables, where its code is, and the package it needs."""
+
+    label: str
+    place: str
+    package: str = "aiohttp"
+
+
+COMPETITORS = {
+    "peer": Entry("instantlyai, gather", "peer:plain", "instantlyai"),
+    "peer-semaphore": Entry("instantlyai, semaphore", "peer:under_semaphore", "instantlyai"),
+    "peer-limit": Entry("instantlyai, its limiter", "peer:at_its_limit", "instantlyai"),
+    "httpx": Entry("httpx, workers", "httpx_workers:workers", "httpx"),
+    "niquests": Entry("niquests, workers", "niquests_workers:workers", "niquests"),
+    "hand": Entry("aiohttp, gather", "by_hand:plain"),
+    "hand-semaphore": Entry("aiohttp, semaphore", "by_hand:under_semaphore"),
+    "hand-limiter": Entry("aiohttp, aiolimiter", "by_hand:with_limiter"),
+    "bare": Entry("bare aiohttp, bytes", "floor:aiohttp_bytes"),
+    "bare-pages": Entry("bare aiohttp, pages", "floor:aiohttp_pages"),
+    "protocol": Entry("bare protocol, bytes", "floor:protocol"),
+    "get": Entry("ours, by get", "ours:by_get"),
+    "list": Entry("ours, by list", "ours:by_list"),
+}
+
+
+def is_installed(name: str) -> bool:
+    """Return whether the package that this competitor needs is here."""
+    return find_spec(COMPETITORS[name].package) is not None
+
+
+def open_competitor(name: str) -> Competitor:
+    """Import a competitor."""
+    module, _, function = COMPETITORS[name].place.partition(":")
+    return cast(Competitor, getattr(import_module(f"benchmarks.competitors.{module}"), function))

@@ -1,0 +1,59 @@
+"""What people write themselves over aiohttp."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+
+from benchmarks.competitors import pool
+from benchmarks.competitors.contract import Deliver, Opened, Task
+
+
+@asynccontextmanager
+async def _opened(task: Task, in_flight: int) -> AsyncIterator[pool.Get]:
+    """Yield a function that gets one lead; ``in_flight`` 0: as many connections as it takes."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=in_flight),
+        headers={"Authorization": f"Bearer {task.key}"},
+        raise_for_status=True,
+    ) as session:
+
+        async def get(lead_id: str) -> object:
+            async with session.get(f"{task.url}/api/v2/leads/{lead_id}") as response:
+                return await response.json()
+
+        yield get
+
+
+@asynccontextmanager
+async def plain(task: Task) -> Opened:
+    """All at once, with the connector as it is: 100 connections."""
+    async with _opened(task, 100) as get:
+        yield partial(pool.gather, get)
+
+
+@asynccontextmanager
+async def under_semaphore(task: Task) -> Opened:
+    """Put a semaphore around ``get`` and ``response.json()``."""
+    async with _opened(task, task.in_flight) as get:
+        yield partial(pool.gather_under, asyncio.Semaphore(task.in_flight), get)
+
+
+@asynccontextmanager
+async def with_limiter(task: Task) -> Opened:
+    """Put aiolimiter's 100 requests per second in front, too."""
+    limiter = AsyncLimiter(100, 1)
+    async with _opened(task, task.in_flight) as get:
+
+        async def limited(lead_id: str) -> object:
+            async with limiter:
+                return await get(lead_id)
+
+        async def fetch(ids: Iterable[str], deliver: Deliver) -> None:
+            semaphore = asyncio.Semaphore(task.in_flight)
+            await pool.gather_under(semaphore, limited, ids, deliver)
+
+        yield fetch

@@ -1,0 +1,57 @@
+"""``instantlyai`` from PyPI, the closest peer: an async client over httpx and pydantic."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+from instantlyai import AsyncInstantly
+
+from benchmarks.competitors import pool
+from benchmarks.competitors.contract import Deliver, Opened, Task
+
+REQUESTS_PER_MINUTE = 6_000
+
+logging.getLogger("instantlyai").addHandler(logging.NullHandler())  # its warnings cost time
+
+
+@asynccontextmanager
+async def plain(task: Task) -> Opened:
+    """As in its README: its own connections, and ``gather``."""
+    async with AsyncInstantly(task.key, base_url=task.url) as client:
+        yield partial(pool.gather, client.leads.retrieve)
+
+
+@asynccontextmanager
+async def under_semaphore(task: Task) -> Opened:
+    """With a semaphore, and as many connections as that lets through."""
+    async with AsyncInstantly(
+        task.key, base_url=task.url, http_client=_connections(task.in_flight)
+    ) as client:
+        semaphore = asyncio.Semaphore(task.in_flight)
+        yield partial(pool.gather_under, semaphore, client.leads.retrieve)
+
+
+@asynccontextmanager
+async def at_its_limit(task: Task) -> Opened:
+    """With its own pace of 6,000 requests per minute, and a semaphore: its best setting."""
+    async with AsyncInstantly(
+        task.key,
+        base_url=task.url,
+        requests_per_minute=REQUESTS_PER_MINUTE,
+        http_client=_connections(task.in_flight),
+    ) as client:
+
+        async def fetch(ids: Iterable[str], deliver: Deliver) -> None:
+            semaphore = asyncio.Semaphore(task.in_flight)
+            await pool.gather_under(semaphore, client.leads.retrieve, ids, deliver)
+
+        yield fetch
+
+
+def _connections(in_flight: int) -> httpx.AsyncClient:
+    """Return connections that stay open. By default httpx keeps 20 of them."""
+    limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
+    return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(30.0, connect=5.0))

@@ -1,0 +1,51 @@
+"""Runs competitors, each in a process of its own that ends after one task."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks.competitors import COMPETITORS, Run, Task, is_installed
+
+T = TypeVar("T")
+
+START_S = 30.0
+"""Enough for the start and the end of a process, and its warm-up."""
+
+
+def run(task: Task) -> Run:
+    """Run one task in a new process; raise CalledProcessError if a lead was not as it should be."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker"],
+        input=msgspec.json.encode(task),
+        stdout=subprocess.PIPE,
+        timeout=task.time_limit_s + START_S,
+        check=True,
+    )
+    return msgspec.json.decode(done.stdout, type=Run)
+
+
+def label(name: str, loop: str = "asyncio") -> str:
+    """Return what a competitor is called in tables."""
+    text = COMPETITORS[name].label
+    return text if loop == "asyncio" else f"{text}, {loop}"
+
+
+def installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return those competitors that can run here, and a note for each that cannot."""
+    all_names = list(names)
+    missing = {COMPETITORS[name].package for name in all_names if not is_installed(name)}
+    notes = [
+        f"{package} is not installed, so it does not take part." for package in sorted(missing)
+    ]
+    return [name for name in all_names if is_installed(name)], notes
+
+
+def turns(entries: list[T], rounds: int) -> Iterator[T]:
+    """Yield each entry once a round, and begin each round with another one."""
+    for number in range(rounds):
+        first = number % len(entries)
+        yield from islice([*entries, *entries], first, first + len(entries))
