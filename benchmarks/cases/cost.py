@@ -1,7 +1,7 @@
 """CPU per lead and leads per second, without limits: 3 kB leads, 64 requests in flight."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.competitors import Run, Task
@@ -11,10 +11,12 @@ from benchmarks.tables import Cell, Chart, Column, Spread, Table
 
 KEY = "key-for-benchmarks"
 IN_FLIGHT = 64
-WARM_UP = 1_000
 BY_GET = ("peer-semaphore", "niquests", "httpx", "hand-semaphore", "bare", "protocol", "get")
 BY_PAGES = ("bare-pages", "list")
 LOOPS = ("asyncio", "uvloop")
+ONLY_ASYNCIO = ("peer-semaphore", "niquests")
+"""Their event loop is a small part of their cost, and they take longest."""
+
 TIMES = {"peer-semaphore": 1, "niquests": 1, "httpx": 1, "bare-pages": 40, "list": 40}
 FAST = 5
 """How many times as many leads a run has as those of the slowest: so all take about a second."""
@@ -27,7 +29,9 @@ class Entry(NamedTuple):
     loop: str
 
 
-def run_all(entries: list[Entry], count: int, rounds: int) -> dict[Entry, list[Run]]:
+def run_all(
+    entries: list[Entry], *, count: int, rounds: int, warm_up: int
+) -> dict[Entry, list[Run]]:
     """Run each entry once a round; return its runs."""
     runs = defaultdict(list)
     with fast_server() as server:
@@ -41,7 +45,7 @@ def run_all(entries: list[Entry], count: int, rounds: int) -> dict[Entry, list[R
                         key=KEY,
                         count=count * TIMES.get(entry.name, FAST),
                         in_flight=IN_FLIGHT,
-                        warm_up=WARM_UP,
+                        warm_up=warm_up,
                         server_pid=server.pid,
                     )
                 )
@@ -85,15 +89,18 @@ def compared(runs: dict[Entry, list[Run]], title: str, notes: list[str]) -> Tabl
     return Table(title, columns, rows, notes, [Chart("CPU a lead, µs", log=True)])
 
 
-def tables(*, rounds: int = 5, count: int = 1_000) -> list[Table]:
+def tables(
+    *, rounds: int = 5, count: int = 1_000, warm_up: int = 1_000, loops: Sequence[str] = LOOPS
+) -> list[Table]:
     """Compare all, by GET and by pages; takes about two minutes."""
     names, notes = installed((*BY_GET, *BY_PAGES))
-    entries = [Entry(name, "asyncio") for name in names]
-    entries += [
-        Entry(name, "uvloop") for name in names if name not in {"peer-semaphore", "niquests"}
+    entries = [
+        Entry(name, loop)
+        for name in names
+        for loop in loops
+        if loop == "asyncio" or name not in ONLY_ASYNCIO
     ]
-    entries.sort(key=lambda entry: (entry.name in BY_PAGES, names.index(entry.name)))
-    runs = run_all(entries, count, rounds)
+    runs = run_all(entries, count=count, rounds=rounds, warm_up=warm_up)
     notes += [
         f"Medians of {rounds} rounds, with quartiles. A round has at least {count:,} leads.",
         "Pages are compared with bare pages.",

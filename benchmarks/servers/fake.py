@@ -39,7 +39,7 @@ class RemoteFake:
 
 def serve(pipe: Connection, throttled: Iterable[str], settings: dict[str, Any]) -> None:
     """Run the fake until the pipe is closed; on each message, change it, and count from zero."""
-    with FakeInstantly(latency_s=LATENCY_S, **settings) as fake, suppress(EOFError):
+    with FakeInstantly(**({"latency_s": LATENCY_S} | settings)) as fake, suppress(EOFError):
         for lead_id in throttled:
             fake.script(lead_id, Fault.throttle())
         pipe.send((fake.url, fake.api_key))
