@@ -34,8 +34,6 @@ def draw(table: Table, chart: Chart, file: Path) -> None:
     medians = [cell.median if isinstance(cell, Spread) else cell for cell in cells]
     axes.bar_label(bars, [column.show(each) for each in medians], padding=4, color=INK)
     axes.set_title(f"{table.title}: {chart.column}", color=INK, fontsize=11, loc="left")
-    if chart.log:
-        axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.invert_yaxis()
     axes.tick_params(colors=INK)

@@ -1,9 +1,11 @@
-"""Writes the figures of ``results/`` into docs/benchmarks.md, and draws the charts beside it.
+"""Writes the figures of ``results/`` into docs/benchmarks.md, and draws its charts.
 
-The page has a pair of comments for each case. What stands between them is replaced.
+The page has a pair of comments for each case, and one for the machine and the versions. What
+stands between them is replaced.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.report import Report, saved_reports
@@ -20,8 +22,9 @@ def with_figures(page: str, reports: dict[str, Report]) -> str:
     """Return the page with the figures of each case that it has a place for."""
 
     def fill(place: re.Match[str]) -> str:
-        report = reports.get(place[2])
-        return f"{place[1]}{figures(report) if report else ''}{place[3]}"
+        name = place[2]
+        text = sources(reports.values()) if name == "machine" else figures(reports[name])
+        return f"{place[1]}{text}{place[3]}"
 
     return find_place.sub(fill, page)
 
@@ -33,6 +36,17 @@ def figures(report: Report) -> str:
     ]
     source = f"`{report.command}` ({report.seconds:.0f} s, {report.date})"
     return "\n".join(f"\n{part}\n" for part in [*parts, source]) + "\n"
+
+
+def sources(reports: Iterable[Report]) -> str:
+    """Return each machine and the versions there; usually all reports have the same."""
+    lines = {
+        f"- {report.machine}; "
+        + ", ".join(f"{name} {version}" for name, version in report.versions.items())
+        + "."
+        for report in reports
+    }
+    return "\n" + "\n".join(sorted(lines)) + "\n\n"
 
 
 def chart_file(report: Report, table: Table, number: int) -> str:

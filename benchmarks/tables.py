@@ -47,10 +47,9 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """Which column to draw, one bar for each row; ``log``: on a logarithmic axis."""
+    """Which column to draw, one bar for each row that has a figure."""
 
     column: str
-    log: bool = False
 
 
 class Table(msgspec.Struct, frozen=True):

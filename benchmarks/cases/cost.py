@@ -86,7 +86,7 @@ def compared(runs: dict[Entry, list[Run]], title: str, notes: list[str]) -> Tabl
         Column("leads/s"),
         Column("server busy, %"),
     ]
-    return Table(title, columns, rows, notes, [Chart("CPU a lead, µs", log=True)])
+    return Table(title, columns, rows, notes, [Chart("CPU a lead, µs")])
 
 
 def tables(
