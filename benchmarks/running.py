@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ START_S = 30.0
 
 def run(task: Task) -> Run:
     """Run one task in a new process; raise CalledProcessError if a lead was not as it should be."""
+    if find_spec("psutil") is None:
+        sys.exit("Competitors need their group: uv run --group bench python -m benchmarks …")
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker"],
         input=msgspec.json.encode(task),

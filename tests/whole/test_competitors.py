@@ -52,7 +52,7 @@ def test_cost() -> None:
     (table,) = cost.tables(rounds=1, count=10, warm_up=20, loops=["asyncio"])
     ratios = dict(zip(table.column("client"), table.column("× bare aiohttp"), strict=True))
     assert ratios["bare aiohttp, bytes"] == Spread(1, 1, 1)
-    assert len(ratios) == 9
+    assert len(ratios) == 11
 
 
 def test_a_chart(tmp_path: Path) -> None:
