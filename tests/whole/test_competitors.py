@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import running
-from benchmarks.cases import cost
+from benchmarks.cases import cost, limit
 from benchmarks.charts import draw
 from benchmarks.competitors import Task
 from benchmarks.servers import RemoteFake, fake_process, fast_server
@@ -69,3 +69,18 @@ def test_a_chart(tmp_path: Path) -> None:
     assert "#010203" not in text
     assert "3.2" in text
     assert "absent" not in text
+
+
+def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where HAProxy is not installed, its table says so."""
+    there = limit.tables(count=110, names=("hand", "get", "list"))
+    for table in there:
+        if table.rows:
+            assert table.column("leads")[1:] == [110, 110]
+            assert table.column("429s")[0] == table.column("lost")[0]
+            assert table.column("requests")[::2] == [110, 2]
+    monkeypatch.setattr(limit, "find_haproxy", lambda: None)
+    (windows, stick_tables) = limit.tables(count=10, names=("list",))
+    assert windows.rows
+    assert stick_tables.rows == []
+    assert "not installed" in stick_tables.notes[0]
