@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.tables import Table
 
-ON_THE_PAGE = ("cost", "limit", "loader")
+ON_THE_PAGE = ("cost", "limit", "faults", "loader", "workspaces")
 """In the order of docs/benchmarks.md."""
 
 OTHERS = (

@@ -29,6 +29,8 @@ COMPETITORS = {
     "bare": Entry("bare aiohttp, bytes", "floor:aiohttp_bytes"),
     "bare-pages": Entry("bare aiohttp, pages", "floor:aiohttp_pages"),
     "protocol": Entry("bare protocol, bytes", "floor:protocol"),
+    "hand-workspaces": Entry("aiohttp, aiolimiter", "by_hand:in_workspaces"),
+    "workspaces": Entry("ours, by get", "ours:in_workspaces"),
     "get": Entry("ours, by get", "ours:by_get"),
     "list": Entry("ours, by list", "ours:by_list"),
 }

@@ -27,6 +27,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         limited: whether ours keeps the documented limits. Others have settings of their own.
         time_limit_s: stop then, with what was delivered.
         warm_up: fetch that many leads before, and compare them field by field.
+        workspaces: take turns between so many sub-workspaces; 0: the key's own.
         server_pid: the server, to measure how busy it was; ``None``: not measured.
     """
 
@@ -40,6 +41,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     limited: bool = False
     time_limit_s: float = 60.0
     warm_up: int = 0
+    workspaces: int = 0
     server_pid: int | None = None
 
 
@@ -118,3 +120,9 @@ Competitor = Callable[[Task], AbstractAsyncContextManager[Fetch]]
 """Opens a client, and yields a function that fetches ids and delivers each as it arrives."""
 
 Opened = AsyncIterator[Fetch]
+
+
+def shares(ids: Iterable[str], workspaces: int) -> dict[str, list[str]]:
+    """Return which sub-workspace gets which ids."""
+    all_ids = list(ids)
+    return {f"workspace-{n}": all_ids[n::workspaces] for n in range(workspaces)}

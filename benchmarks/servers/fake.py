@@ -23,8 +23,9 @@ class Tally(NamedTuple):
 class RemoteFake:
     """The fake at the other end of a pipe."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, pid: int | None) -> None:
         self._pipe = pipe
+        self.pid = pid
         self.url, self.api_key = pipe.recv()
 
     def tally(self) -> Tally:
@@ -62,7 +63,7 @@ def fake_process(throttled: Iterable[str] = (), **settings: Any) -> Iterator[Rem
     process.start()
     theirs.close()  # otherwise the other process never sees that our end is closed
     try:
-        yield RemoteFake(ours)
+        yield RemoteFake(ours, process.pid)
     finally:
         # No SIGTERM: coverage handles it, and its handler can hang.
         ours.close()

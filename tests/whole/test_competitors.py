@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import running
-from benchmarks.cases import cost, limit
+from benchmarks.cases import cost, faults, limit, workspaces
 from benchmarks.charts import draw
 from benchmarks.competitors import Task
 from benchmarks.servers import RemoteFake, fake_process, fast_server
@@ -84,3 +84,20 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert windows.rows
     assert stick_tables.rows == []
     assert "not installed" in stick_tables.notes[0]
+
+
+def test_faults() -> None:
+    """Whoever does not try again loses as many leads as there are faults."""
+    lost, requests, times = faults.tables(count=60, names=("hand-semaphore", "get"), shares=(0.2,))
+    assert lost.rows[0][1] in range(1, 60)
+    assert lost.rows[1][1] == 0
+    assert requests.rows[0][1] == 60
+    assert requests.rows[1][1] > 60  # type: ignore[operator]  # a number
+    assert len(times.rows) == 2
+
+
+def test_workspaces() -> None:
+    """Each workspace has windows of its own, so 3 × 40 leads do not fill any."""
+    (table,) = workspaces.tables(workspaces=3, count=40)
+    assert table.column("leads") == [120, 120, 120]
+    assert table.column("429s") == [0, 0, 0]
