@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from benchmarks.tables import Table
 
-ON_THE_PAGE = ("cost", "limit", "faults", "loader", "workspaces")
+ON_THE_PAGE = ("cost", "limit", "faults", "keepalive", "loader", "workspaces")
 """In the order of docs/benchmarks.md."""
 
 OTHERS = (
     "convert",
     "journal",
-    "keepalive",
     "listing",
     "sharing",
     "soak",

@@ -4,7 +4,6 @@ Each conversion runs in a fresh process and reads the same journal, in a tempora
 has about 3 kB. The figure is the peak memory of the process, as the kernel reports it.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.memory import peak_mib
+from benchmarks.tables import Cell, Column, Table
 from instantly_async.cli.convert import convert
 from instantly_async.cli.options import OutputOptions
 from instantly_async.cli.target import layout_of
@@ -36,7 +37,7 @@ def write_journal(path: Path, count: int) -> None:
 
 
 def measure(journal: Path, output: str, count: int) -> Cost:
-    """Convert in a fresh process; print and return the cost."""
+    """Convert in a fresh process; return the cost."""
     target = journal.with_name(output)
     command = [sys.executable, "-m", "benchmarks.cases.convert", str(journal), str(target)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -44,21 +45,35 @@ def measure(journal: Path, output: str, count: int) -> Cost:
     assert leads == count
     cost = Cost(peak, seconds, target.stat().st_size)
     target.unlink()
-    print(
-        f"{output:14} {cost.peak_mib:6.1f} MiB peak; target {TARGET_MIB} or less; "
-        f"{count / seconds:7.0f} leads/s, {seconds / count * 1e6:5.1f} µs a lead; "
-        f"{cost.result / 1e6:.0f} MB"
-    )
     return cost
 
 
-def main(count: int = 1_000_000) -> list[Cost]:
+def tables(*, count: int = 1_000_000) -> list[Table]:
     """Measure each format; takes some minutes, and 6 GB in the temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "leads.jsonl")
         write_journal(journal, count)
-        print(f"{count} leads, {journal.stat().st_size / count:.0f} bytes each")
-        return [measure(journal, output, count) for output in OUTPUTS]
+        size = journal.stat().st_size / count
+        costs = {output: measure(journal, output, count) for output in OUTPUTS}
+    rows: list[list[Cell]] = [
+        [
+            output,
+            cost.peak_mib,
+            count / cost.seconds,
+            cost.seconds / count * 1e6,
+            cost.result / 1e6,
+        ]
+        for output, cost in costs.items()
+    ]
+    columns = [
+        Column("output"),
+        Column("peak memory, MiB", 1),
+        Column("leads/s"),
+        Column("time a lead, µs", 1),
+        Column("size, MB"),
+    ]
+    notes = [f"Leads of {size:,.0f} bytes. Target: {TARGET_MIB} MiB or less."]
+    return [Table(f"Conversion of {count:,} leads", columns, rows, notes)]
 
 
 def convert_here(journal: Path, output: Path) -> None:
@@ -67,11 +82,8 @@ def convert_here(journal: Path, output: Path) -> None:
     layout = layout_of(str(output), OutputOptions(fields=OUTPUTS[output.name]))
     leads = convert(str(journal), str(output), layout).leads
     seconds = time.perf_counter() - began
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, seconds, leads)
+    print(peak_mib(), seconds, leads)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        convert_here(Path(sys.argv[1]), Path(sys.argv[2]))
-    else:
-        main()
+    convert_here(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.tables import Cell, Column, Spread, Table
 from instantly_async import Found
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.output import PastIds, open_journal
@@ -57,8 +58,8 @@ async def turn(leads: Sequence[tuple[Found[None], bytes]]) -> float:
     return time.process_time() - began
 
 
-def measure_cost(count: int, rounds: int) -> float:
-    """Print and return the median CPU µs per lead that the journal adds to the event loop."""
+def measure_cost(count: int, rounds: int) -> tuple[Spread, float]:
+    """Return the CPU µs per lead that the journal adds to a loop, and the ratio to bare writes."""
     leads = [
         (
             Found(lead_id=lead_id, index=0, lead=None, raw=None, attempts=1, elapsed_s=0.1),
@@ -75,17 +76,12 @@ def measure_cost(count: int, rounds: int) -> float:
             bare.append((asyncio.run(write_bare(paths[1], leads)) - idle) / count * 1e6)
             for path in paths:
                 path.unlink()
-    median = statistics.median(ours)
-    low, _, high = statistics.quantiles(ours, n=4)
-    print(
-        f"write {count} leads: {median:.1f} µs CPU a lead (quartiles {low:.1f} and {high:.1f}), "
-        f"{median / statistics.median(bare):.2f} × bare writes; target 10 or less"
-    )
-    return median
+    cost = Spread.of(ours)
+    return cost, cost.median / statistics.median(bare)
 
 
 def measure_resume(count: int) -> tuple[float, float]:
-    """Print and return the seconds and the peak MiB of a resumed run with nothing left to do."""
+    """Return the seconds and the peak MiB of a resumed run with nothing left to do."""
     with TemporaryDirectory() as folder:
         ids, journal = Path(folder, "ids.txt"), Path(folder, "leads.jsonl")
         with ids.open("w") as id_file, journal.open("wb") as journal_file:
@@ -102,20 +98,18 @@ def measure_resume(count: int) -> tuple[float, float]:
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
-        size_mb = journal.stat().st_size / 1e6
-    peak = usage.ru_maxrss / 1024
-    print(
-        f"resume a journal of {count} leads ({size_mb:.0f} MB), all done: {seconds:.1f} s and "
-        f"{peak:.0f} MiB, including start and reading the ids; target 10 and 250 or less"
-    )
-    return seconds, peak
+    return seconds, usage.ru_maxrss / 1024
 
 
-def main() -> None:
+def tables(*, rounds: int = 7, writes: int = 20_000, resumed: int = 1_000_000) -> list[Table]:
     """Measure both; takes about two minutes, and 3 GB in the temporary folder."""
-    measure_cost(20_000, rounds=7)
-    measure_resume(1_000_000)
-
-
-if __name__ == "__main__":
-    main()
+    cost, ratio = measure_cost(writes, rounds)
+    seconds, peak_mib = measure_resume(resumed)
+    columns = [Column("what"), Column("figure", 1), Column("target")]
+    rows: list[list[Cell]] = [
+        ["CPU a lead to write it, µs", cost, 10],
+        ["the same, × bare writes", ratio, None],
+        [f"resume after {resumed:,} leads, all done, s", seconds, 10],
+        ["the same, peak MiB", peak_mib, 250],
+    ]
+    return [Table("The journal", columns, rows)]

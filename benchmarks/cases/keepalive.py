@@ -16,6 +16,7 @@ from typing import NamedTuple
 import uvloop
 from aiohttp import web
 
+from benchmarks.tables import Cell, Column, Table
 from instantly_async import Found, InstantlyClient, RateLimit
 from instantly_async.testing import lead_ids, lead_json
 
@@ -113,22 +114,30 @@ async def measure_all(loop: str, seconds: float) -> list[Case]:
     return await asyncio.gather(*(measure(loop, *case, seconds) for case in cases))
 
 
-def main(seconds: float = 20.0) -> list[Case]:
-    """Print and return all cases; takes about three quarters of a minute."""
-    print("targets: 95 % of the allowed rate or more, at a share of 0.1 at most 6 connections")
-    results: list[Case] = []
+def tables(*, seconds: float = 20.0) -> list[Table]:
+    """Run all cases; takes about three quarters of a minute."""
+    cases: list[Case] = []
     for name, make_loop in LOOPS.items():
         with asyncio.Runner(loop_factory=make_loop) as runner:
-            results += runner.run(measure_all(name, seconds))
-    for case in results:
-        rate = RateLimit(share=case.share).rate
-        print(
-            f"{case.loop:7} keep-alive {case.keepalive_s:.0f} s, share {case.share:.1f}: "
-            f"{case.used:6.1%} of {rate:4.1f}/s, {case.most_open:2} connections at most, "
-            f"{case.requests} requests for {case.leads} leads"
-        )
-    return results
-
-
-if __name__ == "__main__":
-    main()
+            cases += runner.run(measure_all(name, seconds))
+    columns = [
+        Column("ours, by get"),
+        Column("allowed/s", 1),
+        Column("used, %", 1),
+        Column("most connections"),
+        Column("requests"),
+        Column("leads"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            f"keep-alive {case.keepalive_s:.0f} s, share {case.share}, {case.loop}",
+            RateLimit(share=case.share).rate,
+            case.used * 100,
+            case.most_open,
+            case.requests,
+            case.leads,
+        ]
+        for case in cases
+    ]
+    notes = ["Targets: 95 % of the allowed rate, and 6 connections at a share of 0.1."]
+    return [Table("Servers that close idle connections early", columns, rows, notes)]

@@ -6,8 +6,6 @@ the peak of a fresh process, as the kernel reports it.
 """
 
 import asyncio
-import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -17,7 +15,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from benchmarks.memory import peak_mib
 from benchmarks.servers import LATENCY_S, RemoteFake, fake_process
+from benchmarks.tables import Cell, Column, Spread, Table
 from instantly_async import Found, InstantlyClient
 from instantly_async.testing import campaign_ids, email_of, lead_ids, make_lead
 
@@ -57,13 +57,8 @@ def timed(work: Callable[[], Coroutine[Any, Any, None]]) -> float:
     return time.perf_counter() - began
 
 
-def spread(values: list[float]) -> str:
-    """Return the median of seconds, and their range."""
-    return f"{statistics.median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
-
-
-def measure(workspace: int = 40_000, emails: int = 10_000, rounds: int = 5) -> tuple[float, float]:
-    """Print the times, alternated; return the ratio of a listing, and the seconds by email."""
+def measure(workspace: int, emails: int, rounds: int) -> Table:
+    """Measure the times, alternated."""
     count = sum(make_lead(each)["campaign"] == CAMPAIGN for each in lead_ids(workspace))
     pages = -(-count // PAGE)
     floors, listings, searches = list[float](), list[float](), list[float]()
@@ -76,15 +71,19 @@ def measure(workspace: int = 40_000, emails: int = 10_000, rounds: int = 5) -> t
             fake.change()
             searches.append(timed(lambda: find_emails(fake, emails)))
             counts, (per_second, _) = fake.tally()
-    ratio = statistics.median(ours / floor for ours, floor in zip(listings, floors, strict=True))
-    print(f"{count} leads of a campaign: {spread(listings)}")
-    print(f"{pages} bare requests: {spread(floors)}; ratio {ratio:.2f}")
-    print(f"target: 1.20 or less, also to {pages} × 50 ms, which are {pages * LATENCY_S:.2f} s")
-    print(
-        f"{emails} emails: {spread(searches)}, {counts.total()} requests, {counts[429]} × 429, "
-        f"most in 1 s {per_second} of 100; target 3 s or less for 10,000"
-    )
-    return ratio, statistics.median(searches)
+    ratios = [ours / floor for ours, floor in zip(listings, floors, strict=True)]
+    columns = [Column("what"), Column("time, s", 2), Column("requests"), Column("× bare", 2)]
+    rows: list[list[Cell]] = [
+        ["bare requests, one after the other", Spread.of(floors), pages, None],
+        [f"{count:,} leads of a campaign", Spread.of(listings), pages, Spread.of(ratios)],
+        [f"the leads of {emails:,} emails", Spread.of(searches), counts.total(), None],
+    ]
+    notes = [
+        f"By email {counts[429]} × 429, and {per_second} requests at most in a second.",
+        f"{pages} × {LATENCY_S * 1e3:.0f} ms are {pages * LATENCY_S:.2f} s.",
+        "Targets: 1.20 × bare, and 10,000 emails in 3 s.",
+    ]
+    return Table("Listings and searches by email", columns, rows, notes)
 
 
 async def stream(url: str, key: str) -> None:
@@ -94,34 +93,37 @@ async def stream(url: str, key: str) -> None:
             assert type(outcome) is Found
 
 
-def peak_mib(fake: RemoteFake) -> float:
+def peak_of(fake: RemoteFake) -> float:
     """Return the peak resident memory, in MiB, of a process that lists the workspace."""
     command = [sys.executable, "-m", "benchmarks.cases.listing", fake.url, fake.api_key]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure_memory(few: int, many: int) -> float:
-    """Print both peaks; return their difference in MiB."""
+def measure_memory(few: int, many: int) -> Table:
+    """Return both peaks."""
     with fake_process(rate_limit=None, list_latency_s=0.0) as fake:
         fake.change(workspace_size=few)
-        small = peak_mib(fake)
+        small = peak_of(fake)
         fake.change(workspace_size=many)
-        large = peak_mib(fake)
-    print(f"{few:8} leads: {small:6.1f} MiB")
-    print(f"{many:8} leads: {large:6.1f} MiB")
-    print(f"difference {large - small:.1f} MiB; {many * 16 / 2**20:.1f} MiB are the ids")
-    return large - small
+        large = peak_of(fake)
+    columns = [Column("listing of"), Column("peak memory, MiB", 1)]
+    rows: list[list[Cell]] = [[f"{few:,} leads", small], [f"{many:,} leads", large]]
+    notes = [f"The ids take {many * 16 / 2**20:.1f} MiB, so that each lead is given once."]
+    return Table("Memory of a listing", columns, rows, notes)
 
 
-def main() -> None:
+def tables(
+    *,
+    rounds: int = 5,
+    workspace: int = 40_000,
+    emails: int = 10_000,
+    few: int = 20_000,
+    many: int = 1_000_000,
+) -> list[Table]:
     """Measure times, and then memory; takes about three minutes."""
-    measure()
-    measure_memory(few=20_000, many=1_000_000)
+    return [measure(workspace, emails, rounds), measure_memory(few, many)]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(stream(*sys.argv[1:]))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    else:
-        main()
+    asyncio.run(stream(*sys.argv[1:]))
+    print(peak_mib())

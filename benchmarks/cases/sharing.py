@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 import aiohttp
 
 from benchmarks.servers import RemoteFake, fake_process
+from benchmarks.tables import Cell, Column, Table
 from instantly_async import InstantlyClient, Lead
 from instantly_async.testing import lead_ids
 
@@ -126,26 +127,26 @@ def run_two(fake: RemoteFake, seconds: float) -> tuple[list[int], float]:
     return leads, throttled / (sum(leads) + throttled)
 
 
-def main(seconds: float = 70.0) -> tuple[float, list[float], list[int]]:
-    """Print all; takes four minutes."""
-    print("targets: back within 6 s; 82 % or more of what a competitor leaves, with 0.7 % 429s or")
-    print("less; two of ours split no worse than 35 to 65, with 3 % 429s or less")
+def tables(*, seconds: float = 70.0) -> list[Table]:
+    """Measure all; takes four minutes."""
     with fake_process(throttled=islice(lead_ids(51), 50, None)) as fake:
         back_s = asyncio.run(recover(fake, min(seconds, 20.0)))
-    print(f"one stray 429: at 95 % of the ceiling again after {back_s:.1f} s")
-    shares = []
+    columns = [Column("what"), Column("figure", 1), Column("429s, %", 2), Column("target")]
+    rows: list[list[Cell]] = [
+        ["s until 95 % of the ceiling, after one stray 429", back_s, None, "6"],
+    ]
     for count_rejected in (True, False):
         with fake_process(count_rejected=count_rejected) as fake:
             share, throttled = asyncio.run(run_beside(fake, seconds))
-        shares.append(share)
         counting = "counts" if count_rejected else "does not count"
-        print(
-            f"beside {COMPETITOR:.0f}/s, if the API {counting} rejected calls: {share:.1%} of what "
-            f"is left, {throttled:.2%} 429s"
-        )
+        what = f"% of what {COMPETITOR:.0f}/s leave, if the API {counting} rejected calls"
+        rows.append([what, share * 100, throttled * 100, "82, 0.7"])
     with fake_process() as fake:
         leads, throttled = run_two(fake, seconds)
-    smaller = min(leads) / max(1, sum(leads))
+    smaller = min(leads) / max(1, sum(leads)) * 100
     rate = sum(leads) / ((1 - WARM_UP) * seconds)
-    print(f"two of ours: {smaller:.0%} to {1 - smaller:.0%}, {rate:.1f}/s, {throttled:.2%} 429s")
-    return back_s, shares, leads
+    rows += [
+        ["% of all leads for the slower of two of ours", smaller, throttled * 100, "35, 3"],
+        ["leads/s of both", rate, None, None],
+    ]
+    return [Table("A workspace that others use, too", columns, rows)]

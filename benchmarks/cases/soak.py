@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from benchmarks.servers import RemoteFake, fake_process
+from benchmarks.tables import Cell, Column, Table
 from instantly_async import Found, InstantlyClient, Stats
 from instantly_async.testing import TRANSIENT_FAULTS, Fault, lead_ids
 
@@ -138,14 +139,15 @@ class Beats:
             self._collecting_s += took_s
             self.collected_s = max(self.collected_s, took_s)
 
-    def __str__(self) -> str:
-        count, late = len(self.late_s), sorted(self.late_s)
-        return (
-            f"the loop was late by {1000 * late[-1]:.1f} ms at most, by "
-            f"{1000 * late[int(0.999 * count)]:.1f} ms in 99.9 % of {count} beats; it worked for "
-            f"{1000 * max(self.worked_s):.1f} ms at most, and the garbage collector for "
-            f"{1000 * self.collected_s:.1f} ms"
-        )
+    def rows(self) -> list[list[Cell]]:
+        """Return the figures, in ms."""
+        late = sorted(self.late_s)
+        return [
+            ["the loop was late, at most", late[-1] * 1e3, None],
+            ["the loop was late, 99.9 % of beats", late[int(0.999 * len(late))] * 1e3, None],
+            ["the loop worked, at most", max(self.worked_s) * 1e3, 20],
+            ["the garbage collector, at most", self.collected_s * 1e3, None],
+        ]
 
 
 async def run_all(cases: list[Case]) -> tuple[list[Result], Beats]:
@@ -157,32 +159,43 @@ async def run_all(cases: list[Case]) -> tuple[list[Result], Beats]:
     return results, beats
 
 
-def main(count: int = 10_000) -> list[Result]:
-    """Print and return the results."""
+def run_cases(count: int) -> tuple[list[Result], Beats]:
+    """Run all cases against fakes of their own."""
     logging.getLogger("instantly_async").addHandler(logging.NullHandler())  # not on stderr
-    print(
-        "targets: every lead is found; transient attempts ≤ 1.2·N + 100 + seconds; after an outage"
-    )
-    print("back within 31 s; the loop never works for more than 20 ms")
     kinds = (*TRANSIENT_FAULTS, Fault.throttle())
     faults: dict[str, Any] = {"fault_rate": FAULT_RATE, "fault_kinds": kinds, "seed": 7}
     scripts = {"5 % faults": nothing, "bursts": bursts, "an outage": outage}
     with fake_process(**faults) as a, fake_process(**faults) as b, fake_process() as c:
         named = zip(scripts.items(), (a, b, c), strict=True)
         cases = [Case(name, script, fake, count) for (name, script), fake in named]
-        results, beats = asyncio.run(run_all(cases))
-    for name, stats, notes in results:
-        transient = stats.requests - stats.throttled
-        law = 1.2 * count + 100 + stats.elapsed_s
-        print(
-            f"{name}: {stats.found} found in {stats.elapsed_s:.0f} s, {transient} transient "
-            f"attempts (limit {law:.0f}), {stats.throttled} 429s",
-            *notes,
-            sep="; ",
-        )
-    print(beats)
-    return results
+        return asyncio.run(run_all(cases))
 
 
-if __name__ == "__main__":
-    main()
+def tables(*, count: int = 10_000) -> list[Table]:
+    """Run all cases; takes about five minutes."""
+    results, beats = run_cases(count)
+    rows: list[list[Cell]] = [
+        [
+            name,
+            stats.found,
+            stats.elapsed_s,
+            stats.requests - stats.throttled,
+            round(1.2 * count + 100 + stats.elapsed_s),
+            stats.throttled,
+        ]
+        for name, stats, _ in results
+    ]
+    columns = [
+        Column("case"),
+        Column("found"),
+        Column("time, s"),
+        Column("attempts without 429s"),
+        Column("their limit"),
+        Column("429s"),
+    ]
+    notes = [f"{name}: {note}." for name, _, notes in results for note in notes]
+    loop = [Column("event loop, ms"), Column("figure", 1), Column("target")]
+    return [
+        Table("Faults, bursts and an outage", columns, rows, notes),
+        Table("How late the event loop was", loop, beats.rows()),
+    ]

@@ -1,11 +1,11 @@
 """Start-up: round trips until the first outcome, and the cost of the import."""
 
 import asyncio
-import statistics
 import subprocess
 import sys
 import time
 
+from benchmarks.tables import Column, Spread, Table
 from instantly_async import Found, InstantlyClient
 from instantly_async.testing import FakeInstantly, lead_ids
 
@@ -29,22 +29,24 @@ def import_seconds(statement: str) -> float:
     return float(run.stdout)
 
 
-def main(rounds: int = 15) -> tuple[float, float]:
-    """Print and return the round trips, and the ms that the import adds to its dependencies."""
+def tables(*, rounds: int = 15) -> list[Table]:
+    """Measure both; takes a quarter of a minute."""
     trips = asyncio.run(first_outcome())
-    print(f"first outcome after {trips:.2f} round trips; target 2 or less")
     dependencies = "import aiohttp, msgspec"
     client = f"{dependencies}; from instantly_async import InstantlyClient"
     import_seconds(client)  # compiles the bytecode, which is not measured
     added = [import_seconds(client) - import_seconds(dependencies) for _ in range(rounds)]
-    median_ms = statistics.median(added) * 1e3
-    low, _, high = (quartile * 1e3 for quartile in statistics.quantiles(added, n=4))
-    print(
-        f"the import of InstantlyClient adds {median_ms:.0f} ms to aiohttp and msgspec "
-        f"(median of {rounds}; quartiles {low:.0f} and {high:.0f}); target 60 or less"
-    )
-    return trips, median_ms
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        Table(
+            "Start-up",
+            [Column("what"), Column("figure", 2), Column("target")],
+            [
+                ["round trips until the first lead", trips, 2],
+                [
+                    "ms that the import adds to aiohttp and msgspec",
+                    Spread.of([each * 1e3 for each in added]),
+                    60,
+                ],
+            ],
+        )
+    ]

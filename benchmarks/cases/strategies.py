@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from benchmarks.servers import RemoteFake, Tally, fake_process
+from benchmarks.tables import Cell, Column, Table
 from instantly_async import Found, InstantlyClient, NotFound, Strategy
 from instantly_async.testing import lead_ids
 
@@ -39,30 +40,44 @@ async def fetch(
 
 
 def measure(count: int, strategy: Strategy = "get", *, every_unknown: int | None = None) -> Run:
-    """Print and return one run; every ``every_unknown``-th id is unknown to the API."""
+    """Return one run; every ``every_unknown``-th id is unknown to the API."""
     unknown = set(islice(lead_ids(count), None, None, every_unknown)) if every_unknown else set()
     with fake_process(unknown=unknown) as fake:
         rate, seconds = asyncio.run(fetch(fake, count, strategy, unknown))
         tally = fake.tally()
-    counts, (per_second, per_minute) = tally
-    print(
-        f"by {strategy:4} {count:6} ids, {len(unknown):3} unknown: {rate:7.1f}/s, "
-        f"{seconds:6.2f} s, {counts.total()} requests, {counts[404]} × 404, {counts[429]} × 429, "
-        f"most in 1 s {per_second} of 100, in 60 s {per_minute} of 6000"
-    )
     return Run(rate, seconds, tally)
 
 
-def main() -> None:
+def row(count: int, strategy: Strategy, every_unknown: int | None = None) -> list[Cell]:
+    """Measure one run; return its row."""
+    rate, seconds, (counts, worst) = measure(count, strategy, every_unknown=every_unknown)
+    unknown = count // every_unknown if every_unknown else 0
+    return [
+        f"by {strategy}, {count:,} ids, {unknown} unknown",
+        rate,
+        seconds,
+        counts.total(),
+        counts[404],
+        counts[429],
+        *worst,
+    ]
+
+
+def tables() -> list[Table]:
     """Measure short runs and then a long one; takes about two minutes."""
-    print("targets, all with 0 × 429: 10,000 ids by list in 3 s and 101 requests or less;")
-    print("each unknown id of a list gets its own 404;")
-    print("by GET 1200 ids at 94/s or more, and 10,000 ids in 107 s or less")
-    measure(10_000, "list")
-    measure(10_000, "list", every_unknown=100)
-    measure(1_200)
-    measure(10_000)
-
-
-if __name__ == "__main__":
-    main()
+    columns = [
+        Column("run"),
+        Column("leads/s", 1),
+        Column("time, s", 2),
+        Column("requests"),
+        Column("404s"),
+        Column("429s"),
+        Column("most in 1 s"),
+        Column("most in 60 s"),
+    ]
+    rows = [row(10_000, "list"), row(10_000, "list", 100), row(1_200, "get"), row(10_000, "get")]
+    notes = [
+        "Strict windows of 100 in 1 s and 6,000 in 60 s, which count rejected calls; 50 ms.",
+        "Targets: 0 × 429; 10,000 by list in 3 s and 101 requests, by GET in 107 s.",
+    ]
+    return [Table("By list and by GET at the limit", columns, rows, notes)]

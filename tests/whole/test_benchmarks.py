@@ -21,27 +21,40 @@ from benchmarks.cases import (
     strategies,
 )
 from benchmarks.servers import fast_server
+from benchmarks.tables import Spread, Table
 from instantly_async.testing import lead_ids, make_lead
 
 pytestmark = pytest.mark.soak
 
 
+def least(table: Table, title: str) -> float:
+    """Return the least figure of a column; ``None`` is none."""
+    cells = table.column(title)
+    return min(
+        cell.median if isinstance(cell, Spread) else float(cell)
+        for cell in cells
+        if cell is not None and not isinstance(cell, str)
+    )
+
+
 def test_convert() -> None:
     """Every format is written, with every lead."""
-    costs = convert.main(count=50)
-    assert [cost.result > 0 for cost in costs] == [True] * len(convert.OUTPUTS)
+    (table,) = convert.tables(count=50)
+    assert table.column("output") == list(convert.OUTPUTS)
+    assert least(table, "peak memory, MiB") > 10
 
 
 def test_journal() -> None:
-    assert journal.measure_cost(30, rounds=2) > 0
-    assert min(journal.measure_resume(50)) > 0
+    (table,) = journal.tables(rounds=2, writes=30, resumed=50)
+    assert least(table, "figure") > 0
 
 
 def test_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keepalive, "SHARES", (1.0,))
-    cases = keepalive.main(seconds=0.1)
-    assert len(cases) == 4
-    assert all(case.requests == case.leads and case.most_open > 0 for case in cases)
+    (table,) = keepalive.tables(seconds=0.1)
+    assert len(table.rows) == 4
+    assert table.column("requests") == table.column("leads")
+    assert least(table, "most connections") > 0
 
 
 def test_limit() -> None:
@@ -61,10 +74,9 @@ def test_limit_by_list_with_unknown_ids() -> None:
 
 
 def test_listing() -> None:
-    ratio, seconds = listing.measure(workspace=450, emails=120, rounds=1)
-    assert ratio > 0
-    assert seconds > 0
-    assert abs(listing.measure_memory(few=50, many=150)) < 50
+    times, memory = listing.tables(rounds=1, workspace=450, emails=120, few=50, many=150)
+    assert least(times, "time, s") > 0
+    assert least(memory, "peak memory, MiB") > 10
 
 
 def test_loader() -> None:
@@ -74,15 +86,15 @@ def test_loader() -> None:
 
 
 def test_sharing() -> None:
-    back_s, shares, leads = sharing.main(seconds=1.2)
-    assert back_s > 0
-    assert min(shares) > 0
-    assert min(leads) > 0
+    (table,) = sharing.tables(seconds=1.2)
+    assert least(table, "figure") > 0
 
 
 def test_soak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "OUTAGE_S", 0.5)
-    assert [result.stats.found for result in soak.main(count=100)] == [100] * 3
+    faults, loop = soak.tables(count=100)
+    assert faults.column("found") == [100] * 3
+    assert len(loop.rows) == 4
 
 
 async def test_the_server_accepts_a_list_request_in_pieces() -> None:
