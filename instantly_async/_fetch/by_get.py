@@ -56,7 +56,8 @@ class GetLookup(Generic[L]):
         if wire is None:
             deliver(index, self._outcomes.reject(index, lead_id))
             return
-        started_at = _now()
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
         tries = Tries()
         self._budget.deposit()
         recorder.in_flight += 1
@@ -66,9 +67,5 @@ class GetLookup(Generic[L]):
             recorder.in_flight -= 1
         if not isinstance(result, LeadError):
             self._known.found.append(wire)
-        elapsed_s = _now() - started_at
+        elapsed_s = loop.time() - started_at
         deliver(index, self._outcomes.make(index, lead_id, result, tries.attempts, elapsed_s))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

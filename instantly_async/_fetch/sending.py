@@ -71,7 +71,7 @@ class Sender(Generic[Q, R]):
         pace = self._asking if asks else self._pace
         while True:
             request = self._request(query, tries)
-            async with pace.attempt() as permit:
+            with await pace.enter() as permit:
                 try:
                     reply = await send(request, on_sent=permit.note_sent, fresh=asks)
                     tries.spent_s += reply.spent_s

@@ -89,8 +89,9 @@ class Pacer(Protocol):
     def is_slow(self) -> bool:
         """Whether a connection could die before the token comes."""
 
-    def is_paused(self, now: float) -> bool:
-        """Whether nothing may be sent at ``now``, the loop's time."""
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing may be sent now."""
 
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         """Take a token, if ``is_ready`` holds and nothing is paused when it is its turn."""

@@ -147,7 +147,7 @@ async def _take_with_token(
             if not is_paid:
                 return None
             connection = await _take(pool, attempt, fresh=fresh)
-            is_paid = not pacer.is_paused(asyncio.get_running_loop().time())
+            is_paid = not pacer.is_paused
         if connection.is_usable:
             if is_paid:
                 return connection

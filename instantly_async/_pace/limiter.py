@@ -113,9 +113,14 @@ class AdaptiveLimiter:
         """Seconds until the pause ends; 0 when there is none. ``now``: the loop's time."""
         return max(0.0, self._paused_until - now)
 
-    def is_paused(self, now: float) -> bool:
-        """Whether nothing may be sent at ``now``, the loop's time."""
-        return self._paused_until > now
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing may be sent now."""
+        return (
+            self._paused_until > -inf
+            and self._loop is not None
+            and self._loop.time() < self._paused_until
+        )
 
     async def wait_out_pause(self) -> None:
         """Wait until no pause is in effect."""
@@ -151,7 +156,7 @@ class AdaptiveLimiter:
             while True:
                 if is_ready is None:
                     await self.wait_out_pause()
-                elif self.is_paused(asyncio.get_running_loop().time()) or not is_ready():
+                elif self.is_paused or not is_ready():
                     return False
                 bucket = self._bucket
                 if bucket is None:
@@ -160,9 +165,8 @@ class AdaptiveLimiter:
                     self._drained = True
                     await bucket.acquire(bucket.max_rate)  # at once: the bucket is new
                 await bucket.acquire()
-                paused = self.is_paused(asyncio.get_running_loop().time())
                 # A token of an old bucket, or one that waited through a pause, is void.
-                if bucket is self._bucket and not paused:
+                if bucket is self._bucket and not self.is_paused:
                     return True
 
     def on_success(self, now: float) -> None:

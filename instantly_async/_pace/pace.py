@@ -84,9 +84,6 @@ class Pace:
         self._probe = probe
         self._patient = patient
 
-    def attempt(self) -> "Permit":
-        return Permit(self)
-
     async def pay(self) -> bool:
         """Take a token for a retry; ``False``: there is none.
 
@@ -111,8 +108,8 @@ class Pace:
         assert self._probe is not None
         return await self.breaker.is_alive(since, self._probe)
 
-    async def enter(self) -> Places | None:
-        """Wait until a request may be sent, and take its place; return where it is near, if at all.
+    async def enter(self) -> "Permit":
+        """Wait until a request may be sent, and take its place.
 
         Raises:
             ServiceUnavailableError: the service is down.
@@ -136,7 +133,7 @@ class Pace:
                         near.leave()
                     raise
             if not self._is_blocked():
-                return near
+                return Permit(self, near)
             self.leave(near)
 
     async def until_up(self, *, patient: bool) -> None:
@@ -151,7 +148,7 @@ class Pace:
     def _is_blocked(self) -> bool:
         if (self.breaker.is_open or self.trust.is_asking) and self._probe is not None:
             return True
-        return self.limiter.is_paused(asyncio.get_running_loop().time())
+        return self.limiter.is_paused
 
     def leave(self, near: Places | None) -> None:
         self.slots.leave()
@@ -160,7 +157,7 @@ class Pace:
 
 
 class Permit:
-    """The right to send one request, as an async context manager.
+    """The right to send one request, as a context manager that gives its place back.
 
     ``sent_at``: the loop's time, ``None``: nothing was sent. ``sends``: how often, as a request
     whose connection had died is repeated.
@@ -168,17 +165,16 @@ class Permit:
 
     __slots__ = ("_near", "_pace", "sends", "sent_at")
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, near: Places | None) -> None:
         self._pace = pace
-        self._near: Places | None = None
+        self._near = near
         self.sent_at: float | None = None
         self.sends = 0
 
-    async def __aenter__(self) -> Self:
-        self._near = await self._pace.enter()
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,

@@ -36,13 +36,10 @@ async def loop_passes() -> AsyncIterator[list[None]]:
 class CountingPacer:
     """Counts the tokens that are taken, and never waits."""
 
-    is_slow = False
+    is_slow = is_paused = False
 
     def __init__(self) -> None:
         self.paid = 0
-
-    def is_paused(self, now: float) -> bool:
-        return False
 
     async def acquire(self, is_ready: Callable[[], bool]) -> bool:
         self.paid += is_ready()

@@ -74,7 +74,7 @@ class Parts:
 @virtual
 async def test_an_attempt_holds_a_slot_and_is_near_until_it_is_sent() -> None:
     parts = Parts()
-    async with parts.pace().attempt() as permit:
+    with await parts.pace().enter() as permit:
         assert (parts.slots.taken, parts.limiter.near.taken) == (1, 1)
         permit.note_sent(time())
         assert (parts.slots.taken, parts.limiter.near.taken) == (1, 0)
@@ -87,7 +87,7 @@ async def test_an_attempt_holds_a_slot_and_is_near_until_it_is_sent() -> None:
 async def test_what_was_not_sent_gives_everything_back() -> None:
     parts = Parts()
     with pytest.raises(LookupError):
-        async with parts.pace().attempt():
+        with await parts.pace().enter():
             raise LookupError
     parts.require_free()
 
@@ -95,7 +95,7 @@ async def test_what_was_not_sent_gives_everything_back() -> None:
 @virtual
 async def test_without_a_limit_nobody_is_near() -> None:
     parts = Parts(limit=None)
-    async with parts.pace().attempt() as permit:
+    with await parts.pace().enter() as permit:
         permit.note_sent(time())
         assert parts.slots.taken == 1
     parts.require_free()
@@ -109,7 +109,7 @@ async def test_a_pause_is_waited_out_also_one_that_begins_meanwhile() -> None:
     pace = parts.pace()
 
     async def hold() -> float:
-        async with pace.attempt() as permit:
+        with await pace.enter() as permit:
             at = time()
             permit.note_sent(at)
             await asyncio.sleep(2.0)
@@ -129,11 +129,11 @@ async def test_a_pause_is_waited_out_also_one_that_begins_meanwhile() -> None:
 async def test_an_open_breaker_is_waited_for_by_the_patient() -> None:
     parts = Parts()
     parts.open()
-    async with parts.pace().attempt():
+    with await parts.pace().enter():
         assert not parts.breaker.is_open
     parts.open()
     with pytest.raises(ServiceUnavailableError):
-        async with parts.pace(dead, patient=False).attempt():
+        with await parts.pace(dead, patient=False).enter():
             pass
     parts.require_free()
 
@@ -142,7 +142,7 @@ async def test_an_open_breaker_is_waited_for_by_the_patient() -> None:
 async def test_probes_pass_an_open_breaker() -> None:
     parts = Parts()
     parts.open()
-    async with parts.pace(None).attempt() as permit:
+    with await parts.pace(None).enter() as permit:
         assert parts.breaker.is_open
         permit.note_sent(time())
         permit.learn("an answer", time())
@@ -155,10 +155,10 @@ async def test_who_waited_for_a_slot_sees_that_the_breaker_has_opened() -> None:
     blocked: list[bool] = []
 
     async def second() -> None:
-        async with parts.pace(dead).attempt():
+        with await parts.pace(dead).enter():
             blocked.append(parts.breaker.is_open)
 
-    async with parts.pace().attempt():
+    with await parts.pace().enter():
         waiting = asyncio.create_task(second())
         await asyncio.sleep(0.1)
         parts.open()
@@ -199,7 +199,7 @@ def test_leaving_while_it_waits_leaves_nothing(where: str) -> None:
         unblock = await block(parts, where)
 
         async def attempt() -> None:
-            async with pace.attempt():
+            with await pace.enter():
                 pytest.fail("it must wait")
 
         tasks = [asyncio.create_task(attempt()) for _ in range(3)]
@@ -237,7 +237,7 @@ def test_leaving_while_it_waits_leaves_nothing(where: str) -> None:
 def test_what_an_attempt_teaches_the_breaker(result: Any, *, lives: bool, fails: bool) -> None:
     async def main() -> None:
         parts = Parts(policy=RetryPolicy(breaker_threshold=1))
-        async with parts.pace().attempt() as permit:
+        with await parts.pace().enter() as permit:
             permit.note_sent(5.0)
             permit.learn(result, 6.0)
         assert (parts.breaker._alive_at == 5.0) is lives
@@ -253,7 +253,7 @@ def test_a_pause_that_the_server_asks_for_is_capped(kind: type[errors.TransientE
         parts = Parts()
         error = kind("busy")
         error.retry_after_s = 1e9
-        async with parts.pace().attempt() as permit:
+        with await parts.pace().enter() as permit:
             permit.note_sent(time())
             permit.learn(error, time())
         assert parts.limiter.paused_s(time()) == pytest.approx(120.0, abs=0.001)
