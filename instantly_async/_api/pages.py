@@ -175,8 +175,8 @@ def _cut(body: bytes, size: int) -> Iterator[bytes]:
         yield body
         return
     boundary = re.compile(rb"\}(\s*,\s*)\{\s*" + re.escape(first_key[1]))
-    head, start = b"", 0
+    head, start, view = b"", 0, memoryview(body)  # a view, so that each byte is copied once
     while found := boundary.search(body, start + size, start + 8 * size):
-        yield head + body[start : found.start(1)] + b"]}"
+        yield b"".join((head, view[start : found.start(1)], b"]}"))
         head, start = b'{"items":[', found.end(1)
-    yield head + body[start:]
+    yield b"".join((head, view[start:]))
