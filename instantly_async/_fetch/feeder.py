@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ class Feeder(Generic[T]):
         self._begun = asyncio.Event()  # the batch has an item, or there will be none
         self._complete = asyncio.Event()  # nothing more will join the batch
         self._emptied = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None  # that of ``run``
         self._is_stopping = False
         self._has_ended = False
         self._error: BaseException | None = None
@@ -65,11 +66,12 @@ class Feeder(Generic[T]):
         Raises:
             CancelledError: the task was cancelled.
         """
+        self._task = asyncio.current_task()
         try:
             if not self._is_stopping:
                 await self._fill()
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if self._is_cancelled:
                 raise
             self._error = error  # the input has raised it by itself
         except (GeneratorExit, KeyboardInterrupt, SystemExit):
@@ -116,9 +118,14 @@ class Feeder(Generic[T]):
                 given.append(await self._input.athrow(cancellation))
                 self._require_not_cancelled()
 
+    @property
+    def _is_cancelled(self) -> bool:
+        """Whether somebody has cancelled this task, and not taken that back, as a timeout does."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def _require_not_cancelled(self) -> None:
         """Raise ``CancelledError`` if an input has swallowed one that came from outside."""
-        if not self._is_stopping and _is_cancelled():
+        if not self._is_stopping and self._is_cancelled:
             raise asyncio.CancelledError
 
     async def _close(self) -> None:
@@ -129,12 +136,6 @@ class Feeder(Generic[T]):
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever a caller's generator raises
                 self.closing_error = _without_exit(error)
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody has cancelled this task, and not taken that back, as a timeout does."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _without_exit(error: BaseException) -> BaseException | None:

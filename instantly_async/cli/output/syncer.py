@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from instantly_async.cli.exits import OutputError
 from instantly_async.cli.system import reason_of
 
-SYNC_LINES = 100
-"""Lines after which they are made durable (*choice*: a second at the allowed rate)."""
-
 SYNC_S = 1.0
-"""Seconds after which a written line is made durable at the latest (*choice*)."""
+"""Seconds after which a written line is made durable (*choice*). A number of lines would mean many
+syncs a second by list, which cost more CPU than all else that happens to a line."""
 
 
 class Syncer:
-    """Calls ``sync`` a second after a line was written, or after 100 lines, and at the end.
+    """Calls ``sync`` a second after a line was written, and at the end.
 
     It has its own thread, because a call in an executor costs more than writing ten leads. Only
     the caller changes ``_written``, and only the thread ``_synced``. A failed ``sync`` is never
@@ -29,8 +27,7 @@ class Syncer:
         self._written = 0
         self._synced = 0
         self._some = threading.Event()
-        self._many = threading.Event()
-        self._ending = False
+        self._ending = threading.Event()
         self._error: OutputError | None = None
 
     def on_line(self) -> None:
@@ -42,8 +39,6 @@ class Syncer:
         self._written += 1
         if not self._some.is_set():
             self._some.set()
-        if self._written - self._synced >= SYNC_LINES and not self._many.is_set():
-            self._many.set()
         if self._error is not None:
             raise self._error
 
@@ -75,9 +70,8 @@ class Syncer:
         try:
             yield
         finally:
-            self._ending = True
+            self._ending.set()
             self._some.set()
-            self._many.set()
             await self._await_end(ended)
 
     @property
@@ -99,16 +93,14 @@ class Syncer:
             raise cancelled
 
     def _work(self) -> None:
-        while not (self._ending and self._synced == self._written):
+        while not (self._ending.is_set() and self._synced == self._written):
             self._some.wait()
-            self._many.wait(SYNC_S)
-            if not self._ending:
+            if not self._ending.wait(SYNC_S):
                 self._some.clear()
-                self._many.clear()
             self._sync_once()
 
     def _sync_once(self) -> None:
-        written = self._written  # after clearing the events: later lines set them again
+        written = self._written  # after clearing the event: later lines set it again
         if written == self._synced:
             return
         self._sync()

@@ -24,7 +24,7 @@ from instantly_async.cli.exits import CommandError, InputError, OutputError
 from instantly_async.cli.known import KnownIds, Verdict
 from instantly_async.cli.output import PastIds, Resume, journal, open_journal, opening, readback
 from instantly_async.cli.output.error_lines import error_line
-from instantly_async.cli.output.syncer import SYNC_LINES, Syncer
+from instantly_async.cli.output.syncer import Syncer
 from instantly_async.cli.records import number_of
 from instantly_async.cli.system import files
 from instantly_async.cli.target import Target
@@ -646,15 +646,15 @@ def test_row_32_a_failed_fsync_stops_the_run_and_is_not_repeated(
     assert "Resume" not in result.err  # lines in the file may not be on the disk
 
 
-async def test_a_failed_fsync_is_raised_by_the_next_line() -> None:
+async def test_a_failed_fsync_is_raised_by_the_next_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", 0.0)
+
     def sync() -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     syncer = Syncer(sync, "out")
     with pytest.raises(OutputError, match="could not be made durable"):
         async with syncer.running():
-            for _ in range(SYNC_LINES):
-                syncer.on_line()
             while True:
                 await asyncio.sleep(0)
                 syncer.on_line()
@@ -739,18 +739,14 @@ def test_a_folder_that_cannot_be_synced(
             system.sync_folder(output)
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(3600.0, SYNC_LINES), (0.01, 1)])
-async def test_lines_are_synced_after_a_time_or_a_number(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
-) -> None:
+async def test_lines_are_synced_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """And once more at the end, if lines were written since."""
-    monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", seconds)
+    monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", 0.01)
     calls: queue.Queue[None] = queue.Queue()
     syncer = Syncer(lambda: calls.put(None), "out")
     async with syncer.running():
         for _ in range(3):
-            for _ in range(lines):
-                syncer.on_line()
+            syncer.on_line()
             await asyncio.to_thread(calls.get, timeout=30)
         assert calls.empty()
         monkeypatch.setattr("instantly_async.cli.output.syncer.SYNC_S", 3600.0)
