@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 
 import msgspec
 
@@ -9,6 +10,14 @@ from benchmarks.cases import CASES
 from benchmarks.machine import machine, versions
 from benchmarks.report import Report, make_report
 from benchmarks.tables import as_text
+
+
+def positive(text: str) -> int:
+    """Return a number of rounds; argparse says what is wrong with others."""
+    with suppress(ValueError):
+        if (number := int(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,16 +30,31 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("names", nargs="+", metavar="NAME", choices=tuple(CASES), help="see `list`")
     everything = commands.add_parser("all", help="run all of them; takes about an hour")
     for each in (run, everything):
-        each.add_argument("--rounds", type=int, help="repeat each measurement so many times")
+        each.add_argument(
+            "--rounds",
+            type=positive,
+            metavar="N",
+            help="measure N times, in cases that have rounds",
+        )
         each.add_argument("--json", action="store_true", help="print JSON instead of tables")
         each.add_argument("--save", action="store_true", help="keep the results for the page")
     commands.add_parser("page", help="write the tables and charts of docs/benchmarks.md")
     return top
 
 
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """Return what the command line says; end with a sentence if it makes no sense."""
+    top = parser()
+    options = top.parse_args(arguments)
+    names = options.names if options.command == "run" else []
+    if names and options.rounds and not any(CASES[name].has_rounds for name in names):
+        top.error(f"none of these has rounds: {', '.join(names)}. Leave out --rounds")
+    return options
+
+
 def main() -> None:
     """Do what the command line says."""
-    options = parser().parse_args()
+    options = parsed(sys.argv[1:])
     if options.versions:
         print("\n".join(f"{name} {version}" for name, version in versions().items()))
         return

@@ -26,6 +26,7 @@ class Report(msgspec.Struct, frozen=True):
 
     def save(self) -> None:
         """Keep it as the figures of its case."""
+        RESULTS.mkdir(exist_ok=True)
         text = msgspec.json.format(msgspec.json.encode(self), indent=1)
         (RESULTS / f"{self.case}.json").write_bytes(text + b"\n")
 

@@ -1,16 +1,16 @@
-"""Peak memory and speed of converting a journal to CSV, Parquet and selected JSON Lines.
+"""Peak memory and speed of converting a journal to CSV, Parquet and JSON Lines.
 
 Each conversion runs in a fresh process and reads the same journal, in a temporary folder. A lead
 has about 3 kB. The figure is the peak memory of the process, as the kernel reports it.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.children import run_python
 from benchmarks.memory import peak_mib
 from benchmarks.tables import Cell, Column, Table
 from instantly_async.cli.convert import convert
@@ -39,9 +39,7 @@ def write_journal(path: Path, count: int) -> None:
 def measure(journal: Path, output: str, count: int) -> Cost:
     """Convert in a fresh process; return the cost."""
     target = journal.with_name(output)
-    command = [sys.executable, "-m", "benchmarks.cases.convert", str(journal), str(target)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    peak, seconds, leads = map(float, done.stdout.split())
+    peak, seconds, leads = run_python("-m", __name__, str(journal), str(target))
     assert leads == count
     cost = Cost(peak, seconds, target.stat().st_size)
     target.unlink()

@@ -1,9 +1,8 @@
-"""The journal: CPU per written lead, and the cost of reading the journal to resume a run."""
+"""The journal: CPU per written lead, and the cost of resuming from it."""
 
 import asyncio
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,18 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.children import run_python
+from benchmarks.memory import peak_mib
 from benchmarks.tables import Cell, Column, Spread, Table
 from instantly_async import Found
+from instantly_async.cli.app import run_command_line
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.output import PastIds, open_journal
 from instantly_async.cli.records import to_line
 from instantly_async.testing import lead_ids, lead_json
 
 DISTINCT = 1_000
+VARIABLES = {"INSTANTLY_API_KEY": "key-for-benchmarks"}
 
 
 def lines() -> Iterator[tuple[str, bytes]]:
@@ -90,26 +93,24 @@ def measure_resume(count: int) -> tuple[float, float]:
                 journal_file.write(raw + b"\n")
         command = ["fetch", str(ids), "-o", str(journal), "--resume", "--quiet"]
         began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "instantly_async.cli", *command],
-            env={**os.environ, "INSTANTLY_API_KEY": "key-for-benchmarks"},
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-    return seconds, usage.ru_maxrss / 1024
+        (peak,) = run_python("-m", __name__, *command, variables=VARIABLES)
+        return time.perf_counter() - began, peak
 
 
 def tables(*, rounds: int = 7, writes: int = 20_000, resumed: int = 1_000_000) -> list[Table]:
     """Measure both; takes about two minutes, and 3 GB in the temporary folder."""
     cost, ratio = measure_cost(writes, rounds)
-    seconds, peak_mib = measure_resume(resumed)
+    seconds, peak = measure_resume(resumed)
     columns = [Column("what"), Column("figure", 1), Column("target")]
     rows: list[list[Cell]] = [
         ["CPU a lead to write it, µs", cost, 10],
         ["the same, × bare writes", ratio, None],
         [f"resume after {resumed:,} leads, all done, s", seconds, 10],
-        ["the same, peak MiB", peak_mib, 250],
+        ["the same, peak MiB", peak, 250],
     ]
     return [Table("The journal", columns, rows)]
+
+
+if __name__ == "__main__":
+    assert run_command_line(sys.argv[1:]) == 0
+    print(peak_mib())

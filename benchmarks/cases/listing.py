@@ -1,4 +1,4 @@
-"""A campaign by cursor and leads by email, beside the bare round trips; memory of a listing.
+"""A campaign by cursor and leads by email, beside bare requests; memory.
 
 The fake API answers after 50 ms, in another process. The bare loop sends as many requests, one
 after the other, and only reads the bytes: by cursor, no client can be faster. Each memory figure is
@@ -6,7 +6,6 @@ the peak of a fresh process, as the kernel reports it.
 """
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from benchmarks.children import run_python
 from benchmarks.memory import peak_mib
 from benchmarks.servers import LATENCY_S, RemoteFake, fake_process
 from benchmarks.tables import Cell, Column, Spread, Table
@@ -95,8 +95,8 @@ async def stream(url: str, key: str) -> None:
 
 def peak_of(fake: RemoteFake) -> float:
     """Return the peak resident memory, in MiB, of a process that lists the workspace."""
-    command = [sys.executable, "-m", "benchmarks.cases.listing", fake.url, fake.api_key]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    (peak,) = run_python("-m", __name__, fake.url, fake.api_key)
+    return peak
 
 
 def measure_memory(few: int, many: int) -> Table:

@@ -1,4 +1,4 @@
-"""A workspace that others use too: one stray 429, a steady competitor, and two of our processes.
+"""A workspace that others use, too: one stray 429, a competitor, two of ours.
 
 The fake API runs in a separate process, with strict sliding windows. They count rejected
 calls or not: which of the two the vendor's do is unknown.

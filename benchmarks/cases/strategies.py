@@ -1,7 +1,7 @@
-"""At the documented limit: strict sliding windows that count rejected calls, 50 ms latency.
+"""10,000 ids by list and one by one, at the limits: time, requests, 429s.
 
-The fake API runs in a separate process and counts every request. Rates are measured from the
-first to the last outcome.
+The fake API runs in a separate process and counts every request. Its sliding windows are strict and
+count rejected requests, too. Rates are measured from the first to the last outcome.
 """
 
 import asyncio
@@ -51,9 +51,9 @@ def measure(count: int, strategy: Strategy = "get", *, every_unknown: int | None
 def row(count: int, strategy: Strategy, every_unknown: int | None = None) -> list[Cell]:
     """Measure one run; return its row."""
     rate, seconds, (counts, worst) = measure(count, strategy, every_unknown=every_unknown)
-    unknown = count // every_unknown if every_unknown else 0
+    unknown = f", 1 in {every_unknown} unknown" if every_unknown else ""
     return [
-        f"by {strategy}, {count:,} ids, {unknown} unknown",
+        f"by {strategy}, {count:,} ids{unknown}",
         rate,
         seconds,
         counts.total(),
@@ -63,7 +63,7 @@ def row(count: int, strategy: Strategy, every_unknown: int | None = None) -> lis
     ]
 
 
-def tables() -> list[Table]:
+def tables(*, count: int = 10_000, few: int = 1_200) -> list[Table]:
     """Measure short runs and then a long one; takes about two minutes."""
     columns = [
         Column("run"),
@@ -75,9 +75,10 @@ def tables() -> list[Table]:
         Column("most in 1 s"),
         Column("most in 60 s"),
     ]
-    rows = [row(10_000, "list"), row(10_000, "list", 100), row(1_200, "get"), row(10_000, "get")]
+    rows = [row(count, "list"), row(count, "list", 100), row(few, "get"), row(count, "get")]
     notes = [
         "Strict windows of 100 in 1 s and 6,000 in 60 s, which count rejected calls; 50 ms.",
-        "Targets: 0 × 429; 10,000 by list in 3 s and 101 requests, by GET in 107 s.",
+        "Targets: 0 × 429; 10,000 by list in 3 s and 101 requests, and a 404 per unknown id;",
+        "by GET 94 leads/s and more, and 10,000 in 107 s.",
     ]
     return [Table("By list and by GET at the limit", columns, rows, notes)]

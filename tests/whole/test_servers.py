@@ -1,7 +1,7 @@
 """Row 35: servers that nobody here wrote, and servers with other habits.
 
 No token is thrown away, no lead is lost, and no more connections are open than the rate needs.
-``python -m benchmarks keepalive`` measures that this is at least 95 % of the allowed rate.
+``python -m benchmarks run keepalive`` measures that this is at least 95 % of the allowed rate.
 """
 
 import asyncio
