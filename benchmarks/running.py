@@ -36,12 +36,15 @@ def label(name: str, loop: str = "asyncio") -> str:
 
 def installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return those competitors that can run here, and a note for each that cannot."""
-    all_names = list(names)
-    missing = {COMPETITORS[name].package for name in all_names if not is_installed(name)}
-    notes = [
-        f"{package} is not installed, so it does not take part." for package in sorted(missing)
-    ]
-    return [name for name in all_names if is_installed(name)], notes
+    here = {True: list[str](), False: list[str]()}
+    for name in names:
+        here[is_installed(name)].append(name)
+    return here[True], absent(COMPETITORS[name].package for name in here[False])
+
+
+def absent(packages: Iterable[str]) -> list[str]:
+    """Return a note for each of these packages, which are not installed."""
+    return [f"{name} is not installed, so it does not take part." for name in sorted(set(packages))]
 
 
 def turns(entries: list[T], rounds: int) -> Iterator[T]:
