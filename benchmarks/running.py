@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -47,7 +47,7 @@ def absent(packages: Iterable[str]) -> list[str]:
     return [f"{name} is not installed, so it does not take part." for name in sorted(set(packages))]
 
 
-def turns(entries: list[T], rounds: int) -> Iterator[T]:
+def turns(entries: Sequence[T], rounds: int) -> Iterator[T]:
     """Yield each entry once a round, and begin each round with another one."""
     for number in range(rounds):
         first = number % len(entries)

@@ -40,7 +40,7 @@ class Measured:
     """What is measured while a task runs."""
 
     def __init__(self, task: Task) -> None:
-        self.delivery = Delivery()
+        self.delivery = Delivery(keep_times=task.keep_waits)
         self._server = psutil.Process(task.server_pid) if task.server_pid else None
         self._server_s = busy_s(self._server)
         self._cpu_s = time.process_time()
@@ -57,6 +57,7 @@ class Measured:
             cpu_s=cpu_s,
             server_s=busy_s(self._server) - self._server_s,
             peak_mib=peak_mib(),
+            waits=[at - self._began for at in self.delivery.times],
         )
 
     def end_process(self) -> None:

@@ -31,6 +31,8 @@ COMPETITORS = {
     "protocol": Entry("bare protocol, bytes", "floor:protocol"),
     "get": Entry("ours, by get", "ours:by_get"),
     "list": Entry("ours, by list", "ours:by_list"),
+    "loader": Entry("ours, loader", "ours:by_loader"),
+    "get-lead": Entry("ours, get_lead", "ours:by_get_lead"),
 }
 
 
