@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.tables import Table
 
-ON_THE_PAGE = ("cost", "scale", "decode", "loader")
+ON_THE_PAGE = ("cost", "scale", "decode", "loader", "job")
 """In the order of docs/benchmarks.md."""
 
 OTHERS = (

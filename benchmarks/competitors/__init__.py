@@ -26,6 +26,7 @@ COMPETITORS = {
     "hand": Entry("aiohttp, gather", "by_hand:plain"),
     "hand-semaphore": Entry("aiohttp, semaphore", "by_hand:under_semaphore"),
     "hand-limiter": Entry("aiohttp, aiolimiter", "by_hand:with_limiter"),
+    "hand-paced": Entry("aiohttp, aiolimiter, no bursts", "by_hand:without_bursts"),
     "bare": Entry("bare aiohttp, bytes", "floor:aiohttp_bytes"),
     "bare-pages": Entry("bare aiohttp, pages", "floor:aiohttp_pages"),
     "protocol": Entry("bare protocol, bytes", "floor:protocol"),

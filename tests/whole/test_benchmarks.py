@@ -14,7 +14,6 @@ from benchmarks.cases import (
     journal,
     keepalive,
     listing,
-    loader,
     sharing,
     soak,
     start,
@@ -65,12 +64,6 @@ def test_listing() -> None:
     assert ratio > 0
     assert seconds > 0
     assert abs(listing.measure_memory(few=50, many=150)) < 50
-
-
-def test_loader() -> None:
-    requests, worst = loader.main(count=150, rounds=1)
-    assert requests == 2
-    assert worst >= 0
 
 
 def test_sharing() -> None:
