@@ -31,8 +31,10 @@ async def run(task: Task) -> Run:
         # A thread, because a competitor may block its event loop for minutes.
         end = threading.Timer(task.time_limit_s, measured.end_process)
         end.start()
-        await fetch(lead_ids(task.count, task.seed), measured.delivery)
-        end.cancel()
+        try:
+            await fetch(lead_ids(task.count, task.seed), measured.delivery)
+        finally:
+            end.cancel()
         return measured.result(finished=True)
 
 
