@@ -171,7 +171,7 @@ NOTES = [
 
 
 def tables(*, rounds: int = 9, times: int = 10) -> list[Table]:
-    """Compare all, in turns, in this process; takes twenty seconds."""
+    """Compare all, in turns, in this process; takes half a minute."""
     ways = [way for make, package in NEEDS.items() if find_spec(package) for way in make()]
     notes = absent(package for package in NEEDS.values() if not find_spec(package))
     notes += [f"CPU time. Medians of {rounds} rounds, with quartiles.", *NOTES]
@@ -182,7 +182,7 @@ def tables(*, rounds: int = 9, times: int = 10) -> list[Table]:
         Column("kept, kB a lead", 1),
     ]
     rows = measure(ways, rounds, times)
-    return [Table("Decoding", columns, rows, notes, [Chart("on a page, µs a lead")])]
+    return [Table("Decoding", columns, rows, notes, [Chart("on a page, µs a lead", log=True)])]
 
 
 def measure(ways: list[Way], rounds: int, times: int) -> list[list[Cell]]:

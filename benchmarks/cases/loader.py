@@ -135,6 +135,6 @@ def at_the_limits(count: int, rounds: int) -> Table:
 
 
 def tables(*, rounds: int = 9, count: int = 1_000) -> list[Table]:
-    """Compare all without limits, and in a third of the rounds with them; takes two minutes."""
+    """Compare all without limits, and in a third of the rounds with them; takes three minutes."""
     compare()
     return [without_limits(count, rounds), at_the_limits(count, max(1, rounds // 3))]

@@ -33,7 +33,7 @@ def tables(
     time_limit_s: float = 60.0,
     names: Sequence[str] = NAMES,
 ) -> list[Table]:
-    """Run each competitor once at each size; takes about six minutes."""
+    """Run each competitor once at each size; takes about seven minutes."""
     here, missing = installed(names)
     task = Task(
         competitor="",
