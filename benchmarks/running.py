@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from typing import TypeVar
@@ -39,15 +39,18 @@ def label(name: str, loop: str = "asyncio") -> str:
 
 def installed(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return those competitors that can run here, and a note for each that cannot."""
-    all_names = list(names)
-    missing = {COMPETITORS[name].package for name in all_names if not is_installed(name)}
-    notes = [
-        f"{package} is not installed, so it does not take part." for package in sorted(missing)
-    ]
-    return [name for name in all_names if is_installed(name)], notes
+    here = {True: list[str](), False: list[str]()}
+    for name in names:
+        here[is_installed(name)].append(name)
+    return here[True], absent(COMPETITORS[name].package for name in here[False])
 
 
-def turns(entries: list[T], rounds: int) -> Iterator[T]:
+def absent(packages: Iterable[str]) -> list[str]:
+    """Return a note for each of these packages, which are not installed."""
+    return [f"{name} is not installed, so it does not take part." for name in sorted(set(packages))]
+
+
+def turns(entries: Sequence[T], rounds: int) -> Iterator[T]:
     """Yield each entry once a round, and begin each round with another one."""
     for number in range(rounds):
         first = number % len(entries)

@@ -7,7 +7,17 @@ from typing import NamedTuple
 
 from benchmarks.tables import Table
 
-ON_THE_PAGE = ("cost", "limit", "faults", "keepalive", "loader", "workspaces")
+ON_THE_PAGE = (
+    "cost",
+    "limit",
+    "scale",
+    "decode",
+    "faults",
+    "keepalive",
+    "loader",
+    "job",
+    "workspaces",
+)
 """In the order of docs/benchmarks.md."""
 
 OTHERS = (

@@ -20,11 +20,15 @@ NAMES = (
     "hand",
     "hand-semaphore",
     "hand-limiter",
+    "hand-paced",
     "get",
     "list",
 )
 RATE = 100
 """Requests per second that are allowed."""
+
+IN_FLIGHT = 10
+"""Twice as many as the limit needs at this latency. With more, the others get more 429s."""
 
 AT_ONCE = 2
 """Runs at a time: each waits for most of its time, and has a server of its own."""
@@ -64,7 +68,15 @@ def measure(limiter: str, count: int, seconds: float, name: str) -> Result:
     """Run one competitor against a limiter of its own."""
     with LIMITERS[limiter](latency_s=0.05, jitter_s=0.01) as (url, key, counts):
         ran = run(
-            Task(competitor=name, url=url, key=key, count=count, limited=True, time_limit_s=seconds)
+            Task(
+                competitor=name,
+                url=url,
+                key=key,
+                count=count,
+                in_flight=IN_FLIGHT,
+                limited=True,
+                time_limit_s=seconds,
+            )
         )
         return Result(ran, *counts())
 

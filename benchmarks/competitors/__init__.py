@@ -26,6 +26,7 @@ COMPETITORS = {
     "hand": Entry("aiohttp, gather", "by_hand:plain"),
     "hand-semaphore": Entry("aiohttp, semaphore", "by_hand:under_semaphore"),
     "hand-limiter": Entry("aiohttp, aiolimiter", "by_hand:with_limiter"),
+    "hand-paced": Entry("aiohttp, aiolimiter, no bursts", "by_hand:without_bursts"),
     "bare": Entry("bare aiohttp, bytes", "floor:aiohttp_bytes"),
     "bare-pages": Entry("bare aiohttp, pages", "floor:aiohttp_pages"),
     "protocol": Entry("bare protocol, bytes", "floor:protocol"),
@@ -33,6 +34,8 @@ COMPETITORS = {
     "workspaces": Entry("ours, by get", "ours:in_workspaces"),
     "get": Entry("ours, by get", "ours:by_get"),
     "list": Entry("ours, by list", "ours:by_list"),
+    "loader": Entry("ours, loader", "ours:by_loader"),
+    "get-lead": Entry("ours, get_lead", "ours:by_get_lead"),
 }
 
 

@@ -44,9 +44,8 @@ async def under_semaphore(task: Task) -> Opened:
 
 
 @asynccontextmanager
-async def with_limiter(task: Task) -> Opened:
-    """Put aiolimiter's 100 requests per second in front, too."""
-    limiter = AsyncLimiter(100, 1)
+async def _under_limiter(rate: float, period_s: float, task: Task) -> Opened:
+    limiter = AsyncLimiter(rate, period_s)
     async with _opened(task, task.in_flight) as get:
 
         async def limited(lead_id: str) -> object:
@@ -58,6 +57,13 @@ async def with_limiter(task: Task) -> Opened:
             await pool.gather_under(semaphore, limited, ids, deliver)
 
         yield fetch
+
+
+with_limiter = partial(_under_limiter, 100, 1)
+"""Put aiolimiter's 100 requests per second in front, as most people write it: bursts included."""
+
+without_bursts = partial(_under_limiter, 1, 1 / 95)
+"""The same with one request each 1/95 s, which its documentation advises against bursts."""
 
 
 @asynccontextmanager

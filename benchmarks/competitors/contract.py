@@ -29,6 +29,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         warm_up: fetch that many leads before, and compare them field by field.
         workspaces: take turns between so many sub-workspaces; 0: the key's own.
         server_pid: the server, to measure how busy it was; ``None``: not measured.
+        keep_waits: note when each lead arrived.
     """
 
     competitor: str
@@ -43,6 +44,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     warm_up: int = 0
     workspaces: int = 0
     server_pid: int | None = None
+    keep_waits: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         cpu_s: user and system time of the process meanwhile.
         server_s: the same of the server, if it was measured.
         peak_mib: the most memory that the process had, imports included.
+        waits: the seconds until each lead, if they were kept.
     """
 
     delivered: int
@@ -65,6 +68,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     server_s: float
     peak_mib: float
+    waits: list[float] = []
 
     @property
     def lost(self) -> int:
@@ -73,12 +77,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery:
-    """Takes what a competitor has for each id: a lead in whatever shape, or an error."""
+    """Takes what a competitor has for each id: a lead in whatever shape, or an error.
 
-    def __init__(self) -> None:
+    ``times``: when each lead came, if they are kept.
+    """
+
+    def __init__(self, *, keep_times: bool = False) -> None:
         self.delivered = 0
         self.errors: Counter[str] = Counter()
         self.last_at = time.perf_counter()
+        self.times: list[float] = []
+        self._keep_times = keep_times
 
     def __call__(self, lead_id: str, lead: object) -> None:  # noqa: ARG002 - to compare with
         """Count a lead or an error."""
@@ -87,6 +96,8 @@ class Delivery:
         else:
             self.delivered += 1
             self.last_at = time.perf_counter()
+            if self._keep_times:
+                self.times.append(self.last_at)
 
 
 class ComparedDelivery(Delivery):

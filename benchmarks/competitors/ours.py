@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
+from benchmarks.competitors import pool
 from benchmarks.competitors.contract import Deliver, Opened, Task, shares
 from instantly_async import Found, InstantlyClient, Lead, RateLimit, Strategy
 
@@ -18,14 +19,18 @@ async def _stream(
             deliver(str(outcome.lead_id), lead)
 
 
-@asynccontextmanager
-async def _open(strategy: Strategy, task: Task) -> Opened:
-    async with InstantlyClient(
+def _client(task: Task) -> InstantlyClient[Lead]:
+    return InstantlyClient(
         task.key,
         base_url=task.url,
         rate_limit=RateLimit() if task.limited else None,
         concurrency=100 if task.limited else task.in_flight,
-    ) as client:
+    )
+
+
+@asynccontextmanager
+async def _open(strategy: Strategy, task: Task) -> Opened:
+    async with _client(task) as client:
         yield partial(_stream, client, strategy)
 
 
@@ -48,3 +53,17 @@ async def in_workspaces(task: Task) -> Opened:
 
 by_get = partial(_open, "get")
 by_list = partial(_open, "list")
+
+
+@asynccontextmanager
+async def by_loader(task: Task) -> Opened:
+    """Load each lead in a task of its own, as the handlers of a server do."""
+    async with _client(task) as client:
+        yield partial(pool.gather, client.loader().load)
+
+
+@asynccontextmanager
+async def by_get_lead(task: Task) -> Opened:
+    """Get each lead in a task of its own."""
+    async with _client(task) as client:
+        yield partial(pool.gather, client.get_lead)

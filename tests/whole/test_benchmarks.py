@@ -11,7 +11,6 @@ from benchmarks.cases import (
     journal,
     keepalive,
     listing,
-    loader,
     sharing,
     soak,
     start,
@@ -72,12 +71,6 @@ def test_listing() -> None:
     assert isinstance(small, float)
     assert isinstance(large, float)
     assert abs(large - small) < 50
-
-
-def test_loader() -> None:
-    requests, worst = loader.main(count=150, rounds=1)
-    assert requests == 2
-    assert worst >= 0
 
 
 def test_sharing() -> None:
