@@ -3,18 +3,26 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from benchmarks.competitors import COMPETITORS, Run, Task, is_installed
+from benchmarks.servers import RemoteFake
 
 T = TypeVar("T")
 
 START_S = 30.0
 """Enough for the start and the end of a process, and its warm-up."""
+
+CHECKED = 60
+"""Leads of each competitor that are compared."""
+
+AT_ONCE = 2
+"""Competitors that run at a time while nothing is measured."""
 
 
 def run(task: Task) -> Run:
@@ -29,6 +37,27 @@ def run(task: Task) -> Run:
         check=True,
     )
     return msgspec.json.decode(done.stdout, type=Run)
+
+
+def check(server: RemoteFake, names: Iterable[str], **settings: Any) -> None:
+    """Compare leads of each competitor field by field, and measure nothing.
+
+    For servers with limits or faults, which come after this: a warm-up would change the figures.
+    """
+    tasks = [
+        Task(
+            competitor=name,
+            url=server.url,
+            key=server.api_key,
+            count=0,
+            warm_up=CHECKED,
+            **settings,
+        )
+        for name in names
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(run, tasks))
+    server.change()
 
 
 def label(name: str, loop: str = "asyncio") -> str:

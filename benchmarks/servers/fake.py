@@ -1,7 +1,8 @@
 """``FakeInstantly`` with 50 ms latency, in a separate process. It counts every request."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -14,7 +15,7 @@ STOP_S = 5.0
 
 
 class Tally(NamedTuple):
-    """How many requests got each status, and the busiest second and minute."""
+    """How many requests got each status, and the busiest second and minute of a workspace."""
 
     counts: Counter[int]
     worst: WorstWindows
@@ -38,6 +39,23 @@ class RemoteFake:
         return Tally(*self._pipe.recv())
 
 
+def worst_windows(fake: FakeInstantly) -> WorstWindows:
+    """Return the most requests of any one workspace, because each has limits of its own."""
+    times: dict[str | None, list[float]] = defaultdict(list)
+    for request in fake.requests:
+        times[request.workspace].append(request.time)
+    return WorstWindows(
+        *(max((most(each, width_s) for each in times.values()), default=0) for width_s in (1, 60))
+    )
+
+
+def most(times: Sequence[float], width_s: float) -> int:
+    """Return the largest number of ``times`` (ascending) in any window of ``width_s`` seconds."""
+    return max(
+        count - bisect_right(times, time - width_s) for count, time in enumerate(times, start=1)
+    )
+
+
 def serve(pipe: Connection, throttled: Iterable[str], settings: dict[str, Any]) -> None:
     """Run the fake until the pipe is closed; on each message, change it, and count from zero."""
     with FakeInstantly(**({"latency_s": LATENCY_S} | settings)) as fake, suppress(EOFError):
@@ -47,7 +65,7 @@ def serve(pipe: Connection, throttled: Iterable[str], settings: dict[str, Any]) 
         while True:
             for name, value in pipe.recv().items():
                 setattr(fake, name, value)
-            pipe.send((fake.counts, fake.worst_windows()))
+            pipe.send((fake.counts, worst_windows(fake)))
             fake.reset()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import running
-from benchmarks.cases import cost, faults, limit, workspaces
+from benchmarks.cases import cost, faults, keepalive, limit, workspaces
 from benchmarks.charts import draw
 from benchmarks.competitors import Task
 from benchmarks.servers import RemoteFake, fake_process, fast_server
@@ -88,16 +88,25 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_faults() -> None:
     """Whoever does not try again loses as many leads as there are faults."""
-    lost, requests, times = faults.tables(count=60, names=("hand-semaphore", "get"), shares=(0.2,))
-    assert lost.rows[0][1] in range(1, 60)
-    assert lost.rows[1][1] == 0
-    assert requests.rows[0][1] == 60
-    assert requests.rows[1][1] > 60  # type: ignore[operator]  # a number
-    assert len(times.rows) == 2
+    names = ("hand-semaphore", "niquests-retries", "hand-retries", "get")
+    lost, requests, times = faults.tables(count=20, names=names, shares=(0.05,))
+    assert lost.column("5% faults") == [1, 0, 0, 0]
+    assert requests.column("5% faults") == [20, 21, 21, 21]
+    assert len(times.rows) == len(names)
+
+
+def test_keepalive_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses several connections, because its limiter starts with a burst."""
+    monkeypatch.setattr(keepalive, "KEEPALIVES_S", (1.0,))
+    table = keepalive.by_hand(seconds=0.2)
+    assert table.column("leads") == [19]
+    assert table.column("lost") == [0]
+    assert table.column("most connections")[0] in range(2, 20)
 
 
 def test_workspaces() -> None:
     """Each workspace has windows of its own, so 3 × 40 leads do not fill any."""
     (table,) = workspaces.tables(workspaces=3, count=40)
-    assert table.column("leads") == [120, 120, 120]
-    assert table.column("429s") == [0, 0, 0]
+    assert table.column("leads") == [120] * 4
+    assert table.column("429s") == [0] * 4
+    assert table.column("most in a second")[0] == 40
