@@ -2,13 +2,16 @@
 
 Each case has a server of its own (``aiohttp.web`` with 30 ms latency) in a separate process. The
 figures are the leads per second from the first to the last outcome as a part of the allowed rate,
-and the most connections that the server had open. Runs on asyncio and on uvloop.
+and the most connections that the server had open. Runs on asyncio and on uvloop. A client written
+by hand runs at the whole limit for comparison.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -16,6 +19,8 @@ from typing import NamedTuple
 import uvloop
 from aiohttp import web
 
+from benchmarks.competitors import Run, Task
+from benchmarks.running import label, run
 from benchmarks.tables import Cell, Column, Table
 from instantly_async import Found, InstantlyClient, RateLimit
 from instantly_async.testing import lead_ids, lead_json
@@ -23,6 +28,7 @@ from instantly_async.testing import lead_ids, lead_json
 LATENCY_S = 0.03
 KEEPALIVES_S = (1.0, 5.0)
 SHARES = (1.0, 0.3, 0.1)
+BY_HAND = "hand-limiter"
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
@@ -114,14 +120,42 @@ async def measure_all(loop: str, seconds: float) -> list[Case]:
     return await asyncio.gather(*(measure(loop, *case, seconds) for case in cases))
 
 
+def measure_by_hand(seconds: float, keepalive_s: float) -> tuple[Run, int]:
+    """Run the client written by hand; return its run, and the most connections."""
+    with server_process(keepalive_s) as pipe:
+        task = Task(
+            competitor=BY_HAND,
+            url=pipe.recv(),
+            key="a-key",
+            count=int(seconds * RateLimit().rate),
+            time_limit_s=3 * seconds + 1,
+        )
+        ran = run(task)
+        pipe.send(None)
+        return ran, pipe.recv()
+
+
+def by_hand(seconds: float) -> Table:
+    """Compare with a client that people write themselves, at both keep-alives at once."""
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(partial(measure_by_hand, seconds), KEEPALIVES_S))
+    rows: list[list[Cell]] = [
+        [f"{label(BY_HAND)}, keep-alive {keepalive_s:.0f} s", ran.delivered, ran.lost, most_open]
+        for keepalive_s, (ran, most_open) in zip(KEEPALIVES_S, results, strict=True)
+    ]
+    columns = [Column("client"), Column("leads"), Column("lost"), Column("most connections")]
+    notes = ["aiohttp repeats a GET once if the server has closed the connection."]
+    return Table("A client written by hand, at the whole limit", columns, rows, notes)
+
+
 def tables(*, seconds: float = 20.0) -> list[Table]:
-    """Run all cases; takes about three quarters of a minute."""
+    """Run all cases, and one written by hand; takes about a minute."""
     cases: list[Case] = []
     for name, make_loop in LOOPS.items():
         with asyncio.Runner(loop_factory=make_loop) as runner:
             cases += runner.run(measure_all(name, seconds))
     columns = [
-        Column("ours, by get"),
+        Column("client"),
         Column("allowed/s", 1),
         Column("used, %", 1),
         Column("most connections"),
@@ -130,7 +164,7 @@ def tables(*, seconds: float = 20.0) -> list[Table]:
     ]
     rows: list[list[Cell]] = [
         [
-            f"keep-alive {case.keepalive_s:.0f} s, share {case.share}, {case.loop}",
+            f"ours, by get, keep-alive {case.keepalive_s:.0f} s, share {case.share}, {case.loop}",
             RateLimit(share=case.share).rate,
             case.used * 100,
             case.most_open,
@@ -140,4 +174,5 @@ def tables(*, seconds: float = 20.0) -> list[Table]:
         for case in cases
     ]
     notes = ["Targets: 95 % of the allowed rate, and 6 connections at a share of 0.1."]
-    return [Table("Servers that close idle connections early", columns, rows, notes)]
+    title = "Servers that close idle connections early"
+    return [Table(title, columns, rows, notes), by_hand(seconds)]
