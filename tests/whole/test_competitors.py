@@ -88,10 +88,10 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_faults() -> None:
     """Whoever does not try again loses as many leads as there are faults."""
-    names = ("hand-semaphore", "niquests-retries", "hand-retries", "get")
+    names = ("hand-semaphore", "niquests-retries", "hand-retries", "get", "list")
     lost, requests, times = faults.tables(count=20, names=names, shares=(0.05,))
-    assert lost.column("5% faults") == [1, 0, 0, 0]
-    assert requests.column("5% faults") == [20, 21, 21, 21]
+    assert lost.column("5% faults") == [1, 0, 0, 0, 0]
+    assert requests.column("5% faults") == [20, 21, 21, 21, 1]
     assert len(times.rows) == len(names)
 
 
