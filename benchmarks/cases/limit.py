@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from benchmarks.competitors import Run, Task
-from benchmarks.running import installed, label, run
+from benchmarks.running import check, installed, label, run
 from benchmarks.servers import fake_process, find_haproxy, haproxy_before
 from benchmarks.tables import Cell, Chart, Column, Table
 
@@ -116,6 +116,8 @@ def tables(
 ) -> list[Table]:
     """Compare all behind strict windows, and behind HAProxy; takes about two minutes."""
     here, notes = installed(names)
+    with fake_process(rate_limit=None, list_payload_keys={}) as fake:
+        check(fake, here)
     found = []
     for limiter in LIMITERS:
         title = f"{count:,} ids behind {limiter}"

@@ -1,5 +1,7 @@
 """One process and 20 workspaces, each at its own limits, by GET."""
 
+from collections.abc import Sequence
+
 from benchmarks.competitors import Task
 from benchmarks.running import check, label, run
 from benchmarks.servers import RemoteFake, fake_process
@@ -48,7 +50,9 @@ def measure(fake: RemoteFake, name: str, loop: str, workspaces: int, count: int)
     ]
 
 
-def tables(*, workspaces: int = 20, count: int = 1_000) -> list[Table]:
+def tables(
+    *, workspaces: int = 20, count: int = 1_000, entries: Sequence[tuple[str, str]] = ENTRIES
+) -> list[Table]:
     """Fetch ``count`` leads from each; takes about a minute."""
     columns = [
         Column("client"),
@@ -64,8 +68,8 @@ def tables(*, workspaces: int = 20, count: int = 1_000) -> list[Table]:
         Column("server busy, %"),
     ]
     with fake_process() as fake:
-        check(fake, dict(ENTRIES), workspaces=workspaces)
-        rows = [measure(fake, *entry, workspaces, count) for entry in ENTRIES]
+        check(fake, dict(entries), workspaces=workspaces)
+        rows = [measure(fake, *entry, workspaces, count) for entry in entries]
     notes = [
         "50 ms latency. Each workspace has strict windows: 100 requests in any second.",
         "The most in a second are those of one workspace.",
