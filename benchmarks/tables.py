@@ -7,7 +7,7 @@ import msgspec
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """The median of several measurements, and their quartiles."""
+    """The median of measurements, and their quartiles; of less than five, least and greatest."""
 
     median: float
     low: float
@@ -15,11 +15,18 @@ class Spread(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of at least one value; the quartiles are those of the sample."""
-        if len(values) == 1:
-            return cls(values[0], values[0], values[0])
+        """Return the spread of at least one value."""
+        if len(values) < 5:
+            return cls(statistics.median(values), min(values), max(values))
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, low, high)
+
+
+def spread_of(rounds: int) -> str:
+    """Return the note that says what ``Spread`` shows of so many rounds."""
+    if rounds == 1:
+        return "One round"
+    return f"Medians of {rounds} rounds, with " + ("quartiles" if rounds >= 5 else "their range")
 
 
 Cell = Spread | float | int | str | None

@@ -7,21 +7,22 @@ from typing import NamedTuple
 from benchmarks.competitors import Run, Task
 from benchmarks.running import installed, label, run, turns
 from benchmarks.servers import fast_server
-from benchmarks.tables import Cell, Chart, Column, Spread, Table
+from benchmarks.tables import Cell, Chart, Column, Spread, Table, spread_of
 
 KEY = "key-for-benchmarks"
 IN_FLIGHT = 64
 BY_GET = ("peer-semaphore", "niquests", "httpx", "hand-semaphore", "bare", "protocol", "get")
-BY_PAGES = ("bare-pages", "list")
+BY_PAGES = ("peer-list", "hand-list", "bare-pages", "list")
 LOOPS = ("asyncio", "uvloop")
-ONLY_ASYNCIO = ("peer-semaphore", "niquests")
+ONLY_ASYNCIO = ("peer-semaphore", "peer-list", "niquests")
 """Their event loop is a small part of their cost, and they take longest."""
 
 FEW = 8
 SLOW_WITH_MANY = ("peer-semaphore", "httpx")
 """httpx looks through all its connections for each request, so they run with few, too."""
 
-TIMES = {"peer-semaphore": 1, "niquests": 1, "httpx": 1, "bare-pages": 40, "list": 40}
+TIMES = {"peer-semaphore": 1, "niquests": 1, "httpx": 1, "peer-list": 10}
+TIMES |= dict.fromkeys(("hand-list", "bare-pages", "list"), 40)
 FAST = 5
 """How many times as many leads a run has as those of the slowest: so all take about a second."""
 
@@ -60,7 +61,8 @@ def run_all(
                     )
                 )
             )
-            assert runs[entry][-1].errors == {}
+            assert runs[entry][-1].finished
+            assert runs[entry][-1].delivered == count * TIMES.get(entry.name, FAST)
     return runs
 
 
@@ -114,7 +116,7 @@ def tables(
     entries.sort(key=lambda entry: names.index(entry.name))
     runs = run_all(entries, count=count, rounds=rounds, warm_up=warm_up)
     notes += [
-        f"Medians of {rounds} rounds, with quartiles. A round has at least {count:,} leads.",
+        f"{spread_of(rounds)}. A round has at least {count:,} leads.",
         "Pages are compared with bare pages.",
         "Where the server was busy for less than 80 % of the time, leads/s are the client's.",
     ]

@@ -15,7 +15,7 @@ import msgspec
 from benchmarks.competitors.contract import ComparedDelivery
 from benchmarks.competitors.floor import decode_page
 from benchmarks.running import absent, turns
-from benchmarks.tables import Cell, Chart, Column, Spread, Table
+from benchmarks.tables import Cell, Chart, Column, Spread, Table, spread_of
 from instantly_async import Lead, RetryPolicy, Timeouts
 from instantly_async._api import Endpoints, Steps
 from instantly_async.testing import lead_ids, lead_json
@@ -174,7 +174,7 @@ def tables(*, rounds: int = 9, times: int = 10) -> list[Table]:
     """Compare all, in turns, in this process; takes half a minute."""
     ways = [way for make, package in NEEDS.items() if find_spec(package) for way in make()]
     notes = absent(package for package in NEEDS.values() if not find_spec(package))
-    notes += [f"CPU time. Medians of {rounds} rounds, with quartiles.", *NOTES]
+    notes += [f"CPU time. {spread_of(rounds)}.", *NOTES]
     columns = [
         Column("way"),
         Column("alone, µs a lead", 1),

@@ -15,20 +15,25 @@ NAMES = (
     "peer",
     "peer-semaphore",
     "peer-limit",
+    "peer-best",
+    "peer-list",
     "niquests",
     "httpx",
     "hand",
     "hand-semaphore",
     "hand-limiter",
     "hand-paced",
+    "hand-both",
+    "hand-list",
     "get",
     "list",
 )
+BY_LIST = ("peer-list", "hand-list", "list")
 RATE = 100
 """Requests per second that are allowed."""
 
 IN_FLIGHT = 10
-"""Twice as many as the limit needs at this latency. With more, the others get more 429s."""
+"""Twice as many as the limit needs at this latency. Who is told nothing has its own number."""
 
 AT_ONCE = 2
 """Runs at a time: each waits for most of its time, and has a server of its own."""
@@ -82,14 +87,15 @@ def measure(limiter: str, count: int, seconds: float, name: str) -> Result:
 
 
 def row(name: str, count: int, result: Result) -> list[Cell]:
-    """Return a row. A share means something if one request brings one lead, and none is lost."""
+    """Return a row. Times are compared if nothing is lost, and shares if a request is a lead."""
     ran = result.run
-    by_list, is_whole = name == "list", ran.delivered == count
+    by_list, is_whole = name in BY_LIST, ran.delivered == count
+    lasted = ran.seconds if is_whole else None
     return [
         label(name),
         ran.delivered,
         count - ran.delivered,
-        ran.seconds if ran.finished else f"more than {ran.seconds:.0f}",
+        lasted if ran.finished else f"more than {ran.seconds:.0f}",
         result.requests,
         result.throttled,
         None if by_list else max(0, result.requests - count),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from benchmarks.competitors import Run, Task
 from benchmarks.running import label, run, turns
 from benchmarks.servers import RemoteFake, fake_process, fast_server
-from benchmarks.tables import Cell, Chart, Column, Spread, Table
+from benchmarks.tables import Cell, Chart, Column, Spread, Table, spread_of
 from instantly_async.loader import FLUSH_S
 
 PAGE = 100
@@ -100,7 +100,7 @@ def without_limits(count: int, rounds: int) -> Table:
             assert done.run.errors == {}
             storms[name].append(done)
     pages_s = [each.run.seconds for each in storms.pop("list")]
-    notes = [f"Medians of {rounds} rounds, with quartiles.", *targets(storms["loader"], pages_s)]
+    notes = [f"{spread_of(rounds)}.", *targets(storms["loader"], pages_s)]
     rows = [row(name, storms[name]) for name in FREE]
     return Table("No limits", COLUMNS, rows, notes, [Chart(WAIT)])
 
@@ -127,7 +127,7 @@ def at_the_limits(count: int, rounds: int) -> Table:
         with fake_process() as fake:
             storms[name].append(storm(fake, name, count, limited=True))
     notes = [
-        f"Medians of {rounds} rounds, with quartiles. Who gets a 429 gets no lead.",
+        f"{spread_of(rounds)}. Who gets a 429 gets no lead.",
         "The limits are 100 requests in a second and 6,000 in a minute. Ours uses 95 % of them.",
     ]
     rows = [row(name, storms[name]) for name in LIMITED]

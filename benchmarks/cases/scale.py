@@ -10,10 +10,23 @@ from benchmarks.servers import fast_server
 from benchmarks.tables import Cell, Chart, Column, Table
 
 KEY = "key-for-benchmarks"
-NAMES = ("peer", "peer-semaphore", "httpx", "niquests", "hand", "hand-semaphore", "get", "list")
+NAMES = (
+    "peer",
+    "peer-semaphore",
+    "peer-list",
+    "httpx",
+    "niquests",
+    "hand",
+    "hand-semaphore",
+    "hand-workers",
+    "hand-list",
+    "get",
+    "list",
+)
+BY_LIST = ("hand-list", "list")
 SIZES = (100, 1_000, 10_000, 100_000)
 LARGEST = 1_000_000
-"""Only for ours by list: by GET, nobody fetches so many in a minute."""
+"""Only by list: by GET, nobody fetches so many in a minute."""
 
 IN_FLIGHT = 10
 """More make nobody faster without latency, and httpx much slower."""
@@ -49,7 +62,7 @@ def tables(
         runs = {
             name: run_sizes(
                 replace(task, competitor=name, url=server.url),
-                columns if name == "list" else sizes,
+                columns if name in BY_LIST else sizes,
             )
             for name in here
         }

@@ -20,7 +20,9 @@ class Entry(NamedTuple):
 COMPETITORS = {
     "peer": Entry("instantlyai, gather", "peer:plain", "instantlyai"),
     "peer-semaphore": Entry("instantlyai, semaphore", "peer:under_semaphore", "instantlyai"),
-    "peer-limit": Entry("instantlyai, its limiter", "peer:at_its_limit", "instantlyai"),
+    "peer-limit": Entry("instantlyai, 6,000/min", "peer:at_the_limit", "instantlyai"),
+    "peer-best": Entry("instantlyai, 5,700/min, 10 retries", "peer:below_the_limit", "instantlyai"),
+    "peer-list": Entry("instantlyai, pages", "peer:by_list", "instantlyai"),
     "httpx": Entry("httpx, workers", "httpx_workers:workers", "httpx"),
     "niquests": Entry("niquests, workers", "niquests_workers:workers", "niquests"),
     "niquests-retries": Entry(
@@ -28,8 +30,11 @@ COMPETITORS = {
     ),
     "hand": Entry("aiohttp, gather", "by_hand:plain"),
     "hand-semaphore": Entry("aiohttp, semaphore", "by_hand:under_semaphore"),
+    "hand-workers": Entry("aiohttp, workers", "by_hand:workers"),
     "hand-limiter": Entry("aiohttp, aiolimiter", "by_hand:with_limiter"),
     "hand-paced": Entry("aiohttp, aiolimiter, no bursts", "by_hand:without_bursts"),
+    "hand-both": Entry("aiohttp, no bursts, retries", "by_hand:with_both"),
+    "hand-list": Entry("aiohttp, pages", "by_hand:by_list"),
     "hand-retries": Entry("aiohttp, semaphore, retries", "by_hand:with_retries"),
     "bare": Entry("bare aiohttp, bytes", "floor:aiohttp_bytes"),
     "bare-pages": Entry("bare aiohttp, pages", "floor:aiohttp_pages"),

@@ -46,7 +46,16 @@ async def under_semaphore(task: Task) -> Opened:
 
 
 @asynccontextmanager
-async def _under_limiter(rate: float, period_s: float, task: Task) -> Opened:
+async def workers(task: Task) -> Opened:
+    """Let workers take ids, and keep no results."""
+    async with _opened(task, task.in_flight) as get:
+        yield partial(pool.work, task.in_flight, get)
+
+
+@asynccontextmanager
+async def _under_limiter(
+    rate: float, period_s: float, task: Task, *, retries: bool = False
+) -> Opened:
     limiter = AsyncLimiter(rate, period_s)
     async with _opened(task, task.in_flight) as get:
 
@@ -56,34 +65,43 @@ async def _under_limiter(rate: float, period_s: float, task: Task) -> Opened:
 
         async def fetch(ids: Iterable[str], deliver: Deliver) -> None:
             semaphore = asyncio.Semaphore(task.in_flight)
-            await pool.gather_under(semaphore, limited, ids, deliver)
+            one = _patient(limited) if retries else limited
+            await pool.gather_under(semaphore, one, ids, deliver)
 
         yield fetch
 
 
 with_limiter = partial(_under_limiter, 100, 1)
-"""Put aiolimiter's 100 requests per second in front, as most people write it: bursts included."""
+"""Put aiolimiter's 100 requests per second in front, as its documentation shows it."""
 
 without_bursts = partial(_under_limiter, 1, 1 / 95)
 """The same with one request each 1/95 s, which its documentation advises against bursts."""
 
+with_both = partial(_under_limiter, 1, 1 / 95, retries=True)
+"""The same, and try again: the best that a page of code can do."""
+
+
+def _patient(get: pool.Get) -> pool.Get:
+    """Try again after a 429 or a 503, as often as ``instantlyai`` does, and about as late."""
+
+    async def get_patiently(lead_id: str) -> object:
+        for pause_s in (0.5, 1.0, 2.0):
+            try:
+                return await get(lead_id)
+            except aiohttp.ClientResponseError as error:
+                if error.status not in RETRIED:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await get(lead_id)
+
+    return get_patiently
+
 
 @asynccontextmanager
 async def with_retries(task: Task) -> Opened:
-    """Try again after a 429 or a 503, as often and as late as ``instantlyai`` does."""
+    """Put retries around ``get``."""
     async with _opened(task, task.in_flight) as get:
-
-        async def patient(lead_id: str) -> object:
-            for pause_s in (0.5, 1.0, 2.0):
-                try:
-                    return await get(lead_id)
-                except aiohttp.ClientResponseError as error:
-                    if error.status not in RETRIED:
-                        raise
-                await asyncio.sleep(pause_s)
-            return await get(lead_id)
-
-        yield partial(pool.gather_under, asyncio.Semaphore(task.in_flight), patient)
+        yield partial(pool.gather_under, asyncio.Semaphore(task.in_flight), _patient(get))
 
 
 @asynccontextmanager
@@ -113,3 +131,21 @@ in_workspaces = partial(_in_workspaces, 100, 1.0)
 
 paced_in_workspaces = partial(_in_workspaces, 1, 1 / 95)
 """Its best setting: no burst, so the windows hold."""
+
+
+@asynccontextmanager
+async def by_list(task: Task) -> Opened:
+    """Post pages of 100 ids, and read ``items``."""
+    headers = {"Authorization": f"Bearer {task.key}"}
+    connector = aiohttp.TCPConnector(limit=pool.PAGES_IN_FLIGHT)
+    async with aiohttp.ClientSession(
+        connector=connector, headers=headers, raise_for_status=True
+    ) as session:
+
+        async def read(ids: list[str]) -> dict[str, object]:
+            query = {"ids": ids, "limit": pool.PAGE}
+            async with session.post(f"{task.url}/api/v2/leads/list", json=query) as response:
+                page = await response.json()
+            return {lead["id"]: lead for lead in page["items"]}
+
+        yield partial(pool.work_on_pages, read)

@@ -18,10 +18,6 @@ from benchmarks.competitors import pool
 from benchmarks.competitors.contract import Deliver, Opened, Task
 from instantly_async import Lead
 
-PAGE = 100
-PAGES_IN_FLIGHT = 8
-"""As many as a stream by list has."""
-
 
 class Page(msgspec.Struct):
     """The answer to a list request."""
@@ -51,19 +47,19 @@ async def aiohttp_bytes(task: Task) -> Opened:
 @asynccontextmanager
 async def aiohttp_pages(task: Task) -> Opened:
     """Workers over one aiohttp session, which read and decode pages of 100 leads."""
-    async with _session(task, PAGES_IN_FLIGHT) as session:
+    async with _session(task, pool.PAGES_IN_FLIGHT) as session:
 
         async def work(pages: Iterator[list[str]], deliver: Deliver) -> None:
             for ids in pages:
-                query = msgspec.json.encode({"ids": ids, "limit": PAGE})
+                query = msgspec.json.encode({"ids": ids, "limit": pool.PAGE})
                 async with session.post(f"{task.url}/api/v2/leads/list", data=query) as response:
                     for lead in decode_page(await response.read()).items:
                         deliver(lead.id, lead)
 
         async def fetch(ids: Iterable[str], deliver: Deliver) -> None:
             left = iter(ids)
-            pages = iter(lambda: list(islice(left, PAGE)), [])
-            await asyncio.gather(*(work(pages, deliver) for _ in range(PAGES_IN_FLIGHT)))
+            pages = iter(lambda: list(islice(left, pool.PAGE)), [])
+            await asyncio.gather(*(work(pages, deliver) for _ in range(pool.PAGES_IN_FLIGHT)))
 
         yield fetch
 

@@ -24,7 +24,7 @@ def _client(task: Task) -> InstantlyClient[Lead]:
         task.key,
         base_url=task.url,
         rate_limit=RateLimit() if task.limited else None,
-        concurrency=100 if task.limited else task.in_flight,
+        concurrency=task.in_flight,
     )
 
 
@@ -37,7 +37,8 @@ async def _open(strategy: Strategy, task: Task) -> Opened:
 @asynccontextmanager
 async def in_workspaces(task: Task) -> Opened:
     """Stream by *Get lead* from all workspaces at once, each at its own limits."""
-    async with InstantlyClient(task.key, base_url=task.url) as client:
+    in_flight = task.workspaces * task.in_flight
+    async with InstantlyClient(task.key, base_url=task.url, concurrency=in_flight) as client:
 
         async def fetch(ids: Iterable[str], deliver: Deliver) -> None:
             parts = shares(ids, task.workspaces)

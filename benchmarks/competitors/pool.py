@@ -1,7 +1,8 @@
 """How people fetch many ids: all at once, under a semaphore, or by workers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 
 from benchmarks.competitors.contract import Deliver
 
@@ -45,3 +46,29 @@ async def work(count: int, get: Get, ids: Iterable[str], deliver: Deliver) -> No
             await attempt(get, lead_id, deliver)
 
     await asyncio.gather(*(worker() for _ in range(count)))
+
+
+PAGE = 100
+PAGES_IN_FLIGHT = 8
+"""As many as a stream of ours by list has."""
+
+
+async def work_on_pages(
+    read: Callable[[list[str]], Awaitable[dict[str, object]]],
+    ids: Iterable[str],
+    deliver: Deliver,
+) -> None:
+    """Let workers take pages of ids until none is left; ``read`` returns the leads of a page."""
+    left = iter(ids)
+    pages = iter(lambda: list(islice(left, PAGE)), [])
+
+    async def worker(pages: Iterator[list[str]]) -> None:
+        for page in pages:
+            try:
+                leads = await read(page)
+            except Exception as error:  # noqa: BLE001 - as above
+                leads = dict.fromkeys(page, error)
+            for lead_id, lead in leads.items():
+                deliver(lead_id, lead)
+
+    await asyncio.gather(*(worker(pages) for _ in range(PAGES_IN_FLIGHT)))

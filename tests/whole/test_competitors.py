@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks import running
 from benchmarks.cases import cost, faults, keepalive, limit, workspaces
-from benchmarks.charts import draw
 from benchmarks.competitors import Task
 from benchmarks.servers import RemoteFake, fake_process, fast_server
 from benchmarks.tables import Chart, Column, Spread, Table
@@ -22,7 +21,7 @@ def task(fake: RemoteFake, name: str, **settings: object) -> Task:
 def test_each_delivers_all() -> None:
     """The warm-up fails if a single field differs. ``cost`` runs the other competitors."""
     with fast_server() as server:
-        for name in ("peer", "peer-limit", "hand-limiter"):
+        for name in ("peer", "peer-best", "peer-list", "hand-both", "hand-list"):
             run = running.run(
                 Task(competitor=name, url=server.url, key="a-key", count=130, warm_up=60)
             )
@@ -52,7 +51,7 @@ def test_cost() -> None:
     (table,) = cost.tables(rounds=1, count=10, warm_up=20, loops=["asyncio"])
     ratios = dict(zip(table.column("client"), table.column("× bare aiohttp"), strict=True))
     assert ratios["bare aiohttp, bytes"] == Spread(1, 1, 1)
-    assert len(ratios) == 11
+    assert len(ratios) == 13
 
 
 def test_a_chart(tmp_path: Path) -> None:
@@ -62,6 +61,8 @@ def test_a_chart(tmp_path: Path) -> None:
         [Column("client"), Column("time, s", 1)],
         [["other", 3.25], ["ours", Spread(1.5, 1, 2)], ["absent", None]],
     )
+    from benchmarks.charts import draw  # noqa: PLC0415 - matplotlib is only in this group
+
     draw(table, Chart("time, s"), tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
     assert "prefers-color-scheme: dark" in text
