@@ -123,7 +123,8 @@ class LeadDecoder(Generic[L]):
         found_ids = list(map(self._get_id, leads))
         if all(found_ids):
             with contextlib.suppress(TypeError):  # not all are strings
-                return list(map(str.lower, found_ids))
+                is_lower = "".join(found_ids).islower()  # the usual case, in one call
+                return found_ids if is_lower else list(map(str.lower, found_ids))
         return [wire_form(found_id) for found_id in found_ids]
 
     def _id_of(self, lead: L, body: bytes) -> str | None:

@@ -1,7 +1,7 @@
 """The endpoints: what a request for a lead, a page or a check looks like, and how it is read."""
 
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -161,16 +161,13 @@ def _compare(items: PageItems[L], wire_ids: Sequence[str]) -> Page[L]:
     strangers = {other for other in others if wire_id(other)}
     for other in others:
         del items[other]
-    found: dict[str, LeadItem[L]] = {}
-    garbled: set[str] = set()
-    for lead_id, item in items.items():
-        assert lead_id is not None  # it was requested
-        if item is None:
-            garbled.add(lead_id)
-        else:
-            found[lead_id] = item
-    has_nameless = items.is_cut or strangers != others
-    return Page(found, garbled, has_nameless=has_nameless, has_stranger=bool(strangers))
+    has_nameless, has_stranger = items.is_cut or strangers != others, bool(strangers)
+    requested = cast("dict[str, LeadItem[L] | None]", items)  # ``None`` is no requested id
+    garbled = {lead_id for lead_id, item in requested.items() if item is None}
+    for lead_id in garbled:
+        del requested[lead_id]
+    found = cast("dict[str, LeadItem[L]]", requested)
+    return Page(found, garbled, has_nameless=has_nameless, has_stranger=has_stranger)
 
 
 def is_misdelivered(result: object) -> bool:

@@ -1,7 +1,7 @@
 """``Chunk``: the ids that are fetched by one list request, until each has its outcome."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Generic, Self, TypeVar
 
@@ -37,6 +37,7 @@ class Chunk(Generic[L]):
         self._started_at = _now()
         self._duplicates: dict[str, list[int]] = {}
         self._wasted: dict[str, int] = {}
+        self._wasted_by_all = 0
         self._in_flight = 0
         self._working = 0
         self.is_idle = asyncio.Event()
@@ -60,21 +61,26 @@ class Chunk(Generic[L]):
     def __exit__(self, *exc_info: object) -> None:
         self._outcomes.recorder.in_flight -= self._in_flight
 
-    def charge(self, wires: Iterable[str], attempts: int) -> None:
-        """Count requests that did not settle these ids."""
+    def charge(self, wires: Sequence[str], attempts: int) -> None:
+        """Count requests that did not settle these ids, which are open."""
+        if len(wires) == len(self.open):  # the usual case
+            self._wasted_by_all += attempts
+            return
         for wire in wires:
             self._wasted[wire] = self._wasted.get(wire, 0) + attempts
 
     def settle(self, results: Mapping[str, LeadItem[L] | LeadError], attempts: int) -> None:
         """Deliver outcomes: ``results`` by id, and the requests that they took."""
         elapsed_s = _now() - self._started_at
+        attempts += self._wasted_by_all
         for wire, result in results.items():
             spent = attempts + self._wasted.get(wire, 0)
             self._finish(self.open.pop(wire), result, spent, elapsed_s)
-            for duplicate in self._duplicates.pop(wire, ()):
-                # Each outcome writes its own id into its error, and its consumer into its lead.
-                own = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
-                self._finish(duplicate, own, spent, elapsed_s)
+            if wire in self._duplicates:
+                for duplicate in self._duplicates.pop(wire):
+                    # Each outcome writes its own id into its error, and its consumer into its lead.
+                    own = own_copy(result) if isinstance(result, LeadError) else deep_copy(result)
+                    self._finish(duplicate, own, spent, elapsed_s)
         self._count_in_flight()
 
     def _finish(
