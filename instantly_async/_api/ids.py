@@ -31,12 +31,13 @@ def wire_id(lead_id: object) -> str | None:
     ``urn:uuid:``; ``BLANK`` characters around it do not count. Everything else is refused, because
     other text could address another endpoint, such as ``../../v2/api-keys``.
     """
-    if type(lead_id) is str and _WIRE.fullmatch(lead_id):
-        return lead_id  # the usual case: nothing to convert
-    if isinstance(lead_id, UUID):
+    if isinstance(lead_id, str):
+        if usual := _WIRE.fullmatch(lead_id):
+            return usual[0]  # of a subclass, the plain string
+        if spelled := _UUID.fullmatch(lead_id.strip(BLANK)):
+            return _with_hyphens((spelled[1] or spelled[2] or spelled[3]).lower())
+    elif isinstance(lead_id, UUID):
         return _with_hyphens(f"{lead_id.int:032x}")  # a subclass may have another str()
-    if isinstance(lead_id, str) and (spelled := _UUID.fullmatch(lead_id.strip(BLANK))):
-        return _with_hyphens((spelled[1] or spelled[2] or spelled[3]).lower())
     return None
 
 

@@ -18,13 +18,16 @@ class Verdict(Enum):
     DONE = "done"
 
 
+NEW, DUPLICATE, DONE = Verdict  # looked up a million times; an enum's attributes are slow
+
+
 class _State(Enum):
     SEEN = "seen in this pass"
     DONE = "done"
     DONE_AND_SEEN = "done, and seen in this pass"
 
 
-_SEEN, _DONE, _DONE_AND_SEEN = _State  # looked up a million times; an enum's attributes are slow
+_SEEN, _DONE, _DONE_AND_SEEN = _State
 
 
 class KnownIds:
@@ -74,20 +77,20 @@ class KnownIds:
         state = self._states.get(number)
         if state is None:
             self._states[number] = _SEEN
-            return Verdict.NEW
+            return NEW
         if state is _DONE:
             self._states[number] = _DONE_AND_SEEN
-            return Verdict.DONE
-        return Verdict.DUPLICATE
+            return DONE
+        return DUPLICATE
 
     def _judge_invalid(self, text: str) -> Verdict:
         if not self._recorded_invalid:
-            return Verdict.NEW
+            return NEW
         key = storable(text)
         if self._left_invalid[key] <= 0:
-            return Verdict.NEW
+            return NEW
         self._left_invalid[key] -= 1
-        return Verdict.DONE
+        return DONE
 
 
 def storable(text: str) -> str:

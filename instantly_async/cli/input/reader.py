@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.known import KnownIds, Verdict
+from instantly_async.cli.known import DONE, DUPLICATE, NEW, KnownIds
 from instantly_async.cli.records import LineId
 from instantly_async.cli.system import DamageError
 
@@ -121,16 +121,19 @@ class IdReader:
         if not lead_id and self._may_lack:
             self.lacking += 1
             return ()
-        if is_valid and self.understood.first is None:
-            self.understood.first = self._sought.shown(lead_id)
-        verdict = self._known.judge(lead_id)
-        self.yielded += verdict is Verdict.NEW
-        self.duplicates += verdict is Verdict.DUPLICATE
-        self.done += verdict is Verdict.DONE
-        new = (lead_id,) if verdict is Verdict.NEW else ()
+        new = self._judge(lead_id)
         if self._held_back is None:
             return new
         return self._hold_back(lead_id, new, self._held_back, is_valid=is_valid)
+
+    def _judge(self, lead_id: LineId) -> Iterable[LineId]:
+        verdict = self._known.judge(lead_id)
+        if verdict is NEW:
+            self.yielded += 1
+            return (lead_id,)
+        self.duplicates += verdict is DUPLICATE
+        self.done += verdict is DONE
+        return ()
 
     def _hold_back(
         self, lead_id: LineId, new: Iterable[LineId], held_back: list[LineId], *, is_valid: bool
@@ -142,6 +145,7 @@ class IdReader:
         """
         held_back.extend(new)
         if is_valid:
+            self.understood.first = self._sought.shown(lead_id)
             self._has_valid, self._held_back = True, None
             return held_back
         if lead_id and len(self._wrong) < MOST_HELD_BACK:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple, Protocol, Self
 
 from instantly_async.cli.exits import InputError
-from instantly_async.cli.known import KnownIds, Verdict
+from instantly_async.cli.known import DONE, KnownIds
 from instantly_async.cli.records import LineId, Noun
 from instantly_async.cli.system import STDIO, is_at, open_to_read, reason_of, until_readable
 
@@ -78,7 +78,7 @@ class GivenIds:
 
     async def ids(self) -> AsyncIterator[str]:
         self._known.begin()
-        to_fetch = [each for each in self._ids if self._known.judge(each) is not Verdict.DONE]
+        to_fetch = [each for each in self._ids if self._known.judge(each) is not DONE]
         self.total = len(to_fetch)
         self.done = len(self._ids) - self.total
         for lead_id in to_fetch:
@@ -118,14 +118,12 @@ class Quota:
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self.used = 0
+        self.is_used_up = limit == 0
 
     def use(self, lead_id: LineId) -> None:
         """Count an id, unless it is invalid: for that one no request is sent."""
         self.used += lead_id.number is not None
-
-    @property
-    def is_used_up(self) -> bool:
-        return self._limit is not None and self.used >= self._limit
+        self.is_used_up = self.used == self._limit
 
 
 class FileOfIds:

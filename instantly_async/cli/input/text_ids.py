@@ -17,7 +17,9 @@ class TextParser:
 
     def feed(self, line: str, number: int) -> Sequence[LineId]:
         """Return the line's ids; none for blank and ``#`` lines."""
-        whole = self._sought.wire(line)  # the usual case
+        whole = self._sought.wire(line)
+        if whole is not None and self._has_begun:  # the usual case
+            return (self._sought.entry(whole, number, is_valid=True),)
         texts = [whole] if whole is not None else self._sought.texts_of(line)
         if texts and not self._has_begun:
             self._has_begun = True

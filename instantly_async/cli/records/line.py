@@ -33,7 +33,11 @@ _SPACE = b" \t\r\n"  # JSON's
 def number_of(lead_id: str) -> int | None:
     """Return the UUID as a number, which takes half the memory; ``None``: it is not a UUID."""
     wire = wire_id(lead_id)
-    return None if wire is None else int(wire.replace("-", ""), 16)
+    return None if wire is None else _number_of_wire(wire)
+
+
+def _number_of_wire(wire: str) -> int:
+    return int(wire.replace("-", ""), 16)
 
 
 class LineId(str):
@@ -49,13 +53,18 @@ class LineId(str):
     unit: Unit
     number: int | None
 
-    def __new__(cls, text: str, line: int, unit: Unit = "line") -> Self:
-        """Make an id; ``text`` need not be a valid one."""
+    def __new__(cls, text: str, line: int, unit: Unit = "line", *, is_valid: bool = False) -> Self:
+        """Make an id; ``text`` need not be a valid one. ``is_valid``: it is one in wire form."""
         self = super().__new__(cls, text)
         self.line = line
         self.unit = unit
-        self.number = cls.number_in(text)
+        self.number = cls.number_of_wire(text) if is_valid else cls.number_in(text)
         return self
+
+    @staticmethod
+    def number_of_wire(wire: str) -> int | None:
+        """Return the same as ``number_in`` for a valid text in its wire form."""
+        return _number_of_wire(wire)
 
     @staticmethod
     def number_in(text: str) -> int | None:
@@ -69,6 +78,10 @@ class LineEmail(LineId):
     __slots__ = ()
 
     noun = "email"
+
+    @staticmethod
+    def number_of_wire(wire: str) -> int | None:
+        return email_number(wire)
 
     @staticmethod
     def number_in(text: str) -> int | None:
