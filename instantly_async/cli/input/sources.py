@@ -123,7 +123,7 @@ class Quota:
     def use(self, lead_id: LineId) -> None:
         """Count an id, unless it is invalid: for that one no request is sent."""
         self.used += lead_id.number is not None
-        self.is_used_up = self.used == self._limit
+        self.is_used_up = self._limit is not None and self.used >= self._limit
 
 
 class FileOfIds:
