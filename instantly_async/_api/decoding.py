@@ -95,16 +95,22 @@ class LeadDecoder(Generic[L]):
 
     def decode_item(self, body: bytes) -> tuple[str | None, LeadItem[L] | None]:
         """Return the id and the lead of one item of a page, as in ``PageItems``."""
-        return Steps(self.item_in_steps(body)).at_once()
+        return self._item_at_once(body) or Steps(self._odd_item_in_steps(body)).at_once()
 
     def item_in_steps(
         self, body: bytes
     ) -> Generator[None, None, tuple[str | None, LeadItem[L] | None]]:
         """Return the same, in steps."""
-        if len(body) <= MAX_BYTES_AT_ONCE:
-            decoded = self._decode_fast(body)
-            if decoded is not None:
-                return decoded[0], LeadItem(decoded[1], (), body)
+        return self._item_at_once(body) or (yield from self._odd_item_in_steps(body))
+
+    def _item_at_once(self, body: bytes) -> tuple[str | None, LeadItem[L]] | None:
+        """Return the same; ``None``: it is odd or large."""
+        decoded = self._decode_fast(body) if len(body) <= MAX_BYTES_AT_ONCE else None
+        return decoded and (decoded[0], LeadItem(decoded[1], (), body))
+
+    def _odd_item_in_steps(
+        self, body: bytes
+    ) -> Generator[None, None, tuple[str | None, LeadItem[L] | None]]:
         found = yield from _find_members(body.decode(errors="replace"))
         if isinstance(found, str) or (found_id := found.id) is None:
             return None, None

@@ -92,7 +92,8 @@ def look_into(source: Source, layout: Layout) -> tuple[Found, Iterator[Line]]:
 
 
 def _restored(line: Line) -> Line:
-    return line._replace(body=restored(line.body))
+    body = restored(line.body)
+    return line if body is line.body else line._replace(body=body)
 
 
 def _keys_of_payloads(lines: Iterable[Line], name: str) -> list[str]:
