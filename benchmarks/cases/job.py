@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from benchmarks import child
+from benchmarks import small_parent
 from benchmarks.running import turns
 from benchmarks.servers import fake_process
 from benchmarks.tables import Cell, Chart, Column, Spread, Table, spread_of
@@ -51,7 +51,7 @@ PROGRAMS = [
 
 
 class Job(msgspec.Struct):
-    """What ``child`` prints about a program."""
+    """What ``small_parent`` prints about a program."""
 
     code: int
     seconds: float
@@ -85,7 +85,7 @@ def measure(line: list[str], cache: Path, variables: Mapping[str, str]) -> Job:
     """Run Python with this line; return what it used. Compiled modules are kept in ``cache``."""
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache)}
     # -S: without site-packages, so that it is small.
-    parent = [sys.executable, "-I", "-S", child.__file__]
+    parent = [sys.executable, "-I", "-S", small_parent.__file__]
     done = subprocess.run(
         [*parent, sys.executable, *line],
         env={**os.environ, **compiled, **variables},

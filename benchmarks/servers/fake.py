@@ -1,14 +1,13 @@
 """``FakeInstantly`` with 50 ms latency, in a separate process. It counts every request."""
 
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from instantly_async.testing import FakeInstantly, Fault, WorstWindows
+from instantly_async.testing import FakeInstantly, Fault, WorstWindows, most_in_window
 
 LATENCY_S = 0.05
 STOP_S = 5.0
@@ -45,14 +44,10 @@ def worst_windows(fake: FakeInstantly) -> WorstWindows:
     for request in fake.requests:
         times[request.workspace].append(request.time)
     return WorstWindows(
-        *(max((most(each, width_s) for each in times.values()), default=0) for width_s in (1, 60))
-    )
-
-
-def most(times: Sequence[float], width_s: float) -> int:
-    """Return the largest number of ``times`` (ascending) in any window of ``width_s`` seconds."""
-    return max(
-        count - bisect_right(times, time - width_s) for count, time in enumerate(times, start=1)
+        *(
+            max((most_in_window(each, width_s) for each in times.values()), default=0)
+            for width_s in (1, 60)
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs a program, and prints what it used as JSON: ``python benchmarks/child.py PROGRAM ARG…``.
+"""Runs a program, and prints what it used as JSON. Its arguments are the program and its own.
 
 This process must stay small: until a program begins, its peak memory is that of what starts it.
 """
