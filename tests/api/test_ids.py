@@ -39,6 +39,15 @@ def test_each_spelling_goes_out_in_lower_case_with_hyphens(lead_id: object) -> N
     assert wire_id(lead_id) == LEAD_ID
 
 
+def test_an_id_of_a_subclass_goes_out_as_a_plain_string() -> None:
+    """The command's ids know their line; msgspec would not encode them."""
+
+    class Sub(str):
+        __slots__ = ()
+
+    assert type(wire_id(Sub(LEAD_ID))) is str
+
+
 @pytest.mark.parametrize(
     "lead_id",
     [

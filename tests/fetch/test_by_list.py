@@ -315,6 +315,14 @@ def test_too_many_ids_halve_the_chunks_of_the_run(status: int, most: int, size: 
     assert len(gets(run)) >= 2900 if size == 1 else not gets(run)
 
 
+def test_an_id_is_charged_only_for_the_pages_that_it_was_on() -> None:
+    """Of a page that is cut, each piece is one more request for its own ids only."""
+    run = by_list(pages=lambda wires, _: page(wires) if len(wires) <= 25 else failing(413))
+    run.over(lead_ids(100))
+    # With 100, 50 and 25 ids; the other half is not tried with 50 any more.
+    assert sorted(outcome.attempts for outcome in run.outcomes) == [2] * 50 + [3] * 50
+
+
 def test_one_id_that_the_list_refuses_does_not_shorten_the_run() -> None:
     """Lists of this length were accepted before, so it is not the length: bisect, then GET."""
     ids = list(lead_ids(5000))
