@@ -102,7 +102,7 @@ def compared(runs: dict[Entry, list[Run]], title: str, notes: list[str]) -> Tabl
 
 
 def tables(
-    *, rounds: int = 3, count: int = 600, warm_up: int = 300, loops: Sequence[str] = LOOPS
+    *, rounds: int = 3, count: int = 600, warm_up: int = 700, loops: Sequence[str] = LOOPS
 ) -> list[Table]:
     """Compare all, by GET and by pages; takes about two minutes."""
     names, notes = installed((*BY_GET, *BY_PAGES))
