@@ -10,7 +10,7 @@ from instantly_async.cli.system import reason_of
 
 SYNC_S = 1.0
 """Seconds after which a written line is made durable (*choice*). A number of lines would mean many
-syncs a second by list, which cost more CPU than all else that happens to a line."""
+syncs a second by list, which cost more CPU than the writes."""
 
 
 class Syncer:
