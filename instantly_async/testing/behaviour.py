@@ -35,7 +35,7 @@ class Behaviour:
         workspace_size, workspace_seed: *List leads* without ``ids`` finds the leads of
             ``lead_ids(workspace_size, workspace_seed)`` and of ``fields``.
 
-    How fast, and how often:
+    How fast and how often:
         latency_s, jitter_s: seconds before an answer, plus or minus up to ``jitter_s``.
         list_latency_s: the same for *List leads*; ``None``: ``latency_s``.
         rate_limit: requests per second and per 60 s and workspace; ``None``: no limit.
@@ -50,7 +50,7 @@ class Behaviour:
             from these.
         seed: of jitter and faults.
 
-    Quirks of *List leads*:
+    Quirks of List leads:
         max_list_ids: more ``ids`` than this get 400; ``None``: any number.
         max_contacts: the same for ``contacts``.
         reads_contacts: only this many ``contacts`` are read, without an error;

@@ -1,4 +1,4 @@
-"""``docs/cli.md`` shows the ``--help`` text of every command."""
+"""``docs/reference/cli.md`` shows the ``--help`` text of every command."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from instantly_async.cli.app import app
 from instantly_async.cli.epilogues import CODES, EXAMPLES, epilogue_of
 from instantly_async.testing import FakeInstantly, lead_json
 
-PAGE = DOCS / "cli.md"
+PAGE = DOCS / "reference/cli.md"
 COMMANDS = ["", *(f"{name} " for name in app if not name.startswith("-"))]
 
 

@@ -1,4 +1,4 @@
-"""``docs/files.md``: its examples run, and its tables are those of the code."""
+"""``docs/reference/files.md``: its examples run, and its tables are those of the code."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from instantly_async.cli.input.understood import DELIMITERS
 from instantly_async.cli.system import COMPRESSIONS
 from instantly_async.testing import FakeInstantly
 
-PAGE = (DOCS / "files.md").read_text()
+PAGE = (DOCS / "reference/files.md").read_text()
 EXAMPLES = re.findall(r"(?ms)^```console\n(.*?)^```$", PAGE)
 
 

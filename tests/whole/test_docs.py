@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from places import DOCS, PAGES
 from sybil import Document, Sybil
 from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -17,7 +17,6 @@ from sybil.parsers.rest import DocTestParser
 import instantly_async
 from instantly_async.testing import FakeInstantly, lead_ids
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {"nightly-sync.md", "frameworks.md"}
 """Tested in test_nightly_sync.py and test_frameworks.py: they need the group ``guides``."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
@@ -72,8 +71,8 @@ def test_link_targets_exist(page: Path) -> None:
 
 
 def test_the_docs_show_every_file() -> None:
-    """docs/design.md lists every file and folder of the package, and no others."""
-    text = (ROOT / "docs" / "design.md").read_text()
+    """docs/how-it-works/design.md lists every file and folder of the package, and no others."""
+    text = (DOCS / "how-it-works" / "design.md").read_text()
     tree = text.partition("```text\ninstantly_async/\n")[2].partition("```")[0]
     drawn: set[str] = set()
     folders: list[str] = []

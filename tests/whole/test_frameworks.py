@@ -1,4 +1,4 @@
-"""Runs the examples of docs/frameworks.md: a real FastAPI app on a real uvicorn, and pandas."""
+"""Runs the examples of docs/guides/frameworks.md: a real FastAPI app on a real uvicorn, and pandas."""
 
 import asyncio
 import importlib
@@ -30,8 +30,8 @@ def examples(
     monkeypatch.chdir(tmp_path)
     Path("ids.txt").write_text("\n".join(IDS) + "\n")
     made = []
-    for number in range((DOCS / "frameworks.md").read_text().count("```python")):
-        document = Sybil(parsers=[PythonCodeBlockParser()]).parse(DOCS / "frameworks.md")
+    for number in range((DOCS / "guides/frameworks.md").read_text().count("```python")):
+        document = Sybil(parsers=[PythonCodeBlockParser()]).parse(DOCS / "guides/frameworks.md")
         document.namespace["__name__"] = "example"
         list(document.examples())[number].evaluate()
         made.append(document.namespace)

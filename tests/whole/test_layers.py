@@ -1,4 +1,4 @@
-"""The layers of docs/design.md, checked in the syntax trees: imports point down only.
+"""The layers of docs/how-it-works/design.md, checked in the syntax trees: imports point down only.
 
 Each folder (a *room* below) has a table that lists its entries from top to bottom. An entry
 imports only entries below it, and other folders only through their ``__init__``.

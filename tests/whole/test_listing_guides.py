@@ -1,4 +1,4 @@
-"""Runs the commands and the script of docs/export.md and docs/emails.md.
+"""Runs the commands and the script of docs/guides/export.md and docs/guides/emails.md.
 
 test_docs.py runs their Python.
 """
@@ -24,7 +24,7 @@ from instantly_async.testing import (
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
-EXPORT, EMAILS = ((DOCS / name).read_text() for name in ("export.md", "emails.md"))
+EXPORT, EMAILS = ((DOCS / "guides" / name).read_text() for name in ("export.md", "emails.md"))
 CAMPAIGN = campaign_ids()[0]
 COMMANDS = Path(sys.executable).parent
 IDS = list(lead_ids(250))

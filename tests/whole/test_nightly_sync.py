@@ -1,4 +1,4 @@
-"""Runs the examples of docs/nightly-sync.md: scripts (as cron starts them), Python and SQL."""
+"""Runs the examples of docs/guides/nightly-sync.md: scripts (as cron starts them), Python and SQL."""
 
 import contextlib
 import fcntl
@@ -30,7 +30,7 @@ from instantly_async.testing import DEFAULT_API_KEY, FakeInstantly, Fault, lead_
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)
 
-PAGE = DOCS / "nightly-sync.md"
+PAGE = DOCS / "guides/nightly-sync.md"
 BLOCKS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 COMMANDS = Path(sys.executable).parent  # the folder of ``instantly-async``
 NEW_ID = "019a3f62-5400-7abc-8def-0123456789ab"

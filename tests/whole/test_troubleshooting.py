@@ -1,4 +1,4 @@
-"""``docs/troubleshooting.md`` covers all errors and exit codes. test_docs.py runs its examples."""
+"""``docs/reference/troubleshooting.md`` covers all errors and exit codes. test_docs.py runs its examples."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from places import DOCS
 import instantly_async
 from instantly_async.cli import exits
 
-PAGE = (DOCS / "troubleshooting.md").read_text()
+PAGE = (DOCS / "reference/troubleshooting.md").read_text()
 HEADINGS = re.findall(r"^#{2,3} (.+)$", PAGE, re.MULTILINE)
 ERRORS = [name for name in instantly_async.__all__ if name.endswith("Error")]
 CODES = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}

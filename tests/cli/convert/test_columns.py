@@ -34,7 +34,7 @@ from instantly_async.models import Lead
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
 IDS = list(lead_ids(7))
-FORMATS = DOCS / "formats.md"
+FORMATS = DOCS / "reference/formats.md"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NAMES = Lead.__struct_fields__
 
@@ -436,7 +436,7 @@ IN_CSV = {
 
 
 def test_the_page_shows_the_columns() -> None:
-    """docs/formats.md lists all columns in order, with name, Arrow type and form in CSV."""
+    """docs/reference/formats.md lists all columns in order, with name, Arrow type and form in CSV."""
     shown = re.findall(
         r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", FORMATS.read_text()
     )

@@ -119,7 +119,7 @@ def test_the_statistics_are_one_object_of_documented_keys(
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.glob("*.part")] == []
     keys = set(json.loads(path.read_bytes()))
-    page = (DOCS / "cli.md").read_text()
+    page = (DOCS / "reference/cli.md").read_text()
     table = page.partition("### The summary as JSON")[2].partition("\n## ")[0]
     documented = {
         key
