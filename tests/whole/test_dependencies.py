@@ -67,7 +67,8 @@ def test_this_python_is_supported() -> None:
 def test_the_package_page_has_no_relative_links() -> None:
     """Links of the README are relative in the checkout, and absolute in the metadata."""
     targets = re.findall(r"\]\(([^)]+)\)", metadata("instantly-async")["Description"])
-    assert "https://github.com/instantly-async/instantly-async/blob/main/docs/reference/cli.md" in targets
+    tree = "https://github.com/instantly-async/instantly-async/blob/main"
+    assert f"{tree}/docs/reference/cli.md" in targets
     assert all(target.startswith(("https://", "#")) for target in targets)
 
 

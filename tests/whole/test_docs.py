@@ -17,7 +17,7 @@ from sybil.parsers.rest import DocTestParser
 import instantly_async
 from instantly_async.testing import FakeInstantly, lead_ids
 
-ELSEWHERE = {"nightly-sync.md", "frameworks.md"}
+ELSEWHERE = {"nightly-sync.md", "fastapi.md", "data-frames.md"}
 """Tested in test_nightly_sync.py and test_frameworks.py: they need the group ``guides``."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 

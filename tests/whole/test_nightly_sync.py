@@ -1,4 +1,4 @@
-"""Runs the examples of docs/guides/nightly-sync.md: scripts (as cron starts them), Python and SQL."""
+"""Runs the examples of guides/nightly-sync.md: scripts (as cron starts them), Python and SQL."""
 
 import contextlib
 import fcntl

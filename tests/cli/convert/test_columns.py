@@ -436,7 +436,7 @@ IN_CSV = {
 
 
 def test_the_page_shows_the_columns() -> None:
-    """docs/reference/formats.md lists all columns in order, with name, Arrow type and form in CSV."""
+    """The page lists all columns in order, with name, Arrow type and form in CSV."""
     shown = re.findall(
         r"(?m)^\| `(\w+)` \| ([^|]+?) \| ([^|]+?) \| ([^|]*?) \|$", FORMATS.read_text()
     )
