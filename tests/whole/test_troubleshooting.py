@@ -1,4 +1,4 @@
-"""``reference/troubleshooting.md`` covers all errors and exit codes. test_docs.py runs its examples."""
+"""reference/troubleshooting.md covers all errors and exit codes. test_docs.py runs its examples."""
 
 import ast
 import re
