@@ -1,0 +1,78 @@
+"""Follows the pages of docs/start as a reader does: in order, in one folder, in a real shell.
+
+What a page shows below a command must be what the command prints, except for its numbers.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import DOCS
+
+from instantly_async.testing import FakeInstantly
+
+PAGES = [DOCS / "start" / f"{name}.md" for name in ("install", "stream", "file")]
+COMMANDS = Path(sys.executable).parent
+INSTALLING = ("python3 -m venv", ". .venv", "pip install")
+"""Done for the tests already."""
+
+find_steps = re.compile(
+    r"(?ms)Save this as `([\w.]+)`:\n\n```python\n(.*?)^```$"
+    r"|^```console\n(.*?)^```$"
+)
+
+
+@pytest.mark.fake_instantly(rate_limit=None)
+def test_each_step_works(
+    fake_instantly: FakeInstantly,
+    environment: None,
+    unmeasured: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(COMMANDS), prepend=":")
+    followed = [follow(step) for page in PAGES for step in find_steps.finditer(page.read_text())]
+    blocks = sum(len(re.findall(r"```(?:console|python)\n", page.read_text())) for page in PAGES)
+    assert len(followed) == blocks
+    assert len(Path("leads.csv").read_text().splitlines()) == 1 + 300
+
+
+def follow(step: re.Match[str]) -> None:
+    """Save the program of a step, or run its commands."""
+    name, code, console = step.groups()
+    if name:
+        Path(name).write_text(code)
+        return
+    for command, expected in re.findall(r"(?ms)^\$ (.*?)\n(.*?)(?=^\$ |\Z)", console):
+        if not command.startswith(INSTALLING):
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602 - ours
+            assert done.returncode == 0, done.stderr
+            if expected:
+                assert without_numbers(expected) in without_numbers(done.stdout + done.stderr)
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"[\d.,]+", "0", text)
+
+
+@pytest.mark.fake_instantly(rate_limit=None)
+def test_ids_of_a_workspace(
+    fake_instantly: FakeInstantly,
+    environment: None,
+    unmeasured: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other way to a file with ids."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(COMMANDS), prepend=":")
+    (script,) = re.findall(
+        r"```sh\n(instantly-async export .*?)```", PAGES[0].read_text(), re.DOTALL
+    )
+    subprocess.run(script, shell=True, check=True)  # noqa: S602 - ours
+    ids = Path("ids.txt").read_text().split()
+    assert len(ids) == 200
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", each) for each in ids)
