@@ -122,6 +122,8 @@ _INSTANCES = {
     "stream": "LeadStream",
 }
 """What the pages call an object of a class."""
+_METHODS = {"find_leads", "for_workspace", "get_lead", "get_leads", "list_leads", "stream_leads"}
+"""Those of the client, whose names say enough without it."""
 
 _CODE_THAT_LINKS = re.compile(r"([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)(?:\(.*\))?")
 
@@ -132,6 +134,8 @@ def _target(code: str) -> str | None:
     if match is None:
         return None
     first, rest = match.groups()
+    if first in _METHODS and not rest:
+        return f"instantly_async.InstantlyClient.{first}"
     is_instance = rest and first in _INSTANCES
     full = _NAMES.get(_INSTANCES[first] if is_instance else first)
     if full is None or (rest and not _has(full, rest)):
@@ -176,14 +180,20 @@ def _is_inside_a_link(node: nodes.Node) -> bool:
 def find_public_name(
     app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, text: nodes.TextElement
 ) -> nodes.reference | None:
-    """Resolve the name of a class by where it is defined: annotations have it."""
+    """Resolve the name of a class by where it is defined, which is what annotations have.
+
+    A member that has no entry of its own is in a table of its class.
+    """
     if node.get("refdomain") != "py":
         return None
     for name, rest in _splits(node["reftarget"]):
-        if name in _NAMES and _NAMES[name] + rest != node["reftarget"]:
-            return env.domains["py"].resolve_xref(
-                env, node["refdoc"], app.builder, "obj", _NAMES[name] + rest, node, text
-            )
+        if name in _NAMES:
+            for target in {_NAMES[name] + rest: None, _NAMES[name]: None}:  # in this order
+                found: nodes.reference | None = env.domains["py"].resolve_xref(
+                    env, node["refdoc"], app.builder, "obj", target, node, text
+                )
+                if found is not None:
+                    return found
     return None
 
 
