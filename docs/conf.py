@@ -205,7 +205,7 @@ def _splits(target: str) -> Iterator[tuple[str, str]]:
 
 
 _MADE_BY_OTHERS = {"Fault", "LeadLoader", "LeadStream", "MatchStream"}
-_TOO_LONG = {"Lead", "Stats", "Behaviour"}
+_TOO_LONG = {"Behaviour", "FakeInstantly", "Lead", "Stats"}
 
 
 def hide_signature(
@@ -214,6 +214,14 @@ def hide_signature(
     """Show no arguments of classes that users do not make, or that their fields describe."""
     hidden = what == "class" and name.rpartition(".")[2] in _MADE_BY_OTHERS | _TOO_LONG
     return ("", "") if hidden else (signature, returns)
+
+
+def keep_colon(  # before napoleon
+    _: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]
+) -> None:
+    """Hide the first line of an attribute from napoleon, which takes ``text: more`` for a type."""
+    if what in {"attribute", "data", "property"}:
+        lines.insert(0, "")
 
 
 def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
@@ -226,6 +234,7 @@ def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Register what is defined here."""
     app.add_transform(LinkNames)
+    app.connect("autodoc-process-docstring", keep_colon, priority=400)
     app.connect("autodoc-process-signature", hide_signature)
     app.connect("missing-reference", find_public_name)
     app.connect("env-check-consistency", require_public_names)
