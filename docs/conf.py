@@ -40,7 +40,7 @@ nb_execution_mode = "off"  # the tests execute the notebook and compare its outp
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "undoc-members": True}
+autodoc_default_options = {"members": True}
 python_maximum_signature_line_length = 80
 napoleon_use_rtype = False
 napoleon_custom_sections = [
@@ -97,7 +97,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"instantly_async\.\w+\.[LRST]"),  # type variables
 ]
 
-_PUBLIC_MODULES = ("instantly_async", "instantly_async.testing")
+_PUBLIC_MODULES = ("instantly_async", "instantly_async.decoding", "instantly_async.testing")
 
 
 def _public_names() -> dict[str, str]:
@@ -216,14 +216,6 @@ def hide_signature(
     return ("", "") if hidden else (signature, returns)
 
 
-def keep_colon(  # before napoleon
-    _: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]
-) -> None:
-    """Hide the first line of an attribute from napoleon, which takes ``text: more`` for a type."""
-    if what in {"attribute", "data", "property"}:
-        lines.insert(0, "")
-
-
 def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
     """Warn of each public name that the reference does not have; ``-W`` makes that an error."""
     documented = {name for name, *_ in env.domains["py"].get_objects()}
@@ -234,7 +226,6 @@ def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Register what is defined here."""
     app.add_transform(LinkNames)
-    app.connect("autodoc-process-docstring", keep_colon, priority=400)
     app.connect("autodoc-process-signature", hide_signature)
     app.connect("missing-reference", find_public_name)
     app.connect("env-check-consistency", require_public_names)

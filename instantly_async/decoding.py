@@ -10,6 +10,8 @@ from ._api import Steps, wire_id
 from .errors import DecodeError, InvalidLeadIdError
 from .outcomes import LeadId
 
+__all__ = ["LeadDecoder"]
+
 L = TypeVar("L")
 
 

@@ -143,7 +143,7 @@ class RateLimit:
 
     @property
     def capacity(self) -> float:
-        """Requests that may be sent at once (*choice*): 1/50 of a second's share.
+        """Requests that may be sent at once (*choice*), which is 1/50 of a second's share.
 
         Below 100 per second: 1/25 of them, but at least 1 and at most 2. The capacity makes up
         for late timers: a delay of up to ``(capacity - 1) / rate`` seconds loses no request. A
@@ -154,7 +154,7 @@ class RateLimit:
 
     @property
     def rate(self) -> float:
-        """Requests per second: at most 95 % of the share, and in both windows one below the limit.
+        """Requests per second, at most 95 % of the share, and in both windows one below the limit.
 
         The rest is reserved for jitter: 30 ms of it do not break the default limit.
         """

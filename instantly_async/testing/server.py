@@ -93,7 +93,7 @@ class FakeInstantly(Behaviour):
 
     @property
     def counts(self) -> "Counter[int]":
-        """How many requests got each status (0: no header was sent), over all requests."""
+        """How many requests got each status; 0 stands for an answer without a header."""
         return self._api.counts()
 
     def worst_windows(self) -> WorstWindows:
