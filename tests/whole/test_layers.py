@@ -32,7 +32,7 @@ ROOMS: dict[str, list[str]] = {
         "_pace  _http",
         "_api  testing",
         "outcomes",
-        "models  settings  stats",
+        "models  settings  stats  _html",
         "enums  errors  _version  _clock  _reprs  _key_log",
     ],
     "_fetch": [
