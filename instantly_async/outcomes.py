@@ -220,6 +220,32 @@ class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
         """
         return [plain(lead) for lead in self.leads]
 
+    def to_arrow(self) -> Any:
+        """Return the leads that were found as a ``pyarrow.Table``, in input order.
+
+        Needs the extra ``parquet``. pandas, Polars and DuckDB read the table, and also the batch
+        itself, as in ``polars.DataFrame(batch)``. Columns and values are those of the command's
+        Parquet files. Only ``payload`` and the status summaries, which are JSON texts, may differ
+        from what the server sent: in white space, escapes and the spelling of numbers, and a
+        summary has its documented keys only, ``null`` if they were missing. With ``keep_raw``,
+        they are the server's own.
+
+        Leads of your own type have a column for each of their fields, whose Arrow type follows
+        from the field's type; what is not a text, number, boolean or ``datetime`` becomes text, or
+        JSON. Without any lead, the table has the columns of ``Lead``, and no rows.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+        """
+        from ._arrow import lead_table  # noqa: PLC0415 - few programs need it
+
+        found = [outcome for outcome in self.outcomes if isinstance(outcome, Found)]
+        lead_type: Any = type(found[0].lead) if found else Lead
+        return lead_table(lead_type, [each.lead for each in found], [each.raw for each in found])
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def raise_for_failures(self) -> None:
         """Raise the first failure, with a note that counts the others.
 
