@@ -30,9 +30,10 @@ ROOMS: dict[str, list[str]] = {
         "activity  decoding",
         "_fetch",
         "_pace  _http",
-        "_api  testing",
         "outcomes",
-        "models  settings  stats",
+        "_arrow",
+        "_api  testing",
+        "models  settings  stats  _html  _extras",
         "enums  errors  _version  _clock  _reprs  _key_log",
     ],
     "_fetch": [
