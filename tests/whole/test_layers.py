@@ -27,7 +27,7 @@ ROOMS: dict[str, list[str]] = {
         "client",
         "reader",
         "streams  loader",
-        "activity  decoding",
+        "activity  decoding  progress",
         "_fetch",
         "_pace  _http",
         "outcomes",
