@@ -19,7 +19,7 @@ Cell = dict[str, Any]
 
 @pytest.fixture
 def executed(tmp_path: Path, unmeasured: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The notebook, after each of its cells has run; an error of one is raised."""
+    """Run each cell of the notebook, and return it; the error of a cell is raised."""
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     for name in ("HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
