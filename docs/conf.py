@@ -31,7 +31,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # both are made by builds
 nitpicky = True
 
 myst_heading_anchors = 4

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from ._reprs import Brief, angular, cut_repr, cut_text, email_domain
 from .enums import (
     EnrichmentStatus,
     EsgCode,
@@ -86,13 +87,14 @@ class SubsequenceStatusSummary(msgspec.Struct, frozen=True, kw_only=True, gc=Fal
     """When the step ran."""
 
 
-class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Lead(Brief, frozen=True, kw_only=True, gc=False):
     """One lead: 50 fields under the API's own names. Only ``id`` is always set.
 
     Ids are strings as the API sends them, counts and steps are integers, timestamps
     are aware. ``payload`` holds the customer's own variables, under any keys. Their values
     are strings, numbers, booleans or ``None``, and by the schema also objects. All is immutable
-    except ``payload``, a ``dict``; no two outcomes share one.
+    except ``payload``, a ``dict``; no two outcomes share one. Its ``repr`` shows little personal
+    data: id, the email's domain, status and campaign; print ``lead.to_dict()`` to see all.
     """
 
     id: str
@@ -203,3 +205,14 @@ class Lead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         pandas, and web frameworks such as FastAPI, take it.
         """
         return plain(self)
+
+    def __repr__(self) -> str:
+        email, status, campaign = self.email, self.status, self.campaign
+        state = str(getattr(status, "name", status))
+        parts = {
+            "id": cut_repr(self.id),
+            "email": "" if email is None else cut_repr(email_domain(email)),
+            "status": "" if status is None else cut_text(state),
+            "campaign": "" if campaign is None else cut_repr(campaign),
+        }
+        return angular(type(self).__name__, parts)

@@ -1,12 +1,15 @@
 """The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; a batch; the leads of an email."""
 
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-import msgspec
-
+from ._reprs import Brief, angular, cut_repr, email_domain, shown_error, shown_id
 from .errors import LeadError, NotFoundError
-from .models import plain
+from .models import Lead, plain
 from .stats import Stats
 
 LeadId = str | UUID
@@ -19,7 +22,7 @@ characters around it are ignored. Requests have it in lower case, with hyphens.
 L = TypeVar("L")
 
 
-class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
+class Found(Brief, Generic[L], frozen=True, kw_only=True, gc=False):
     """The lead was fetched.
 
     ``lead_id`` is what the caller passed, ``index`` its position in the input, ``attempts``
@@ -37,13 +40,17 @@ class Found(msgspec.Struct, Generic[L], frozen=True, kw_only=True, gc=False):
     raw: bytes | None = None
 
     def __repr__(self) -> str:
-        raw = "" if self.raw is None else f", raw=<{len(self.raw)} bytes>"
-        problems = f", problems={self.problems!r}" if self.problems else ""
-        where = f"lead_id={self.lead_id!r}, index={self.index}"
-        return f"Found({where}, lead={self.lead!r}, attempts={self.attempts}{problems}{raw})"
+        # A type of the caller's own may have any personal data in its repr.
+        lead = repr(self.lead) if isinstance(self.lead, Lead) else f"<{type(self.lead).__name__}>"
+        parts = {
+            "lead": lead,
+            "problems": cut_repr(self.problems) if self.problems else "",
+            "raw": "" if self.raw is None else f"<{len(self.raw):,} bytes>",
+        }
+        return _outcome_repr(self, parts)
 
 
-class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NotFound(Brief, frozen=True, kw_only=True, gc=False):
     """The workspace has no such lead. Fields as in ``Found``."""
 
     lead_id: LeadId
@@ -51,8 +58,11 @@ class NotFound(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int
     elapsed_s: float
 
+    def __repr__(self) -> str:
+        return _outcome_repr(self, {})
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
+
+class Failed(Brief, frozen=True, kw_only=True):
     """The lead could not be fetched; ``error`` says why. Other fields as in ``Found``."""
 
     lead_id: LeadId
@@ -60,6 +70,9 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     error: LeadError
     attempts: int
     elapsed_s: float
+
+    def __repr__(self) -> str:
+        return _outcome_repr(self, {"error": shown_error(self.error)})
 
 
 Outcome = Found[L] | NotFound | Failed
@@ -70,7 +83,7 @@ Every id gets exactly one. Use ``match``, or ``isinstance``. The fields ``lead_i
 """
 
 
-class EmailMatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
+class EmailMatch(Brief, Generic[L], frozen=True, kw_only=True):
     """The leads of one email: one per campaign or list that has it, or none.
 
     ``email`` is what the caller passed, ``index`` its position in the input. Each of ``found`` has
@@ -91,11 +104,36 @@ class EmailMatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
         return [found.lead for found in self.found]
 
     def __repr__(self) -> str:
-        error = "" if self.error is None else f", error={self.error!r}"
-        _, at, domain = str(self.email).rpartition("@")
-        email = f"…@{domain[:100]}" if at else "…"
-        what = f"index={self.index}, leads={len(self.found)}{error}"
-        return f"EmailMatch(email={email!r}, {what})"
+        parts = {
+            "index": str(self.index),
+            "email": cut_repr(email_domain(self.email)),
+            "leads": str(len(self.found)),
+            "attempts": str(self.attempts),
+            "error": "" if self.error is None else shown_error(self.error),
+        }
+        return angular("EmailMatch", parts)
+
+
+def _outcome_repr(outcome: Found[Any] | NotFound | Failed, parts: dict[str, str]) -> str:
+    where = {
+        "index": str(outcome.index),
+        "lead_id": repr(shown_id(outcome.lead_id)),
+        "attempts": str(outcome.attempts),
+    }
+    return angular(type(outcome).__name__, where | parts)
+
+
+_HTML_ROWS = 10
+
+
+def _html_row(outcome: Found[Any]) -> tuple[str, ...]:
+    """Return the cells of a lead; of a type of the caller's own, only its id."""
+    lead = outcome.lead
+    if not isinstance(lead, Lead):
+        return (shown_id(outcome.lead_id), "", "", "")
+    email = "" if lead.email is None else email_domain(lead.email)
+    status = "" if lead.status is None else str(getattr(lead.status, "label", lead.status))
+    return (str(lead.id), email, status, lead.campaign or "")
 
 
 def lead_or_raise(outcome: Outcome[L]) -> L:
@@ -114,11 +152,51 @@ def lead_or_raise(outcome: Outcome[L]) -> L:
     raise error
 
 
-class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
-    """The outcomes of ``get_leads``, one per id in input order, and the run's ``stats``."""
+class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
+    """The outcomes of ``get_leads``, one per id in input order, and the run's ``stats``.
+
+    ``len`` counts the outcomes, and iterating yields them, so an empty batch is false. A notebook
+    shows the counts and the first ten leads. Data frames take a batch as it is: see ``to_arrow``.
+    """
 
     outcomes: tuple[Outcome[L], ...]
     stats: Stats
+
+    def __repr__(self) -> str:
+        return f"<LeadBatch {self._counts()}>"
+
+    def _counts(self) -> str:
+        kinds = Counter(map(type, self.outcomes))
+        found, missing, failed = kinds[Found], kinds[NotFound], kinds[Failed]
+        return f"{found:,} found, {missing:,} not found, {failed:,} failed"
+
+    def _repr_html_(self) -> str:
+        from ._html import lead_table  # noqa: PLC0415 - only notebooks need it
+
+        found = [outcome for outcome in self.outcomes if isinstance(outcome, Found)]
+        rows = [_html_row(outcome) for outcome in found[:_HTML_ROWS]]
+        return lead_table(self._counts(), rows, more=len(found) - len(rows))
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    def __iter__(self) -> Iterator[Outcome[L]]:
+        return iter(self.outcomes)
+
+    @cached_property
+    def by_id(self) -> Mapping[LeadId, Outcome[L]]:
+        """The outcome of each id, as it was passed; read-only.
+
+        If an id was given twice: the ``Found`` that came first, or else the first outcome.
+        """
+        outcomes: dict[LeadId, Outcome[L]] = {}
+        for outcome in self.outcomes:
+            if not isinstance(outcome.lead_id, Hashable):
+                continue  # a list that was passed by mistake: it has failed
+            first = outcomes.setdefault(outcome.lead_id, outcome)
+            if isinstance(outcome, Found) and not isinstance(first, Found):
+                outcomes[outcome.lead_id] = outcome
+        return MappingProxyType(outcomes)
 
     @property
     def leads(self) -> list[L]:
@@ -141,6 +219,32 @@ class LeadBatch(msgspec.Struct, Generic[L], frozen=True, kw_only=True):
         For data frames and web frameworks; see ``Lead.to_dict``, also for a type of your own.
         """
         return [plain(lead) for lead in self.leads]
+
+    def to_arrow(self) -> Any:
+        """Return the leads that were found as a ``pyarrow.Table``, in input order.
+
+        Needs the extra ``parquet``. pandas, Polars and DuckDB read the table, and also the batch
+        itself, as in ``polars.DataFrame(batch)``. Columns and values are those of the command's
+        Parquet files. Only ``payload`` and the status summaries, which are JSON texts, may differ
+        from what the server sent: in white space, escapes and the spelling of numbers, and a
+        summary has its documented keys only, ``null`` if they were missing. With ``keep_raw``,
+        they are the server's own.
+
+        Leads of your own type have a column for each of their fields, whose Arrow type follows
+        from the field's type; what is not a text, number, boolean or ``datetime`` becomes text, or
+        JSON. Without any lead, the table has the columns of ``Lead``, and no rows.
+
+        Raises:
+            ConfigurationError: pyarrow is not installed.
+        """
+        from ._arrow import lead_table  # noqa: PLC0415 - few programs need it
+
+        found = [outcome for outcome in self.outcomes if isinstance(outcome, Found)]
+        lead_type: Any = type(found[0].lead) if found else Lead
+        return lead_table(lead_type, [each.lead for each in found], [each.raw for each in found])
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def raise_for_failures(self) -> None:
         """Raise the first failure, with a note that counts the others.

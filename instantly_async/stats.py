@@ -4,8 +4,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
+from math import ceil
 
 import msgspec
+
+from ._reprs import Brief
 
 _BUCKETS_PER_OCTAVE = 8  # neighbours differ by 9 %: the precision of a percentile
 _BUCKETS = 28 * _BUCKETS_PER_OCTAVE  # from 1 µs to 268 s
@@ -30,7 +33,7 @@ class Counts(msgspec.Struct, kw_only=True):
     list_distrusted: bool = False
 
 
-class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
+class Stats(Counts, Brief, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
     """A snapshot of one stream, or of a client since it was made.
 
     ``in_flight`` counts the ids without an outcome, and ``waiting`` the ids and pages that wait for
@@ -47,6 +50,8 @@ class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec
     With strategy ``"list"``, ``fallbacks`` counts the ids that had to be fetched one by one, and
     ``list_distrusted`` says that the strategy was given up because a page held a lead that was not
     requested.
+
+    ``str(stats)`` is two lines: what became of the ids, then the traffic.
     """
 
     rate: float
@@ -64,6 +69,61 @@ class Stats(Counts, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec
     def done(self) -> int:
         """Ids that have their outcome."""
         return self.found + self.not_found + sum(self.failed.values())
+
+    def __repr__(self) -> str:
+        failed = sum(self.failed.values())
+        ids = _listed((self.found, "found"), (self.not_found, "not found"), (failed, "failed"))
+        traffic = f"{_requests(self.requests)}, {self.throttled:,} × 429, {self.elapsed_s:,.1f} s"
+        return f"<Stats {self._progress()}{ids and f': {ids}'}; {traffic}>"
+
+    def __str__(self) -> str:
+        return f"{self._outcomes()}\n{self._traffic()}"
+
+    def _progress(self) -> str:
+        return f"{self.done:,} of {self.requested:,} done"
+
+    def _outcomes(self) -> str:
+        failed = sum(self.failed.values())
+        kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(self.failed.items()))
+        ids = _listed((self.found, "found"), (self.not_found, "not found"))
+        trouble = f"{failed:,} failed ({kinds})" if failed else ""
+        parts = (ids, trouble, _listed((self.in_flight, "in flight")))
+        details = ", ".join(filter(None, parts))
+        return f"{self._progress()}{details and f': {details}'}"
+
+    def _traffic(self) -> str:
+        limit = "no limit" if self.allowed_rate is None else f"{self.allowed_rate:.1f}/s allowed"
+        p50, p95 = self.latency_p50_s, self.latency_p95_s
+        known = p50 is not None and p95 is not None
+        parts = (
+            f"{_requests(self.requests)} in {self.elapsed_s:,.1f} s",
+            _listed((self.retries, "retry" if self.retries == 1 else "retries")),
+            f"{self.throttled:,} × 429",
+            f"{self.rate:.1f}/s ({limit})",
+            f"p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}" if known else "",
+            why_held(self),
+        )
+        return ", ".join(filter(None, parts))
+
+
+def why_held(stats: Stats) -> str:
+    """Return why nothing is sent now, in a few words; empty if there is no reason."""
+    if stats.breaker_open:
+        left = stats.gives_up_s
+        return "API is down" if left is None else f"API is down, giving up in {ceil(left)} s"
+    return f"paused for {ceil(stats.paused_s)} s" if stats.paused_s > 0 else ""
+
+
+def _listed(*counts: tuple[int, str]) -> str:
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return f"{(seconds or 0) * 1000:,.0f} ms"
 
 
 class Histogram:

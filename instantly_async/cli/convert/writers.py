@@ -5,14 +5,16 @@ pyarrow is only imported for Parquet.
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from typing import Any, BinaryIO, Protocol
 
 from instantly_async._api import LeadItem
+from instantly_async._arrow import ColumnKind, arrow_schema
+from instantly_async._extras import load_extra
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.records import BOM, Selection, is_cut, to_line
+from instantly_async.errors import ConfigurationError
 
-from .columns import Column, ColumnKind, Row, any_text, json_text, row_type
+from .columns import Column, Row, any_text, json_text, row_type
 from .csv_cells import Guard, csv_formatter, csv_row, quote_cell
 
 BATCH_ROWS = 500
@@ -20,11 +22,6 @@ BATCH_ROWS = 500
 
 GROUP_BYTES = 16 * 1024 * 1024
 """Bytes of JSON per Parquet row group, about 5,500 leads (*choice*)."""
-
-_MISSING = (
-    "Parquet needs the extra \"parquet\": pip install 'instantly-async[parquet]' "
-    "(no module {name})."
-)
 
 Add = Callable[[LeadItem[Row]], None]
 """Writes one lead, now or later; its ``raw`` is its line."""
@@ -108,7 +105,7 @@ class ParquetWriter:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._arrow, self._parquet = import_arrow()
         self.lead_type = row_type(columns)
-        self.schema = arrow_schema(columns)
+        self.schema = arrow_schema((each.name, each.kind) for each in columns)
         self._columns = columns
 
     @contextlib.contextmanager
@@ -144,9 +141,13 @@ def import_arrow() -> tuple[Any, Any]:
         CommandError: pyarrow is not installed.
     """
     try:
-        return import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ModuleNotFoundError as error:
-        raise CommandError(_MISSING.format(name=error.name)) from None
+        arrow, parquet = (
+            load_extra(module, what="Parquet", extra="parquet")
+            for module in ("pyarrow", "pyarrow.parquet")
+        )
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
+    return arrow, parquet
 
 
 class _RowGroup:
@@ -197,20 +198,3 @@ def _values(column: Column, leads: Sequence[Row]) -> list[Any]:
 
 def _pairs(members: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(key, None if bytes(raw) == b"null" else any_text(raw)) for key, raw in members.items()]
-
-
-def arrow_schema(columns: Sequence[Column]) -> Any:
-    """Return the ``pyarrow.Schema`` of these columns; only ``id`` is never null."""
-    arrow: Any = import_module("pyarrow")
-    types = {
-        ColumnKind.INTEGER: arrow.int64(),
-        ColumnKind.BOOLEAN: arrow.bool_(),
-        ColumnKind.TIME: arrow.timestamp("us", tz="UTC"),
-        ColumnKind.MAP: arrow.map_(arrow.string(), arrow.string()),
-    }
-    return arrow.schema(
-        [
-            arrow.field(each.name, types.get(each.kind, arrow.string()), nullable=each.name != "id")
-            for each in columns
-        ]
-    )

@@ -19,18 +19,21 @@ from places import DOCS
 from stepping import at_once
 
 from instantly_async._api import LeadDecoder
+from instantly_async._arrow import arrow_schema
 from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, parse_fields
 from instantly_async.cli.convert.csv_cells import guard_cell
 from instantly_async.cli.convert.layout import Found
 from instantly_async.cli.convert.packing import Source
 from instantly_async.cli.convert.reading import look_into, read_leads
-from instantly_async.cli.convert.writers import arrow_schema
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.options import OutputOptions
 from instantly_async.cli.records import Selection, keys_of
 from instantly_async.cli.target import layout_of
 from instantly_async.models import Lead
+from instantly_async.outcomes import Found as FoundLead
+from instantly_async.outcomes import LeadBatch
+from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
 IDS = list(lead_ids(7))
@@ -148,7 +151,8 @@ def test_any_lead_becomes_a_row_of_parquet(lines: list[bytes], options: dict[str
     table = convert(lines, "parquet", **options).table
     fields, labels = options["fields"], options["labels"]
     names = None if fields is None else parse_fields(fields)
-    assert table.schema == arrow_schema(columns_of(names, labels=labels))
+    columns = columns_of(names, labels=labels)
+    assert table.schema == arrow_schema((each.name, each.kind) for each in columns)
     assert table["id"].to_pylist() == ids_of(lines)
     for row in table.to_pylist():  # also checks that Python can represent each time
         assert row["payload"] is None or json.loads(row["payload"]) is not None
@@ -449,9 +453,30 @@ def test_the_page_shows_the_columns() -> None:
             "text" if column.type is not labels.type else "",
         )
         for column, labels, field in zip(
-            columns, columns_of(labels=True), arrow_schema(columns), strict=True
+            columns,
+            columns_of(labels=True),
+            arrow_schema((each.name, each.kind) for each in columns),
+            strict=True,
         )
     ]
+
+
+@given(LINES)
+@example([b'{"id":"%s","payload":"\\ud83d","payload":[1]}' % IDS[0].encode()])
+def test_a_batch_makes_the_same_table(lines: list[bytes]) -> None:
+    """``to_arrow`` and Parquet, of any lead whose own bytes were kept."""
+    decoder, outcomes = LeadDecoder(Lead), []
+    for at, line in enumerate(lines):
+        _, item = decoder.decode_item(line)
+        assert item is not None
+        outcomes.append(
+            FoundLead(lead_id=IDS[0], index=at, lead=item.lead, attempts=1, elapsed_s=0, raw=line)
+        )
+    stats = Recorder().snapshot(0, allowed_rate=None)
+    table = LeadBatch(outcomes=tuple(outcomes), stats=stats).to_arrow()
+    written = convert(lines, "parquet").table
+    assert table.schema == written.schema
+    assert table.to_pylist() == written.to_pylist()
 
 
 # --- memory ------------------------------------------------------------------------------
