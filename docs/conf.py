@@ -97,7 +97,12 @@ nitpick_ignore_regex = [
     (r"py:.*", r"instantly_async\.\w+\.[LRST]"),  # type variables
 ]
 
-_PUBLIC_MODULES = ("instantly_async", "instantly_async.decoding", "instantly_async.testing")
+_PUBLIC_MODULES = (
+    "instantly_async",
+    "instantly_async.decoding",
+    "instantly_async.progress",
+    "instantly_async.testing",
+)
 
 
 def _public_names() -> dict[str, str]:

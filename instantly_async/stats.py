@@ -17,53 +17,60 @@ _RATE_WINDOW_S = 5
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What is counted; see ``Stats``."""
+    """What is counted."""
 
     requested: int = 0
+    """Ids (or emails) taken from the input."""
     found: int = 0
+    """Leads that were found."""
     not_found: int = 0
+    """Ids that the workspace does not have."""
     failed: Mapping[str, int] = msgspec.field(default_factory=Counter)
+    """Failed ids by the class name of their error."""
     in_flight: int = 0
+    """Ids that were taken and have no outcome yet."""
     waiting: int = 0
+    """Ids and pages that wait for their next attempt."""
     requests: int = 0
+    """Requests that were sent; see ``Timeouts`` for re-sends."""
     retries: int = 0
+    """Attempts that repeat an id or a page, also if they got no connection."""
     throttled: int = 0
+    """Answers with status 429."""
     bytes_received: int = 0
+    """Bytes of the bodies of answers, as they were sent."""
     fallbacks: int = 0
+    """With strategy ``"list"``: ids that had to be fetched one by one."""
     list_distrusted: bool = False
+    """The strategy ``"list"`` was given up: a page held a lead that was not requested."""
 
 
 class Stats(Counts, Brief, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it
     """A snapshot of one stream, or of a client since it was made.
 
-    ``in_flight`` counts the ids without an outcome, and ``waiting`` the ids and pages that wait for
-    their next attempt. ``requests`` counts what was sent (see ``Timeouts`` for re-sends),
-    ``retries`` the attempts that repeat an id or a page, also if they got no connection, and
-    ``throttled`` the 429s. ``failed`` maps an error's class name to its count. ``rate`` is requests
-    per second over the last 5 s; ``allowed_rate`` is what the limiter allows now (``None``: no
-    limit). Latencies are seconds from sending a request to its last byte, within 9 %; ``None``
-    before the first answer. ``paused_s``: seconds until sending resumes after a pause that the
-    server asked for. ``breaker_open``: the circuit breaker stops all requests; then
-    ``next_probe_s`` is the time until the next probe (0.0: one is in flight) and ``gives_up_s`` the
-    time until the run ends if no probe succeeds, in seconds. Both are ``None`` when the breaker is
-    closed or nobody waits.
-    With strategy ``"list"``, ``fallbacks`` counts the ids that had to be fetched one by one, and
-    ``list_distrusted`` says that the strategy was given up because a page held a lead that was not
-    requested.
-
-    ``str(stats)`` is two lines: what became of the ids, then the traffic.
+    ``str(stats)`` is two lines: what became of the ids, then the traffic. Latencies are within 9 %.
     """
 
     rate: float
+    """Requests per second over the last 5 s."""
     allowed_rate: float | None
+    """Requests per second that the limiter allows now; ``None`` stands for no limit."""
     latency_p50_s: float | None
+    """Median of the seconds from sending a request to its last byte; ``None`` before the first."""
     latency_p95_s: float | None
+    """The same, 95th percentile."""
     latency_p99_s: float | None
+    """The same, 99th percentile."""
     elapsed_s: float
+    """Seconds since the first request was wanted, or of the whole run if it is over."""
     paused_s: float = 0.0
+    """Seconds until sending resumes after a pause that the server asked for."""
     breaker_open: bool = False
+    """The circuit breaker stops all requests but probes."""
     next_probe_s: float | None = None
+    """Seconds until the next probe; 0.0 while one is in flight. ``None`` if nobody waits."""
     gives_up_s: float | None = None
+    """Seconds until the run ends if no probe succeeds. ``None`` if nobody waits."""
 
     @property
     def done(self) -> int:
