@@ -106,7 +106,7 @@ class Stats(Counts, Brief, frozen=True, kw_only=True):  # type: ignore[misc]  # 
             f"{_requests(self.requests)} in {self.elapsed_s:,.1f} s",
             _listed((self.retries, "retry" if self.retries == 1 else "retries")),
             f"{self.throttled:,} × 429",
-            f"{self.rate:.1f}/s ({limit})",
+            f"{self.rate:.1f}/s ({limit})" if self.elapsed_s >= 1 else "",  # else the first burst
             f"p50 {_milliseconds(p50)}, p95 {_milliseconds(p95)}" if known else "",
             why_held(self),
         )
