@@ -23,7 +23,7 @@ _CUT.maxlong = 40
 _CUT_REASON = Repr()
 _CUT_REASON.maxstring = 200  # the API's own reason may be in it (*choice*)
 
-_LIKE_AN_ID = re.compile(r"\s*(?:urn:uuid:)?\{?[0-9a-f-]{32,36}\}?\s*", re.IGNORECASE | re.ASCII)
+_LIKE_AN_ID = r"\s*(?:urn:uuid:)?\{?[0-9a-f-]{32,36}\}?\s*"
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,8 @@ def email_domain(email: object) -> str:
 def shown_id(lead_id: object) -> str:
     """Return what a caller passed as an id, if it looks like one; by mistake it may be an email."""
     text = str(lead_id) if isinstance(lead_id, str | UUID) else ""
-    return text if _LIKE_AN_ID.fullmatch(text) else "…"
+    looks_like_one = re.fullmatch(_LIKE_AN_ID, text, re.IGNORECASE | re.ASCII)
+    return text if looks_like_one else "…"
 
 
 def shown_error(error: BaseException) -> str:

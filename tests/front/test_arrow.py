@@ -126,6 +126,7 @@ def test_bytes_that_are_no_lead_do_not_count() -> None:
 def test_without_leads_there_are_columns() -> None:
     table = batch_of().to_arrow()
     assert table.num_rows == 0
+    assert [each.name for each in table.schema if not each.nullable] == ["id"]
     assert table.schema == batch_of(Lead(id=IDS[0])).to_arrow().schema
 
 

@@ -115,15 +115,17 @@ async def test_failures_are_counted() -> None:
 @pytest.mark.parametrize("error", [KeyError("x"), asyncio.CancelledError(), KeyboardInterrupt()])
 @pytest.mark.parametrize("bar", [Bar, BrokenBar])
 async def test_what_the_block_raises_passes(error: BaseException, bar: type[Bar]) -> None:
-    """Also if the bar cannot be drawn."""
+    """Also if the bar cannot be drawn, and then no task fails."""
     before = asyncio.all_tasks()
     with pytest.raises(type(error)) as caught:
         async with show_progress(Watched(), bar=bar()):
+            (updating,) = asyncio.all_tasks() - before
             await rest()
             raise error
     assert caught.value is error
     await rest()
     assert asyncio.all_tasks() == before
+    assert updating.cancelled() or updating.exception() is None
 
 
 @pytest.mark.parametrize("total", [None, len(IDS)])
