@@ -56,12 +56,13 @@ def test_data_frames(
 def test_fastapi(tmp_path: Path, fake_instantly: FakeInstantly, environment: None) -> None:
     """The app answers on a real uvicorn; each error has the status that the guide gives."""
     write_files("fastapi.md", tmp_path)
-    broken = "019a3f62-5400-7000-8000-00000000dead"
+    *_, broken, paused = lead_ids(5)
     fake_instantly.unknown = {IDS[1]}
-    fake_instantly.list_omits = {broken}
-    fake_instantly.script(broken, *[Fault.status(400)] * 2)
-    answers = asyncio.run(ask(tmp_path, IDS[0], IDS[1], broken, "7"))
-    assert [status for status, _ in answers] == [200, 404, 502, 422]
+    fake_instantly.list_omits = {broken, paused}  # so they are fetched alone
+    fake_instantly.script(broken, Fault.status(400))
+    fake_instantly.script(paused, Fault.throttle(retry_after=500))
+    answers = asyncio.run(ask(tmp_path, IDS[0], IDS[1], broken, "7", paused))
+    assert [status for status, _ in answers] == [200, 404, 502, 422, 503]
     lead, sent = answers[0][1], json.loads(lead_json(IDS[0]))
     same = ("id", "status", "email", "timestamp_created")
     assert {name: lead[name] for name in same} == {name: sent[name] for name in same} | {
