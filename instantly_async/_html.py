@@ -1,4 +1,7 @@
-"""Leads as a table of HTML, for notebooks. It has no colours, so it fits dark ones, too."""
+"""Leads as a table of HTML, for notebooks. It has no colours, so it fits dark ones, too.
+
+The table scrolls if it is wider than its page, because broken ids cannot be compared.
+"""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -12,7 +15,8 @@ def lead_table(title: str, rows: Sequence[Sequence[str]], *, more: int) -> str:
     """Return a title, a table of these rows, and how many ``more`` there are."""
     table = f"<table><thead>{_row('th', COLUMNS)}</thead><tbody>{_body(rows)}</tbody></table>"
     rest = f"<p>… and {more:,} more</p>" if more else ""
-    return f"<div><p>{escape(title)}</p>{table if rows else ''}{rest}</div>"
+    scroll = f'<div style="overflow-x: auto; white-space: nowrap">{table}</div>' if rows else ""
+    return f"<div><p>{escape(title)}</p>{scroll}{rest}</div>"
 
 
 def _body(rows: Iterable[Iterable[str]]) -> str:

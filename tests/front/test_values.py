@@ -191,7 +191,7 @@ class Tags(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert not attrs
+        assert attrs in ([], [("style", "overflow-x: auto; white-space: nowrap")])
         self.open.append(tag)
         self.seen.append(tag)
 
