@@ -35,7 +35,6 @@ exclude_patterns = ["_build", "jupyter_execute"]  # both are made by builds
 nitpicky = True
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["attrs_block"]
 nb_execution_mode = "off"  # the tests execute the notebook and compare its outputs
 
 autodoc_member_order = "bysource"
@@ -92,6 +91,7 @@ with ThreadPoolExecutor() as pool:
 intersphinx_mapping = {
     name: (address, None) for name, address in _INVENTORIES.items() if _reachable[name]
 }
+intersphinx_timeout = 10
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!instantly_async\b).*"),
     (r"py:.*", r"instantly_async\.\w+\.[LRST]"),  # type variables
