@@ -11,10 +11,9 @@ from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 
 from . import exits
 from .commands import COMMANDS, require_stdout
-from .epilogues import epilogue_of
+from .epilogues import epilogue_of, first_steps
 from .exits import CommandError
 from .groups import ABOUT, OPTIONS, SHELL
-from .remedies import NO_COMMAND
 from .terminal import QuietConsole, Terminal, discard
 from .usage import CommandLine, StrayOptionError, require_no_key, without_private
 
@@ -58,7 +57,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         OSError: stdout cannot be written, or there are too few descriptors.
     """
     if not arguments:
-        Terminal().show(NO_COMMAND)
+        Terminal().show(first_steps())
         return exits.USAGE
     if arguments[0] == "help":
         arguments = [*arguments[1:], "--help"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from commands import MODULE, Command
+from terminals import OnTerminal
 
 from instantly_async import InstantlyClient, RetryPolicy
 from instantly_async.cli.serve import FakeOptions, ServeOptions, fake_process
@@ -75,6 +76,47 @@ def test_demo_with_unknown_ids_and_faults(command: Command) -> None:
     unknown = sum(map(FakeOptions(unknown=0.2).is_unknown, lead_ids(40)))
     assert re.search(rf"^not found +{unknown}$", result.err, re.MULTILINE)
     assert re.search(rf"^found +{40 - unknown}$", result.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "other"),
+    [
+        ((), "demo --strategy list"),
+        (("--strategy", "list"), "demo --faults 0.1"),
+        (("--unknown", "1", "-o", "x.jsonl"), "demo --strategy list"),
+    ],
+)
+def test_a_demo_ends_with_what_to_try_next(
+    options: Sequence[str], other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the user has started it; all is on one screen, also if ids have no lead."""
+    monkeypatch.chdir(tmp_path)
+    environment = {"UV_RUN_RECURSION_DEPTH": "1"}
+    small = ("demo", "--count", "5", "--latency-ms", "0")
+    with OnTerminal(*small, *options, environment=environment) as terminal:
+        assert terminal.wait() in {0, 3}
+    *before, title, first, second, other_title, real, last = terminal.lines
+    assert (title, other_title, last) == ("Try next:", "Or fetch your own leads:", "")
+    assert first.startswith(f"  uv run instantly-async {other}  ")
+    assert second.startswith("  uv run instantly-async serve  ")
+    assert real == "  INSTANTLY_API_KEY=… uv run instantly-async fetch ids.txt -o leads.jsonl"
+    assert max(map(len, terminal.lines)) < 80
+    progress = max(i for i, line in enumerate(before) if line.startswith("5/5 "))
+    assert len(terminal.lines) - progress <= 24
+
+
+def test_a_demo_says_nothing_of_it_elsewhere(command: Command, tmp_path: Path) -> None:
+    """Neither in a pipe nor with ``--quiet``; nor after a run that was stopped."""
+    small = ("demo", "--count", "5", "--latency-ms", "0")
+    assert "Try next" not in command(*small).err
+    with OnTerminal(*small, "--quiet") as terminal:
+        assert terminal.wait() == 0
+    assert "Try next" not in terminal.screen
+    with OnTerminal("demo", "--count", "2000", "-o", tmp_path / "x.jsonl") as terminal:
+        terminal.read_until(r"[1-9]\d*/2000")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    assert terminal.lines[-2].startswith("Resume with: instantly-async demo --resume ")
 
 
 @pytest.mark.parametrize("option", ["--unknown", "--faults"])

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -77,6 +78,10 @@ class OnTerminal:
             if len(found) >= times:
                 return found
             assert self._read(), f"ended without {pattern}: {self.screen!r}"
+
+    def interrupt(self) -> None:
+        """Send what Ctrl-C sends."""
+        self._process.send_signal(signal.SIGINT)
 
     def wait(self) -> int:
         """Read to the end; return the exit code."""
