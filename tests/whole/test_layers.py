@@ -93,7 +93,7 @@ ROOMS: dict[str, list[str]] = {
         "known",
         "records  system",
         "keys  epilogues",
-        "exits  terminal  groups  amounts  invocation",
+        "exits  terminal  groups  amounts  invocation  shells",
     ],
     "cli/commands": ["__init__", "get  fetch  export  convert  trial", "arguments"],
     "cli/input": [
