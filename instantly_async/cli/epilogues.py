@@ -119,4 +119,4 @@ def after_demo(strategy: Strategy) -> str:
     }
     lines = table([other[strategy], ("serve", "this API, for your own code")], typed)
     real = f"  {API_KEY_VARIABLE}=… {typed} fetch ids.txt -o leads.jsonl"
-    return "\n".join(["Try next:", *lines, "Or fetch your own leads:", real])
+    return "\n".join(["Try next, or fetch your own leads:", *lines, real])

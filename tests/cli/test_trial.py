@@ -83,7 +83,7 @@ def test_demo_with_unknown_ids_and_faults(command: Command) -> None:
     [
         ((), "demo --strategy list"),
         (("--strategy", "list"), "demo --faults 0.1"),
-        (("--unknown", "1", "-o", "x.jsonl"), "demo --strategy list"),
+        (("--unknown", "0.5", "-o", "x.jsonl"), "demo --strategy list"),
     ],
 )
 def test_a_demo_ends_with_what_to_try_next(
@@ -95,8 +95,8 @@ def test_a_demo_ends_with_what_to_try_next(
     small = ("demo", "--count", "5", "--latency-ms", "0")
     with OnTerminal(*small, *options, environment=environment) as terminal:
         assert terminal.wait() in {0, 3}
-    *before, title, first, second, other_title, real, last = terminal.lines
-    assert (title, other_title, last) == ("Try next:", "Or fetch your own leads:", "")
+    *before, title, first, second, real, last = terminal.lines
+    assert (title, last) == ("Try next, or fetch your own leads:", "")
     assert first.startswith(f"  uv run instantly-async {other}  ")
     assert second.startswith("  uv run instantly-async serve  ")
     assert real == "  INSTANTLY_API_KEY=… uv run instantly-async fetch ids.txt -o leads.jsonl"

@@ -32,20 +32,23 @@ def charts(tally: Tally, width: int, block: str) -> str:
 def chart(
     title: str, counts: Counter[int | None], kind: type[OpenIntEnum], width: int, block: str
 ) -> str:
-    """Return a title and a bar for each value, the largest first."""
+    """Return a title and a bar for each value, the largest first.
+
+    The others have no bar: it would be the longest, and mean nothing.
+    """
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, item[0] or 0))
     named = MOST_ROWS if len(ranked) <= MOST_ROWS else MOST_ROWS - 1
-    rows = [(_label(value, kind), count) for value, count in ranked[:named]]
+    rows = [(_label(value, kind), count, block) for value, count in ranked[:named]]
     if others := sum(count for _, count in ranked[named:]):
-        rows.append(("others", others))
-    names = max(len(label) for label, _ in rows)
-    digits = max(len(str(count)) for _, count in rows)
+        rows.append(("others", others, ""))
+    names = max(len(label) for label, _, _ in rows)
+    digits = max(len(str(count)) for _, count, _ in rows)
     # Two spaces before the label, one on each side of the count, one free at the end.
     columns = min(MOST_COLUMNS, width - names - digits - 5)
-    most = max(count for _, count in rows)
+    most = rows[0][1]
     lines = [
-        f"  {label:<{names}} {count:>{digits}} {block * _length(count, most, columns)}".rstrip()
-        for label, count in rows
+        f"  {label:<{names}} {count:>{digits}} {mark * _length(count, most, columns)}".rstrip()
+        for label, count, mark in rows
     ]
     return "\n".join([title, *lines])
 
