@@ -116,8 +116,8 @@ def draw(line: str, middle: Line, end: list[Line]) -> str:
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
-            '<title>A run of instantly-async on a terminal</title>',
-            f'<desc>{escape(described(lines))}</desc>',
+            "<title>A run of instantly-async on a terminal</title>",
+            f"<desc>{escape(described(lines))}</desc>",
             f'<rect width="100%" height="100%" rx="10" fill="{BACKGROUND}"/>',
             f'<g font-family="{FONTS}" font-size="14" fill="{FOREGROUND}">',
             *texts,
