@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -11,10 +11,10 @@ from instantly_async.settings import API_KEY_VARIABLE, BASE_URL_VARIABLE
 
 from . import exits
 from .commands import COMMANDS, require_stdout
-from .epilogues import epilogue_of
+from .epilogues import epilogue_of, first_steps
 from .exits import CommandError
 from .groups import ABOUT, OPTIONS, SHELL
-from .remedies import NO_COMMAND
+from .shells import Shell, with_files
 from .terminal import QuietConsole, Terminal, discard
 from .usage import CommandLine, StrayOptionError, require_no_key, without_private
 
@@ -38,17 +38,17 @@ for group, commands in COMMANDS.items():
         app.command(each, group=group, help_epilogue=epilogue_of(each.__name__))
 
 
-Shell = Annotated[Literal["bash", "zsh", "fish"], Parameter(show_choices=False)]
+ShownShell = Annotated[Shell, Parameter(show_choices=False)]
 
 
 @app.command(group=SHELL, help_epilogue=epilogue_of("completion"))
-def completion(shell: Shell, /) -> None:
+def completion(shell: ShownShell, /) -> None:
     """Print a completion script for a shell.
 
     Args:
         shell: bash, zsh or fish.
     """
-    require_stdout().write(app.generate_completion(shell=shell))
+    require_stdout().write(with_files(app.generate_completion(shell=shell), shell))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -58,7 +58,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         OSError: stdout cannot be written, or there are too few descriptors.
     """
     if not arguments:
-        Terminal().show(NO_COMMAND)
+        Terminal().show(first_steps())
         return exits.USAGE
     if arguments[0] == "help":
         arguments = [*arguments[1:], "--help"]

@@ -91,10 +91,3 @@ MISSING: dict[str, str] = {
     "completion": "Name the shell: bash, zsh or fish",
 }
 """What to say if an argument is missing."""
-
-NO_COMMAND = """\
-Name a command, such as one of these:
-  instantly-async demo                          try it, without a key
-  instantly-async check                         does the key work?
-  instantly-async fetch ids.txt -o leads.jsonl  fetch the leads of a file
-See "instantly-async --help"."""

@@ -15,6 +15,7 @@ from .convert import (
 )
 from .exits import CommandError
 from .input import FileOfIds
+from .invocation import program
 from .keys import holds_key
 from .options import OutputOptions
 from .output import (
@@ -204,8 +205,7 @@ class Target:
         shown = _without_proxy(arguments)
         others = ("--resume", "--force", option)
         command, *options = (each for each in shown if not each.startswith(others))
-        words = ["instantly-async", command, option, *options]
-        line = " ".join(map(shell_quoted, words))
+        line = " ".join([program(), *map(shell_quoted, (command, option, *options))])
         same += ["the same --proxy"] * (len(shown) < len(arguments))
         beside = f", with {' and '.join(same)}," if same else ""
         return f"{beside} with: {line}"

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from commands import IDS, MODULE
+from hypothesis import given
+from hypothesis import strategies as st
 from places import DOCS
 
 from instantly_async.cli import main
 from instantly_async.cli.app import app
 from instantly_async.cli.epilogues import CODES, EXAMPLES, epilogue_of
+from instantly_async.cli.invocation import table
 from instantly_async.testing import FakeInstantly, lead_json
 
 PAGE = DOCS / "reference/cli.md"
@@ -49,7 +52,7 @@ def test_the_page_shows_no_other_help() -> None:
     assert set(shown()) == {f"instantly-async {command}--help" for command in COMMANDS}
 
 
-EVERY = {line: command for command, lines in EXAMPLES.items() for line in lines}
+EVERY = {line: command for command, rows in EXAMPLES.items() for line, _ in rows}
 """Each example, by its text: the first ones are also those of a command."""
 
 
@@ -105,10 +108,32 @@ def serve_until_it_is_up(line: str) -> None:
     assert process.returncode == 0
 
 
+commands = st.text("abc -", min_size=1, max_size=90)
+
+
+@given(st.lists(st.tuples(commands, st.text("xyz", min_size=1, max_size=40)), min_size=1))
+def test_a_table_has_two_columns(rows: list[tuple[str, str]]) -> None:
+    """What a command does begins in the same column each time; no line is longer than it must."""
+    lines = list(table(rows))
+    columns = set()
+    for command, purpose in rows:
+        line = lines.pop(0)
+        assert line.startswith(f"  instantly-async {command}")
+        if len(line) == len(f"  instantly-async {command}"):
+            line = lines.pop(0)
+            assert not line.removesuffix(purpose).strip()
+        assert line.endswith(f"  {purpose}")
+        assert len(line) <= 80
+        columns.add(len(line) - len(purpose))
+    assert not lines
+    assert len(columns) == 1
+
+
 def test_each_help_ends_with_its_examples_and_codes() -> None:
     """Each command has three, and names no code that is not in the list of all codes."""
     names = {command.strip() for command in COMMANDS}
     assert EXAMPLES.keys() == CODES.keys() == names
+    assert all(len(rows) == 3 for rows in EXAMPLES.values())
     for name in names:
         text = shown()[f"instantly-async {name} --help".replace("  ", " ")]
         assert text.endswith(epilogue_of(name) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import IDS, Command, ids_in
 
-from instantly_async.cli.convert.conversion import size_text
+from instantly_async.cli.amounts import size_text
 from instantly_async.testing import FakeInstantly, lead_ids, lead_json
 
 pytestmark = pytest.mark.fake_instantly(rate_limit=None)

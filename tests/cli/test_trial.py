@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from commands import MODULE, Command
+from terminals import AtPrompt, OnTerminal
 
 from instantly_async import InstantlyClient, RetryPolicy
 from instantly_async.cli.serve import FakeOptions, ServeOptions, fake_process
@@ -75,6 +76,47 @@ def test_demo_with_unknown_ids_and_faults(command: Command) -> None:
     unknown = sum(map(FakeOptions(unknown=0.2).is_unknown, lead_ids(40)))
     assert re.search(rf"^not found +{unknown}$", result.err, re.MULTILINE)
     assert re.search(rf"^found +{40 - unknown}$", result.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "other"),
+    [
+        ((), "demo --strategy list"),
+        (("--strategy", "list"), "demo --faults 0.1"),
+        (("--unknown", "0.5", "-o", "x.jsonl"), "demo --strategy list"),
+    ],
+)
+def test_a_demo_ends_with_what_to_try_next(
+    options: Sequence[str], other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the user has started it; all is on one screen, also if ids have no lead."""
+    monkeypatch.chdir(tmp_path)
+    environment = {"UV_RUN_RECURSION_DEPTH": "1"}
+    small = ("demo", "--count", "5", "--latency-ms", "0")
+    with OnTerminal(*small, *options, environment=environment) as terminal:
+        assert terminal.wait() in {0, 3}
+    *before, title, first, second, real, last = terminal.lines
+    assert (title, last) == ("Try next, or fetch your own leads:", "")
+    assert first.startswith(f"  uv run instantly-async {other}  ")
+    assert second.startswith("  uv run instantly-async serve  ")
+    assert real == "  INSTANTLY_API_KEY=… uv run instantly-async fetch ids.txt -o leads.jsonl"
+    assert max(map(len, terminal.lines)) < 80
+    progress = max(i for i, line in enumerate(before) if line.startswith("5/5 "))
+    assert len(terminal.lines) - progress <= 24
+
+
+def test_a_demo_says_nothing_of_it_elsewhere(command: Command, tmp_path: Path) -> None:
+    """Neither in a pipe nor with ``--quiet``; nor after a run that was stopped."""
+    small = ("demo", "--count", "5", "--latency-ms", "0")
+    assert "Try next" not in command(*small).err
+    with OnTerminal(*small, "--quiet") as terminal:
+        assert terminal.wait() == 0
+    assert "Try next" not in terminal.screen
+    with OnTerminal("demo", "--count", "2000", "-o", tmp_path / "x.jsonl") as terminal:
+        terminal.read_until(r"[1-9]\d*/2000")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    assert terminal.lines[-2].startswith("Resume with: instantly-async demo --resume ")
 
 
 @pytest.mark.parametrize("option", ["--unknown", "--faults"])
@@ -194,27 +236,44 @@ def test_a_shell_accepts_its_completion(command: Command, tmp_path: Path, shell:
         subprocess.run([program, "-n", path], check=True)
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["fe"], "fetch"),
-        (["fetch", "--retry"], "--retry-errors"),
-        (["convert", "--fo"], "--format\n--force"),
-    ],
-)
-def test_bash_completes(command: Command, tmp_path: Path, words: list[str], expected: str) -> None:
-    with script_of(command, "bash", tmp_path) as (program, path):
-        line = ["instantly-async", *words]
-        text = (
-            f"source {path}; COMP_WORDS=({' '.join(line)}); COMP_CWORD={len(words)}; "
-            "$(complete -p instantly-async | sed 's/.*-F \\([^ ]*\\).*/\\1/'); "
-            "printf '%s\\n' \"${COMPREPLY[@]}\""
+COMPLETED = [
+    (["fe"], "fetch"),
+    (["fetch", "--retry-e"], "--retry-errors"),
+    (["fetch", "--strategy", "li"], "list"),
+    (["completion", "fi"], "fish"),
+    (["fetch", "some-id"], "some-ids.txt"),
+    (["fetch", "-o", "some-id"], "some-ids.txt"),
+]
+"""Words with the beginning of the last one, and what it becomes."""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes(command: Command, tmp_path: Path, shell: str) -> None:
+    """As a person would see it: each line is typed at the prompt, with a Tab."""
+    (tmp_path / "some-ids.txt").touch()
+    (tmp_path / "_instantly-async").write_bytes(command("completion", shell).out)
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    start = {
+        "bash": "source ./_instantly-async",
+        "zsh": "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D",
+    }
+    with AtPrompt([shell, {"bash": "--norc", "zsh": "-f"}[shell]], tmp_path) as prompt:
+        prompt.run(start[shell])
+        for words, last in COMPLETED:
+            prompt.type(f"instantly-async {' '.join(words)}\t")
+            prompt.read_until(rf"instantly-async {' '.join(words[:-1])} *{re.escape(last)}")
+
+
+@pytest.mark.parametrize(("words", "last"), COMPLETED)
+def test_fish_completes(command: Command, tmp_path: Path, words: list[str], last: str) -> None:
+    (tmp_path / "some-ids.txt").touch()
+    with script_of(command, "fish", tmp_path) as (program, path):
+        line = f"source {path}; complete -C 'instantly-async {' '.join(words)}'"
+        done = subprocess.run(
+            [program, "-N", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True
         )
-        # The function fills a variable, so it must not run in a subshell.
-        text = text.replace("$(complete", "f=$(complete").replace("; printf", '; "$f"; printf')
-        done = subprocess.run([program, "-c", text], capture_output=True, text=True, check=True)
-    assert sorted(done.stdout.split()) == sorted(expected.split())
-    assert done.stderr == ""
+    assert last in [each.split("\t")[0] for each in done.stdout.splitlines()]
 
 
 def test_completion_of_another_shell(command: Command) -> None:

@@ -66,6 +66,12 @@ def heeded_signals() -> None:
             signal.signal(number, signal.default_int_handler if interrupts else signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def typed_as_installed() -> None:
+    """Let the command name itself as it does without ``uv run``, which may have started pytest."""
+    os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
+
+
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Undo what the command sets up for the whole process, or later tests see no log record."""

@@ -5,11 +5,13 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -78,6 +80,10 @@ class OnTerminal:
                 return found
             assert self._read(), f"ended without {pattern}: {self.screen!r}"
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C sends."""
+        self._process.send_signal(signal.SIGINT)
+
     def wait(self) -> int:
         """Read to the end; return the exit code."""
         while self._read():
@@ -96,3 +102,37 @@ class OnTerminal:
             return False
         self._drawn += chunk
         return bool(chunk)
+
+
+class AtPrompt(OnTerminal):
+    """An interactive shell; what is typed is shown. ``screen`` begins with the last line typed."""
+
+    def __init__(self, shell: Sequence[str], folder: Path) -> None:
+        self._fd, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+        self._process = subprocess.Popen(
+            shell,
+            cwd=folder,
+            env=os.environ | {"TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._deadline = time.monotonic() + DEADLINE_S
+        self._drawn = b""
+
+    @property
+    def screen(self) -> str:
+        return _SEQUENCE.sub("", super().screen)
+
+    def type(self, text: str) -> None:
+        """Type something instead of what is in the line."""
+        self._drawn = b""
+        os.write(self._fd, b"\x15" + text.encode())
+
+    def run(self, line: str) -> None:
+        """Run a command, to its end."""
+        self.type(f"{line}; echo do''ne\n")
+        self.read_until("done")

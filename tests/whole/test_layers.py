@@ -94,7 +94,7 @@ ROOMS: dict[str, list[str]] = {
         "known",
         "records  system",
         "keys  epilogues",
-        "exits  terminal  groups",
+        "exits  terminal  groups  amounts  invocation  shells",
     ],
     "cli/commands": ["__init__", "get  fetch  export  convert  trial", "arguments"],
     "cli/input": [
@@ -135,7 +135,7 @@ ROOMS: dict[str, list[str]] = {
         "progress  chart  listing",
         "ending  messages",
         "report  naming",
-        "amounts  words",
+        "words",
     ],
     "cli/records": ["__init__", "selection", "line  payload_keys", "emails"],
     "cli/system": ["__init__", "files  polling  unpacking", "durability  locks  compression"],

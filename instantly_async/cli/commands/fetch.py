@@ -3,6 +3,7 @@
 from instantly_async.cli import exits
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import open_source
+from instantly_async.cli.invocation import program
 from instantly_async.cli.job import FetchJob, end, naming_for, plan_only, run_fetch, survey
 from instantly_async.cli.known import KnownIds
 from instantly_async.cli.options import (
@@ -93,7 +94,8 @@ def fetch(
         target.require_other_than(source)
         target.require_other_than_stats(stats_json and path_of(stats_json), source)
         if source.is_terminal:
-            terminal.say(f"Reading {by}s from the terminal, one per line; Ctrl-D ends them.")
+            file_instead = f"To read a file: {program()} fetch FILE"
+            terminal.say(f"Type or paste {by}s, one per line; end with Ctrl-D. {file_instead}")
         if client is None:
             target.read(past, resuming.how())
             _require_no_limit(past, limit)

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter, validators
 
 from instantly_async.cli import exits, process
+from instantly_async.cli.epilogues import after_demo
 from instantly_async.cli.exits import CommandError
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, naming_for, run_fetch
@@ -97,7 +98,11 @@ def demo(
             resume_hint=target.how_to_resume(arguments),
         )
         code = run_fetch(job)
-    return end(job, code, stats_json)
+    code = end(job, code, stats_json)
+    is_done = job.step is None and code in {exits.ALL_FOUND, exits.INCOMPLETE}
+    if is_done and terminal.is_terminal and not quiet:
+        terminal.show(after_demo(strategy))
+    return code
 
 
 def _target(output: str | None) -> Target:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from instantly_async.cli.amounts import size_text
 from instantly_async.cli.exits import CommandError, OutputError
 from instantly_async.cli.system import (
     STDIO,
@@ -59,21 +60,6 @@ class Conversion:
         leads = "1 lead" if self.leads == 1 else f"{self.leads:,} leads"
         wrote = f"Wrote {leads} to {self.output} ({size_text(size)})."
         self.remarks += filter(None, [cells, wrote])
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes for people.
-
-    >>> size_text(999), size_text(12_345_678)
-    ('999 bytes', '12.3 MB')
-    """
-    if size < 1000:
-        return "1 byte" if size == 1 else f"{size} bytes"
-    number, unit = size / 1000, "kB"
-    for larger in ("MB", "GB", "TB"):
-        if number >= 999.95:
-            number, unit = number / 1000, larger
-    return f"{number:.1f} {unit}"
 
 
 def convert(

@@ -13,6 +13,7 @@ from functools import partial
 
 import msgspec
 
+from instantly_async.cli.amounts import amount
 from instantly_async.cli.exits import CommandError, InputError
 from instantly_async.cli.records import (
     cut_keys,
@@ -139,8 +140,9 @@ class Recovery:
         """Return what the user should know, as sentences."""
         if not (self.leads or self.failures):
             return self._remarks
-        there = f"Resuming after {self.leads} leads and {self.failures} failed {self.past.noun}s."
-        return [*self._remarks, there]
+        leads = amount(self.leads, "lead")
+        failed = amount(self.failures, f"failed {self.past.noun}")
+        return [*self._remarks, f"Resuming after {leads} and {failed}."]
 
     def _read(self, fd: int, name: str, take: Take, key: Key, begins: Begins) -> Readback:
         found = read_back(fd, name, take, key, begins)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instantly_async.cli import exits
+from instantly_async.cli.amounts import amount, duration, size_text
 from instantly_async.stats import Stats
 
-from .amounts import amount, duration
 from .report import Report
 from .words import EMAILS
 
@@ -85,7 +85,7 @@ def _traffic(report: Report) -> dict[str, str]:
     facts = {
         "requests": f"{amount(stats.requests)} ({amount(stats.retries)} retries, "
         f"{amount(stats.throttled)} × 429)",
-        "received": f"{stats.bytes_received / 1e6:,.1f} MB",
+        "received": size_text(stats.bytes_received),
         "latency": _latency(stats),
         "time": duration(stats.elapsed_s),
         "rate": NOTHING if rate is None else f"{rate:,.1f} leads/s, first to last answer",

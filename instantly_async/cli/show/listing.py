@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .amounts import amount
+from instantly_async.cli.amounts import amount
+
 from .ending import Files
 
 

@@ -6,13 +6,13 @@ from math import ceil
 
 from instantly_async._api import MAX_IDS_PER_PAGE
 from instantly_async._fetch import MAX_EMAILS
+from instantly_async.cli.amounts import amount, duration
 from instantly_async.cli.input import Survey
 from instantly_async.cli.records import LineId, Noun
 from instantly_async.cli.terminal import visible
 from instantly_async.outcomes import Failed, NotFound
 from instantly_async.settings import RateLimit
 
-from .amounts import amount, duration
 from .naming import is_invalid
 
 _LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9])(?=.*[a-fA-F])[0-9a-fA-F{}-]{1,64}")

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from instantly_async.cli.amounts import amount
 from instantly_async.cli.output import is_temporary
 from instantly_async.cli.records import LineId
 from instantly_async.outcomes import Failed, NotFound
-
-from .amounts import amount
 
 MOST_NAMED = 10
 """Ids of a kind that are named if a file holds all, or if a person looks on (*choice*)."""

@@ -131,7 +131,7 @@ def test_a_disk_without_modes(output: Path, monkeypatch: pytest.MonkeyPatch) -> 
     output.chmod(0o755)
     monkeypatch.setattr(os, "fchmod", fchmod)
     with open_journal(str(output), f"{output}.errors", PastIds(KnownIds()), Resume()) as opened:
-        assert opened.remark == "Resuming after 1 leads and 0 failed ids."
+        assert opened.remark == "Resuming after 1 lead and 0 failed ids."
 
 
 def test_a_link_that_comes_later_is_replaced(output: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminals import OnTerminal
 
-from instantly_async.cli.show.amounts import amount, duration
+from instantly_async.cli.amounts import amount, duration
 from instantly_async.cli.show.ending import Files, exit_reason_and_place, next_step, summary
 from instantly_async.cli.show.report import Report, Tally
 from instantly_async.stats import Recorder
@@ -288,8 +288,9 @@ def test_a_terminal_ends_with_the_summary(
         assert terminal.wait() == 3
     lines = terminal.lines
     end = lines[next(i for i, line in enumerate(lines) if line.startswith("found  ")) :]
-    assert lines.index("lt_interest_status") < lines.index(end[0])
-    assert len(end) <= 18
+    (title,) = (i for i, line in enumerate(lines) if re.match("status +lt_interest_status$", line))
+    assert title < lines.index(end[0])
+    assert len(lines) - title <= 24, "the end fits one screen"
     assert "--retry-errors" in end[-2]
 
 
@@ -303,7 +304,10 @@ def test_reading_from_a_terminal_is_announced(ids_file: Path) -> None:
     with process:
         assert process.stderr is not None
         said = process.stderr.readline()
-        assert said == b"Reading ids from the terminal, one per line; Ctrl-D ends them.\n"
+        assert said == (
+            b"Type or paste ids, one per line; end with Ctrl-D. "
+            b"To read a file: instantly-async fetch FILE\n"
+        )
         os.write(ours, f"{IDS[0]}\n".encode() + b"\x04")
         process.stderr.read()
     os.close(ours)

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from commands import IDS, MODULE, Command, wait_until
+from hypothesis import given
+from hypothesis import strategies as st
 from places import DOCS
 from terminals import OnTerminal
 
@@ -19,7 +21,7 @@ from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.options import Connection
 from instantly_async.cli.output import Output
-from instantly_async.cli.show.chart import chart, charts
+from instantly_async.cli.show.chart import SIDE_BY_SIDE, chart, charts
 from instantly_async.cli.show.ending import summary
 from instantly_async.cli.show.report import Report, RunStats, Tally
 from instantly_async.cli.terminal import Terminal
@@ -285,11 +287,20 @@ def test_a_chart_of_labels_and_numbers() -> None:
     ]
 
 
-def test_a_chart_has_at_most_eight_values_and_others() -> None:
+def test_a_chart_has_at_most_six_bars() -> None:
+    """Of seven values, two are summed up, because a bar of one value can have its name."""
+    six: Counter[int | None] = Counter({value: 200 - value for value in range(100, 106)})
+    rows = chart("x", six, InterestStatus, 80, "#").splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [*map(str, range(100, 106))]
+    rows = chart("x", six + Counter({106: 1}), InterestStatus, 80, "#").splitlines()[1:]
+    assert [row.split()[:2] for row in rows][-2:] == [["104", "96"], ["others", "96"]]
+
+
+def test_the_others_are_all_that_have_no_bar() -> None:
     counts: Counter[int | None] = Counter({value: 200 - value for value in range(100, 120)})
     rows = chart("x", counts, InterestStatus, 80, "#").splitlines()[1:]
-    assert [row.split()[0] for row in rows] == [*map(str, range(100, 108)), "others"]
-    assert int(rows[-1].split()[1]) == sum(200 - value for value in range(108, 120))
+    assert [row.split()[0] for row in rows] == [*map(str, range(100, 105)), "others"]
+    assert int(rows[-1].split()[1]) == sum(200 - value for value in range(105, 120))
 
 
 @pytest.mark.parametrize("width", [10, 24, 40, 80, 200])
@@ -310,8 +321,8 @@ def test_charts_on_a_terminal(ids_file: Path, fake_instantly: FakeInstantly) -> 
     environment = {"PYTHONIOENCODING": "ascii", "TERM": "dumb"}
     with OnTerminal("fetch", ids_file, environment=environment) as terminal:
         assert terminal.wait() == 0
-    bar = "#" * 40
-    expected = f"status\r\n  Completed 6 {bar}\r\nlt_interest_status\r\n  none 6 {bar}\r\n"
+    beside = ("status", "lt_interest_status", f"  Completed 6 {'#' * 25}", f"  none 6 {'#' * 30}")
+    expected = "{:<40}{}\r\n{:<40}{}\r\n".format(*beside)
     assert terminal.screen.startswith(f"{expected}found ")
 
 
@@ -331,6 +342,20 @@ def test_no_charts_without_leads(tmp_path: Path) -> None:
     with OnTerminal("fetch", path, "--allow-empty") as terminal:
         assert terminal.wait() == 0
     assert "status" not in terminal.screen
+
+
+@given(
+    st.dictionaries(st.none() | st.integers(-5, 20), st.integers(1, 10**9), min_size=1),
+    st.integers(60, 200),
+)
+def test_charts_fit_a_terminal(counts: dict[int | None, int], width: int) -> None:
+    """One above the other, or side by side; with all values, whatever they are."""
+    tally = Tally(lambda: 0.0)
+    tally.statuses, tally.interests = Counter(counts), Counter(counts)
+    lines = charts(tally, width, "#").splitlines()
+    assert max(map(len, lines)) < width
+    assert (lines[0] == "status") == (width < SIDE_BY_SIDE)
+    assert len(lines) <= (7 if width >= SIDE_BY_SIDE else 14)
 
 
 def test_both_charts() -> None:

@@ -1,4 +1,4 @@
-"""Amounts as people read them: numbers with separators, durations in two units."""
+"""Amounts as people read them: numbers with separators, durations in two units, sizes."""
 
 
 def amount(number: int, noun: str = "") -> str:
@@ -17,3 +17,18 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size_text(999), size_text(12_345_678)
+    ('999 bytes', '12.3 MB')
+    """
+    if size < 1000:
+        return "1 byte" if size == 1 else f"{size} bytes"
+    number, unit = size / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if number >= 999.95:
+            number, unit = number / 1000, larger
+    return f"{number:.1f} {unit}"
