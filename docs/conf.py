@@ -124,6 +124,7 @@ _INSTANCES = {
     "fake": "FakeInstantly",
     "lead": "Lead",
     "loader": "LeadLoader",
+    "stats": "Stats",
     "stream": "LeadStream",
 }
 """What the pages call an object of a class."""
