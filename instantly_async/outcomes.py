@@ -223,8 +223,8 @@ class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
     def to_arrow(self) -> Any:
         """Return the leads that were found as a ``pyarrow.Table``, in input order.
 
-        Needs the extra ``parquet``. pandas, Polars and DuckDB read the table, and also the batch
-        itself, as in ``polars.DataFrame(batch)``. Columns and values are those of the command's
+        Needs the extra ``parquet``. pandas, Polars and DuckDB read the table. Polars also takes the
+        batch itself: ``polars.DataFrame(batch)``. Columns and values are those of the command's
         Parquet files. Only ``payload`` and the status summaries, which are JSON texts, may differ
         from what the server sent: in white space, escapes and the spelling of numbers, and a
         summary has its documented keys only, ``null`` if they were missing. With ``keep_raw``,
