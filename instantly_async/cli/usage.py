@@ -154,6 +154,8 @@ class CommandLine:
 
     def _unknown_command(self) -> str:
         word = self.arguments[0]
+        if word.startswith("-"):
+            return _unknown_without_command(_name_of(word))
         if wire_id(word) is not None:
             return "A command comes before a lead id, as in: instantly-async get ID"
         named = f"Unknown command: {word}" if _COMMAND.fullmatch(word) else "Unknown command"
@@ -174,6 +176,16 @@ class CommandLine:
         if name.startswith("-"):
             return f"{name} needs a value after it"
         return MISSING.get(self.command, "An argument is missing")
+
+
+def _unknown_without_command(option: str) -> str:
+    """Return what to say of an option where a command is expected."""
+    named = f"Unknown option: {option}" if _OPTION.fullmatch(option) else "Unknown option"
+    long = "--version" if option.lower() == "-v" else option.lower()
+    near = difflib.get_close_matches(long, ("--help", "--version"), n=1)
+    return f"{named}; " + (
+        f"did you mean {near[0]}?" if near else "name a command first, such as demo"
+    )
 
 
 def _bad_value(error: CoercionError | ValidationError) -> str:

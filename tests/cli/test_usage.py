@@ -85,6 +85,9 @@ ROWS: dict[str, str] = {
     KEY: "Unknown command; there are ",
     EMAIL: "Unknown command; there are ",
     IDS[0]: "A command comes before a lead id",
+    "--hlp": "Unknown option: --hlp; did you mean --help?",
+    "-V": "Unknown option: -V; did you mean --version?",
+    "--count 5": "Unknown option: --count; name a command first, such as demo.",
     "help nonsense": "Unknown command: nonsense",
 }
 

@@ -69,6 +69,8 @@ def test_the_package_page_has_no_relative_links() -> None:
     targets = re.findall(r"\]\(([^)]+)\)", metadata("instantly-async")["Description"])
     tree = "https://github.com/instantly-async/instantly-async/blob/main"
     assert f"{tree}/docs/reference/cli.md" in targets
+    raw = "https://raw.githubusercontent.com/instantly-async/instantly-async/main"
+    assert f"{raw}/docs/pictures/run.svg" in targets  # an image needs the file itself
     assert all(target.startswith(("https://", "#")) for target in targets)
 
 

@@ -294,6 +294,16 @@ def test_a_terminal_ends_with_the_summary(
     assert "--retry-errors" in end[-2]
 
 
+def test_the_next_command_works_as_typed(
+    command: Command, ids_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind ``uv run``, in whose environment the command is, and not on the path of the shell."""
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    err = command("fetch", ids_file, "-o", tmp_path / "out.jsonl", "--limit", "1").err
+    assert err.splitlines()[-1].startswith("Resume with: uv run instantly-async fetch --resume ")
+    assert "  uv run instantly-async demo " in command().err
+
+
 def test_reading_from_a_terminal_is_announced(ids_file: Path) -> None:
     """Otherwise the command would seem to hang."""
     ours, theirs = os.openpty()
