@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ._api import split_members
+from ._api import LeadDecoder
 from ._extras import load_extra
 
 
@@ -98,30 +98,43 @@ def lead_table(
     arrow = import_arrow()
     fields = msgspec.structs.fields(lead_type)
     schema = arrow_schema((each.encode_name, kind_of(each.type)) for each in fields)
-    members = [_members(body) for body in bodies]
-    columns = []
-    for field, column in zip(fields, schema, strict=True):
-        read = _READ[kind_of(field.type)]
-        values = [read(getattr(lead, field.name)) for lead in leads]
-        if kind_of(field.type) is ColumnKind.JSON:
-            texts = zip(values, members, strict=True)
-            values = [_sent(field.encode_name, text, sent) for text, sent in texts]
-        columns.append(arrow.array(values, column.type))
-    return arrow.Table.from_arrays(columns, schema=schema)
+    columns = {
+        each.name: [_READ[kind_of(each.type)](getattr(lead, each.name)) for lead in leads]
+        for each in fields
+    }
+    sent = {each.name: each.encode_name for each in fields if kind_of(each.type) is ColumnKind.JSON}
+    decode = _decoder_of_json(sent)
+    for row, body in enumerate(bodies):
+        if body is not None:
+            for name, text in decode(body).items():
+                columns[name][row] = text
+    arrays = [
+        arrow.array(columns[field.name], column.type)
+        for field, column in zip(fields, schema, strict=True)
+    ]
+    return arrow.Table.from_arrays(arrays, schema=schema)
 
 
-def _members(body: bytes | None) -> dict[str, Any]:
-    try:
-        return {} if body is None else _decode_members(body)
-    except (msgspec.DecodeError, RecursionError):  # half a surrogate pair, or too deep
-        return split_members(body or b"") or {}
+_NOT_SENT = msgspec.Raw(b"")
 
 
-def _sent(name: str, text: str | None, members: dict[str, Any]) -> str | None:
-    if name not in members:
-        return text
-    sent = bytes(members[name])
-    return None if sent == b"null" else sent.decode(errors="replace")
+def _decoder_of_json(sent: dict[str, str]) -> Callable[[bytes], dict[str, str | None]]:
+    """Return a function from a lead's body to the JSON of these fields, by their names.
+
+    ``sent`` has the names that the API uses. Odd values are treated as the command treats them.
+    """
+    fields = [
+        (name, msgspec.Raw, msgspec.field(default=_NOT_SENT, name=key))
+        for name, key in sent.items()
+    ]
+    decoder = LeadDecoder(msgspec.defstruct("SentJson", fields))
+
+    def decode(body: bytes) -> dict[str, str | None]:
+        _, item = decoder.decode_item(body)
+        raws = {name: bytes(getattr(item.lead, name)) for name in sent} if item else {}
+        return {name: None if raw == b"null" else raw.decode() for name, raw in raws.items() if raw}
+
+    return decode
 
 
 def _text(value: Any) -> str | None:
@@ -167,5 +180,3 @@ _READ: dict[ColumnKind, Callable[[Any], Any]] = {
     ColumnKind.JSON: _json,
     ColumnKind.ANY: _any,
 }
-
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

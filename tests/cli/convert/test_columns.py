@@ -463,6 +463,7 @@ def test_the_page_shows_the_columns() -> None:
 
 @given(LINES)
 @example([b'{"id":"%s","payload":"\\ud83d","payload":[1]}' % IDS[0].encode()])
+@example([b'{"id":"%s","status_summary":"\\ud83d"}' % IDS[0].encode()])
 def test_a_batch_makes_the_same_table(lines: list[bytes]) -> None:
     """``to_arrow`` and Parquet, of any lead whose own bytes were kept."""
     decoder, outcomes = LeadDecoder(Lead), []
