@@ -19,9 +19,13 @@ def write_files(guide: str, folder: Path) -> list[str]:
 
 
 def run_pytest(folder: Path) -> str:
-    """Run the tests of a folder as a reader does, with warnings as errors; return the last line."""
+    """Run the tests of a folder as a reader does, with warnings as errors; return the last line.
+
+    In their order: if an async test came first, pytest-asyncio would leave an event loop open.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers"]
-    command += ["-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function"]
+    command += ["-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += ["-o", "asyncio_default_fixture_loop_scope=function"]
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
     }
