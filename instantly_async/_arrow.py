@@ -3,6 +3,7 @@
 Must not know files. pyarrow is imported only when a table is made.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -97,12 +98,13 @@ def lead_table(
     """
     arrow = import_arrow()
     fields = msgspec.structs.fields(lead_type)
-    schema = arrow_schema((each.encode_name, kind_of(each.type)) for each in fields)
+    kinds = {each.name: kind_of(each.type) for each in fields}
+    schema = arrow_schema((each.encode_name, kinds[each.name]) for each in fields)
     columns = {
-        each.name: [_READ[kind_of(each.type)](getattr(lead, each.name)) for lead in leads]
-        for each in fields
+        name: list(map(_READ[kind], map(operator.attrgetter(name), leads)))
+        for name, kind in kinds.items()
     }
-    sent = {each.name: each.encode_name for each in fields if kind_of(each.type) is ColumnKind.JSON}
+    sent = {each.name: each.encode_name for each in fields if kinds[each.name] is ColumnKind.JSON}
     decode = _decoder_of_json(sent)
     for row, body in enumerate(bodies):
         if body is not None:

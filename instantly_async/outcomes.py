@@ -234,6 +234,8 @@ class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
         from the field's type; what is not a text, number, boolean or ``datetime`` becomes text, or
         JSON. Without any lead, the table has the columns of ``Lead``, and no rows.
 
+        It works without a pause, so for many leads in an event loop, use ``asyncio.to_thread``.
+
         Raises:
             ConfigurationError: pyarrow is not installed.
         """
