@@ -8,6 +8,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from importlib.metadata import version as version_of
 from typing import Any
 from urllib.request import urlopen
@@ -39,7 +40,6 @@ nb_execution_mode = "off"  # the tests execute the notebook and compare its outp
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True}
 python_maximum_signature_line_length = 80
 napoleon_use_rtype = False
 napoleon_custom_sections = [
@@ -76,10 +76,11 @@ _INVENTORIES = {
 
 
 def _is_reachable(address: str) -> bool:
+    """Whether the inventory is there, and not a page of something in between."""
     try:
-        with urlopen(f"{address}objects.inv", timeout=3):  # noqa: S310 - the addresses above
-            return True
-    except OSError:
+        with urlopen(f"{address}objects.inv", timeout=3) as inventory:  # noqa: S310 - one of the above
+            return bool(inventory.readline().startswith(b"# Sphinx inventory version "))
+    except (OSError, HTTPException):
         return False
 
 
@@ -124,6 +125,8 @@ _INSTANCES = {
     "fake": "FakeInstantly",
     "lead": "Lead",
     "loader": "LeadLoader",
+    "match": "EmailMatch",
+    "request": "RecordedRequest",
     "stats": "Stats",
     "stream": "LeadStream",
 }
@@ -222,6 +225,15 @@ def hide_signature(
     return ("", "") if hidden else (signature, returns)
 
 
+def refuse_colon(  # before napoleon
+    _: Sphinx, what: str, name: str, _value: object, _options: object, lines: list[str]
+) -> None:
+    """Warn of a docstring of an attribute that napoleon would take for ``type: text``."""
+    first = re.sub(r"``.*?``", "", lines[0] if lines else "")
+    if what in {"attribute", "data", "property"} and ":" in first:
+        logging.getLogger(__name__).warning("The first line of %s has a colon.", name)
+
+
 def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
     """Warn of each public name that the reference does not have; ``-W`` makes that an error."""
     documented = {name for name, *_ in env.domains["py"].get_objects()}
@@ -232,6 +244,7 @@ def require_public_names(_: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Register what is defined here."""
     app.add_transform(LinkNames)
+    app.connect("autodoc-process-docstring", refuse_colon, priority=400)
     app.connect("autodoc-process-signature", hide_signature)
     app.connect("missing-reference", find_public_name)
     app.connect("env-check-consistency", require_public_names)

@@ -44,9 +44,9 @@ def cut_text(text: str) -> str:
 
 
 def email_domain(email: object) -> str:
-    """Return an email with its domain only: ``…@example.com``."""
+    """Return an email with its domain only: ``…@example.com``; nothing of what has none."""
     _, at, domain = str(email).rpartition("@")
-    return f"…@{domain}" if at else "…"
+    return f"…@{domain}" if at and re.fullmatch(r"[\w.-]+", domain) else "…"
 
 
 def shown_id(lead_id: object) -> str:

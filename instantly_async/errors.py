@@ -242,7 +242,7 @@ class FilterIgnoredError(RunError):
 class ListingError(RunError):
     """A page of a listing could not be fetched, however small; ``reason`` is the last failure.
 
-    What came before is kept, and a listing can go on behind it.
+    Earlier leads are kept. A new listing can continue after the last one.
     """
 
     def __init__(self, message: str, *, reason: LeadError | None = None) -> None:

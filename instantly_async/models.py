@@ -92,8 +92,8 @@ class Lead(Brief, frozen=True, kw_only=True, gc=False):
 
     Ids are strings as the API sends them, counts and steps are integers, timestamps
     are aware. ``payload`` holds the customer's own variables, under any keys. Their values
-    are strings, numbers, booleans or ``None``, and by the schema also objects. All is immutable
-    except ``payload``, a ``dict``; no two outcomes share one. Its ``repr`` shows little personal
+    are strings, numbers, booleans or ``None``, and by the schema also objects. A lead is
+    immutable except for its ``payload``, a ``dict`` of its own. Its ``repr`` shows little personal
     data: id, the email's domain, status and campaign; print ``lead.to_dict()`` to see all.
     """
 

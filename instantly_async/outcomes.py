@@ -1,7 +1,7 @@
 """The outcome of one id: ``Found``, ``NotFound`` or ``Failed``; a batch; the leads of an email."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -191,9 +191,10 @@ class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
         """
         outcomes: dict[LeadId, Outcome[L]] = {}
         for outcome in self.outcomes:
-            if not isinstance(outcome.lead_id, Hashable):
+            try:
+                first = outcomes.setdefault(outcome.lead_id, outcome)
+            except TypeError:
                 continue  # a list that was passed by mistake: it has failed
-            first = outcomes.setdefault(outcome.lead_id, outcome)
             if isinstance(outcome, Found) and not isinstance(first, Found):
                 outcomes[outcome.lead_id] = outcome
         return MappingProxyType(outcomes)

@@ -40,9 +40,9 @@ class Counts(msgspec.Struct, kw_only=True):
     bytes_received: int = 0
     """Bytes of the bodies of answers, as they were sent."""
     fallbacks: int = 0
-    """With strategy ``"list"``: ids that had to be fetched one by one."""
+    """Ids that had to be fetched one by one, with strategy ``"list"``."""
     list_distrusted: bool = False
-    """The strategy ``"list"`` was given up: a page held a lead that was not requested."""
+    """Strategy ``"list"`` was given up, because a page held a lead that was not requested."""
 
 
 class Stats(Counts, Brief, frozen=True, kw_only=True):  # type: ignore[misc]  # msgspec allows it

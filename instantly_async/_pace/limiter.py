@@ -106,7 +106,7 @@ class AdaptiveLimiter:
 
     @property
     def rate(self) -> float | None:
-        """Requests per second allowed now; ``None``: no limit."""
+        """Requests per second that are allowed now; ``None`` stands for no limit."""
         return None if self._bucket is None else self._rate
 
     def paused_s(self, now: float) -> float:

@@ -31,7 +31,7 @@ class Behaviour:
         unknown: ids that do not (404), even if they are ``known``.
         fields: fields of single leads (lower-case id to field to value) that replace the
             invented ones, in both endpoints and for the filters. These leads exist unless they are
-            ``unknown``, and belong to the workspace. By it two leads can have one email.
+            ``unknown``, and belong to the workspace. Use it to give two leads one email.
         workspace_size, workspace_seed: *List leads* without ``ids`` finds the leads of
             ``lead_ids(workspace_size, workspace_seed)`` and of ``fields``.
 

@@ -140,6 +140,12 @@ def test_only_ids_are_shown_as_ids(lead_id: Any, text: str) -> None:
         assert f" lead_id={text!r} " in repr(outcome).replace(">", " ")
 
 
+def test_what_is_no_domain_is_not_shown() -> None:
+    """A malformed address may have anything behind its ``@``."""
+    for email in ("<jane@example.com> +49170", "a@b c", "jane@"):
+        assert repr(Lead(id=LEAD_ID, email=email)) == f"<Lead id={LEAD_ID!r} email='…'>"
+
+
 # --- batches -------------------------------------------------------------------------------
 
 BIG = batch_of(*(found(each) for each in range(9_985)), *[missing()] * 12, *[failed()] * 3)
@@ -163,7 +169,14 @@ def test_a_batch_is_a_collection_of_its_outcomes() -> None:
 def test_outcomes_by_id() -> None:
     """By what was passed; of an id that was given twice, the lead counts."""
     upper = LEAD_ID.upper()
-    outcomes = (missing(0), found(1), found(2), missing(3, upper), failed(lead_id=["list"]))
+    outcomes = (
+        missing(0),
+        found(1),
+        found(2),
+        missing(3, upper),
+        failed(lead_id=["list"]),
+        failed(lead_id=(["list"],)),
+    )
     batch = batch_of(*outcomes)
     assert dict(batch.by_id) == {LEAD_ID: outcomes[1], upper: outcomes[3]}
     assert batch.by_id is batch.by_id

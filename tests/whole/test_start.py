@@ -13,6 +13,8 @@ from places import DOCS
 
 from instantly_async.testing import FakeInstantly
 
+pytestmark = pytest.mark.fake_instantly(rate_limit=None)
+
 PAGES = [DOCS / "start" / f"{name}.md" for name in ("install", "stream", "file")]
 COMMANDS = Path(sys.executable).parent
 INSTALLING = ("python3 -m venv", ". .venv", "pip install")
@@ -24,16 +26,20 @@ find_steps = re.compile(
 )
 
 
-@pytest.mark.fake_instantly(rate_limit=None)
-def test_each_step_works(
+@pytest.fixture(autouse=True)
+def shell(
     fake_instantly: FakeInstantly,
     environment: None,
     unmeasured: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Enter an empty folder, with the command on the path and a fake API in the environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(COMMANDS), prepend=":")
+
+
+def test_each_step_works() -> None:
     for page in PAGES:
         text = page.read_text()
         steps = list(find_steps.finditer(text))
@@ -61,21 +67,12 @@ def without_numbers(text: str) -> str:
     return re.sub(r"[\d.,]+", "0", text)
 
 
-@pytest.mark.fake_instantly(rate_limit=None)
-def test_ids_of_a_workspace(
-    fake_instantly: FakeInstantly,
-    environment: None,
-    unmeasured: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_ids_of_a_workspace() -> None:
     """The other way to a file with ids."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(COMMANDS), prepend=":")
     (script,) = re.findall(
         r"```sh\n(instantly-async export .*?)```", PAGES[0].read_text(), re.DOTALL
     )
     subprocess.run(script, shell=True, check=True)  # noqa: S602 - ours
-    ids = Path("ids.txt").read_text().split()
+    ids = Path("ids.txt").read_bytes().decode().split("\n")[:-1]
     assert len(ids) == 200
     assert all(re.fullmatch(r"[0-9a-f-]{36}", each) for each in ids)
