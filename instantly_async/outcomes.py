@@ -156,7 +156,7 @@ class LeadBatch(Brief, Generic[L], frozen=True, kw_only=True, dict=True):
     """The outcomes of ``get_leads``, one per id in input order, and the run's ``stats``.
 
     ``len`` counts the outcomes, and iterating yields them, so an empty batch is false. A notebook
-    shows the counts and the first ten leads. Data frames take a batch as it is: see ``to_arrow``.
+    shows the counts and the first ten leads. For data frames, see ``to_arrow``.
     """
 
     outcomes: tuple[Outcome[L], ...]
