@@ -101,6 +101,7 @@ nitpick_ignore_regex = [
 _PUBLIC_MODULES = (
     "instantly_async",
     "instantly_async.decoding",
+    "instantly_async.events",
     "instantly_async.progress",
     "instantly_async.testing",
 )

@@ -2,15 +2,21 @@
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from ._fetch import Pipeline, Workspace
 from ._http import Connections
+from ._recorder import Recorder
 from .errors import ClosedError
-from .stats import Recorder, Stats
+from .events import Closed, Observer, Observers, Opened, Operation, RunEnded, RunStarted
+from .settings import Strategy
+from .stats import Stats
 
 
 class Stoppable(Protocol):
@@ -23,28 +29,42 @@ class Stoppable(Protocol):
         """Stop it, and wait until it has ended."""
 
 
+_RUNS = count(1)
+
+
+class StreamRecorder(Recorder, kw_only=True):
+    """The counters of one stream, and what made it."""
+
+    operation: Operation = "stream_leads"
+    strategy: Strategy | None = None
+
+
 class Activity:
     """The open streams, calls and loaders of one client, and the counters of all that it does.
 
-    ``recorder`` counts what is done outside of streams, and what ended streams have done.
+    ``recorder`` counts what is done outside of streams, and what ended streams have done. Its
+    observers are those of the client.
     """
 
     def __init__(self, connections: Connections, workspace: Workspace) -> None:
         self._connections = connections
         self._workspace = workspace
         self._calls: set[asyncio.Timeout] = set()
-        self._streams: dict[Pipeline[Any, Any], Recorder] = {}
+        self._streams: dict[Pipeline[Any, Any], StreamRecorder] = {}
+        self._summing = Lock()  # observers read the sum in other threads
         self.loaders: WeakSet[Stoppable] = WeakSet()
-        self.recorder = Recorder()
+        self.observers = workspace.observers
+        self.recorder = Recorder(observers=self.observers)
         self.closed = False
+        self._has_told_end = False
 
     def require_open(self) -> None:
         """Raise ``ClosedError`` if the client is closed."""
         if self.closed:
             raise ClosedError("The client is closed; make a new one.")
 
-    def begin(self, recorder: Recorder, pipeline: Pipeline[Any, Any] | None = None) -> None:
-        """Note that work begins: that of ``pipeline``, or ``None``: outside of streams.
+    def begin(self) -> float:
+        """Note that work begins, and return the loop's time.
 
         Raises:
             ClosedError: the client is closed or belongs to another loop.
@@ -52,18 +72,66 @@ class Activity:
         self.require_open()
         loop = asyncio.get_running_loop()
         self._connections.join(loop)
-        if pipeline is not None:
-            self._streams[pipeline] = recorder
         now = loop.time()
-        for each in (recorder, self.recorder):
-            if each.started_at is None:
-                each.started_at = now
+        if self.recorder.started_at is None:
+            self.recorder.started_at = now
+        return now
 
-    def end(self, recorder: Recorder, pipeline: Pipeline[Any, Any]) -> None:
+    def begin_stream(self, recorder: StreamRecorder, pipeline: Pipeline[Any, Any]) -> None:
+        """Note that a stream is read.
+
+        Raises:
+            ClosedError: as ``begin``.
+        """
+        now = self.begin()
+        with self._summing:
+            self._streams[pipeline] = recorder
+        if recorder.started_at is None:
+            recorder.started_at = now
+            recorder.run = next(_RUNS)
+            self.observers(
+                RunStarted(
+                    run=recorder.run, operation=recorder.operation, strategy=recorder.strategy
+                )
+            )
+
+    def end_stream(self, recorder: StreamRecorder, pipeline: Pipeline[Any, Any]) -> None:
         """Note that a stream has ended."""
         recorder.stopped_at = _now()
-        if self._streams.pop(pipeline, None) is not None:
-            self.recorder.add(recorder)
+        with self._summing:
+            is_open = self._streams.pop(pipeline, None) is not None
+            if is_open:
+                self.recorder.add(recorder)
+        if is_open and recorder.run is not None:
+            self.observers(
+                RunEnded(
+                    run=recorder.run,
+                    operation=recorder.operation,
+                    error=None if pipeline.error is None else type(pipeline.error).__name__,
+                    stats=self.snapshot(recorder),
+                )
+            )
+
+    def observe(self, observer: Observer) -> None:
+        """Tell this observer what happens, from now on."""
+        added = Observers(observer)
+        self.observers.add(added)
+        added(self._opened())
+
+    def _opened(self) -> Opened:
+        server = self._workspace.server
+        limit = self._workspace.limiter.limit
+        return Opened(
+            server_address=server.address,
+            server_port=server.port,
+            limit=None if limit is None else limit.rate,
+            read=_StatsReader(self),
+        )
+
+    def _tell_end(self) -> None:
+        if not self._has_told_end:
+            self._has_told_end = True
+            self.observers(Closed(stats=self.total()))
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -72,7 +140,7 @@ class Activity:
         Raises:
             ClosedError: the client is or was closed, or belongs to another loop.
         """
-        self.begin(self.recorder)
+        self.begin()
         call = asyncio.timeout(None)  # it can tell its own cancellation from the caller's
         try:
             async with call:
@@ -121,19 +189,22 @@ class Activity:
         """
         self.stop()
         if self.is_forsaken():
+            self._tell_end()
             return
         async with AsyncExitStack() as ends:  # one that fails does not keep the others open
+            ends.callback(self._tell_end)
             for loader in self.loaders:
                 ends.push_async_callback(loader.aclose)
             for pipeline in self._streams:
                 ends.push_async_callback(pipeline.aclose, _closed())
 
     def total(self) -> Stats:
-        """Return the counters of all work, open streams included."""
+        """Return the counters of all work, open streams included. Any thread may call this."""
         total = Recorder()
         total.started_at = self.recorder.started_at
-        for recorder in (self.recorder, *self._streams.values()):
-            total.add(recorder)
+        with self._summing:
+            for recorder in (self.recorder, *self._streams.values()):
+                total.add(recorder)
         return self.snapshot(total)
 
     def snapshot(self, recorder: Recorder) -> Stats:
@@ -147,6 +218,20 @@ class Activity:
             next_probe_s=None if breaker is None else breaker.next_probe_s(now),
             gives_up_s=None if breaker is None else breaker.gives_up_s(now),
         )
+
+
+class _StatsReader:
+    """Reads the counters of a client, without keeping it alive; then they are its last."""
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = weakref.ref(activity)
+        self._last = activity.total()
+
+    def __call__(self) -> Stats:
+        activity = self._activity()
+        if activity is not None:
+            self._last = activity.total()
+        return self._last
 
 
 async def end_all(activities: Sequence[Activity], connections: Connections | None) -> None:

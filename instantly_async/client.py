@@ -16,6 +16,7 @@ from ._http import Connections, read_api_key, read_base_url, read_proxy, valid, 
 from ._pace import AdaptiveLimiter, Places
 from ._reprs import safe_repr
 from .activity import Activity, end_all
+from .events import Observer, Observers
 from .models import Lead
 from .reader import WorkspaceReader
 from .settings import (
@@ -53,6 +54,8 @@ class InstantlyClient(WorkspaceReader[L]):
             if ``base_url`` is http. ``None``: no proxy; the environment is ignored.
         ssl_context: ``None``: the system's certificates, or those in ``SSL_CERT_FILE``.
         user_agent: the whole header ``User-Agent``; ``None``: this package and its version.
+        observer: is told what happens, by the records of ``instantly_async.events``; ``None``:
+            nobody. See ``observe``.
 
     Raises:
         ConfigurationError: a value is invalid. The message never quotes the key.
@@ -77,6 +80,7 @@ class InstantlyClient(WorkspaceReader[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str | None = None,
+        observer: Observer | None = None,
     ) -> None: ...
 
     @overload
@@ -96,6 +100,7 @@ class InstantlyClient(WorkspaceReader[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str | None = None,
+        observer: Observer | None = None,
     ) -> None: ...
 
     def __init__(
@@ -114,6 +119,7 @@ class InstantlyClient(WorkspaceReader[L]):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str | None = None,
+        observer: Observer | None = None,
     ) -> None:
         # Tracebacks show locals: neither the key nor a password in a URL may stay in one.
         key, api_key = read_api_key(api_key, os.environ), None
@@ -132,11 +138,20 @@ class InstantlyClient(WorkspaceReader[L]):
             ssl_context=ssl_context,
             user_agent=user_agent,
         )
-        self._bind(workspace, limiter or AdaptiveLimiter(rate_limit), parent=None)
+        limiter = limiter or AdaptiveLimiter(rate_limit)
+        self._bind(workspace, limiter, Observers(), parent=None)
         self._siblings: dict[str | None, InstantlyClient[L]] = {workspace: self}
         self._family: WeakSet[InstantlyClient[L]] = WeakSet()  # closed siblings, too
+        if observer is not None:
+            self.observe(observer)
 
-    def _bind(self, workspace: str | None, limiter: AdaptiveLimiter, parent: Self | None) -> None:
+    def _bind(
+        self,
+        workspace: str | None,
+        limiter: AdaptiveLimiter,
+        observers: Observers,
+        parent: Self | None,
+    ) -> None:
         """Make this the client of one workspace."""
         self._parent = parent
         self._workspace = Workspace.over(
@@ -146,6 +161,7 @@ class InstantlyClient(WorkspaceReader[L]):
             limiter=limiter,
             key=self._key,
             retry=self._retry,
+            observers=observers,
         )
         self._activity = Activity(self._connections, self._workspace)
         self._single = GetLookup(
@@ -167,6 +183,22 @@ class InstantlyClient(WorkspaceReader[L]):
         traceback: TracebackType | None,
     ) -> None:
         await leave(self, error)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell this observer, too, what happens from now on.
+
+        The first client tells it about those made by ``for_workspace``, too.
+
+        Raises:
+            ConfigurationError: it cannot be called, or is a coroutine function.
+            ClosedError: the client is closed.
+        """
+        self._activity.require_open()
+        shared = Observers(observer)
+        for client in [self] if self._parent else [self, *self._family]:
+            activity = client._activity  # noqa: SLF001 - of this same class
+            if not activity.closed:
+                activity.observe(shared)
 
     async def aclose(self) -> None:
         """End all that is in flight with ``ClosedError``, then close the connections. Idempotent.
@@ -205,5 +237,7 @@ class InstantlyClient(WorkspaceReader[L]):
             return sibling
         sibling = self._siblings[workspace] = copy.copy(root)
         self._family.add(sibling)
-        sibling._bind(workspace, limiter, parent=root)  # noqa: SLF001 - as above
+        observers = root._activity.observers  # noqa: SLF001 - as above
+        sibling._bind(workspace, limiter, Observers(), parent=root)  # noqa: SLF001 - as above
+        sibling._activity.observe(observers)  # noqa: SLF001 - as above
         return sibling

@@ -160,7 +160,7 @@ class LeadLoader(Generic[L]):
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("The loader is closed; make a new one.")
-        self._activity.begin(self._activity.recorder)
+        self._activity.begin()
 
     def _cached(self, wire: str) -> Found[L] | None:
         if self._cache is None:

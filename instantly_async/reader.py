@@ -17,12 +17,13 @@ from ._fetch import (
     make_pipeline,
     request_check,
 )
+from ._recorder import Recorder
 from .activity import Activity
 from .errors import ConfigurationError
 from .loader import CACHE_SIZE, FLUSH_S, LeadLoader, open_loader
 from .outcomes import LeadBatch, LeadId, Outcome, lead_or_raise
 from .settings import Strategy
-from .stats import Recorder, Stats
+from .stats import Stats
 from .streams import LeadStream, MatchStream, collect, open_stream
 
 L = TypeVar("L")
@@ -121,6 +122,8 @@ class WorkspaceReader(Generic[L]):
                 most=self._concurrency,
                 on_end=on_end,
             ),
+            "stream_leads",
+            strategy,
         )
 
     async def get_leads(
@@ -189,7 +192,7 @@ class WorkspaceReader(Generic[L]):
             )
             return make_listing_pipeline(listing, on_end=on_end)
 
-        return open_stream(LeadStream[L], self._activity, make)
+        return open_stream(LeadStream[L], self._activity, make, "list_leads")
 
     def find_leads(
         self,
@@ -235,6 +238,7 @@ class WorkspaceReader(Generic[L]):
                 most=self._concurrency,
                 on_end=on_end,
             ),
+            "find_leads",
         )
 
     def loader(

@@ -6,11 +6,14 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ._fetch import Pipeline, report_closing_error
+from ._recorder import Recorder
 from ._reprs import safe_repr
-from .activity import Activity
+from .activity import Activity, StreamRecorder
 from .errors import ClosedError, RunError
+from .events import Operation
 from .outcomes import EmailMatch, LeadBatch, Outcome
-from .stats import Recorder, Stats
+from .settings import Strategy
+from .stats import Stats
 
 L = TypeVar("L")
 R = TypeVar("R")
@@ -31,7 +34,7 @@ class Stream(Generic[R]):
         self,
         pipeline: Pipeline[Any, R],
         activity: Activity,
-        recorder: Recorder,
+        recorder: StreamRecorder,
     ) -> None:
         self._pipeline = pipeline
         self._activity = activity
@@ -66,7 +69,7 @@ class Stream(Generic[R]):
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._activity.begin(self._recorder, self._pipeline)
+            self._activity.begin_stream(self._recorder, self._pipeline)
             self._loop = loop
         return self._pipeline.take(self)
 
@@ -104,14 +107,18 @@ class MatchStream(Stream[EmailMatch[L]]):
 
 
 def open_stream(
-    kind: type[S], activity: Activity, make: Callable[[Recorder, Callable[[], None]], Any]
+    kind: type[S],
+    activity: Activity,
+    make: Callable[[Recorder, Callable[[], None]], Any],
+    operation: Operation,
+    strategy: Strategy | None = None,
 ) -> S:
     """Make a stream; it counts as open from its first outcome on.
 
-    ``make(recorder, on_end)`` makes its pipeline.
+    ``make(recorder, on_end)`` makes its pipeline. ``operation`` and ``strategy`` are for observers.
     """
-    recorder = Recorder()
-    pipeline: Pipeline[Any, Any] = make(recorder, lambda: activity.end(recorder, pipeline))
+    recorder = StreamRecorder(observers=activity.observers, operation=operation, strategy=strategy)
+    pipeline: Pipeline[Any, Any] = make(recorder, lambda: activity.end_stream(recorder, pipeline))
     return kind(pipeline, activity, recorder)
 
 

@@ -15,6 +15,7 @@ R = TypeVar("R")
 
 LEADS_PATH = "/api/v2/leads/"
 LIST_PATH = "/api/v2/leads/list"
+LEAD_ROUTE = LEADS_PATH + "{id}"
 
 MAX_LIMIT = 100
 """Leads on a page, the highest ``limit`` (documented). *Reported:* with a higher one, the page is
@@ -25,7 +26,8 @@ empty, and there is no error."""
 class Endpoint(Generic[Q, R]):
     """How to send a query ``Q``, and how to read its answer ``R``.
 
-    ``path`` and ``body`` make the request (body ``None``: no body). ``read`` reads the body of a
+    ``path`` and ``body`` make the request (body ``None``: no body), and ``route`` is the path with
+    ``{id}`` in place of an id. ``read`` reads the body of a
     200; it raises ``DecodeError`` if that is not what was requested. If reading takes long, it
     returns steps instead, which may raise the same. ``describe`` names the query in logs.
     ``read_s`` bounds the time without progress, ``total_s`` one attempt, ``max_elapsed_s`` all
@@ -33,6 +35,7 @@ class Endpoint(Generic[Q, R]):
     """
 
     method: str
+    route: str
     path: Callable[[Q], str]
     body: Callable[[Q], bytes | None]
     read: Callable[[Q, bytes], R | Steps[R]]

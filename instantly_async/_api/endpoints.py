@@ -15,7 +15,7 @@ from instantly_async.settings import (
 )
 
 from .decoding import LeadDecoder, LeadItem
-from .endpoint import LEADS_PATH, LIST_PATH, MAX_LIMIT, Endpoint
+from .endpoint import LEAD_ROUTE, LEADS_PATH, LIST_PATH, MAX_LIMIT, Endpoint
 from .ids import wire_id
 from .listing import ListedPage, listing_endpoint
 from .pages import PageDecoder, PageItems
@@ -97,6 +97,7 @@ def _get_endpoint(
 
     return Endpoint(
         method="GET",
+        route=LEAD_ROUTE,
         path=lambda lead_id: LEADS_PATH + lead_id,
         body=lambda _: None,
         read=read,
@@ -120,6 +121,7 @@ def _list_endpoint(
 
     return Endpoint(
         method="POST",
+        route=LIST_PATH,
         path=lambda _: LIST_PATH,
         body=lambda wire_ids: msgspec.json.encode({"ids": wire_ids, "limit": MAX_LIMIT}),
         read=read,
@@ -144,6 +146,7 @@ def _check_endpoint(
 
     return Endpoint(
         method="POST",
+        route=LIST_PATH,
         path=lambda _: LIST_PATH,
         body=lambda _: CHECK_BODY,
         read=read,

@@ -69,6 +69,7 @@ def listing_endpoint(
 
     return Endpoint(
         method="POST",
+        route=LIST_PATH,
         path=lambda _: LIST_PATH,
         body=lambda query: msgspec.json.encode(query.body()),
         read=read,

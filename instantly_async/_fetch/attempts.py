@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 
 from instantly_async._api import Endpoint
 from instantly_async._pace import may_be_outage
+from instantly_async._recorder import Recorder
 from instantly_async.errors import LeadError
-from instantly_async.stats import Recorder
 
 from .canary import Probe
 from .retries import Retry, Tries, next_step

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from instantly_async._api import MAX_LIMIT, Endpoints, LeadFilter, email_key
+from instantly_async._recorder import Recorder
 from instantly_async.errors import (
     DecodeError,
     FilterIgnoredError,
@@ -20,7 +21,6 @@ from instantly_async.errors import (
     RequestRejectedError,
 )
 from instantly_async.outcomes import EmailMatch
-from instantly_async.stats import Recorder
 
 from .email_chunk import EmailChunk, Leads
 from .email_search import EmailSearch

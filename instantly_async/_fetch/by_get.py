@@ -5,9 +5,9 @@ from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from instantly_async._api import Endpoints, wire_id
+from instantly_async._recorder import Recorder
 from instantly_async.errors import LeadError
 from instantly_async.outcomes import LeadId, Outcome
-from instantly_async.stats import Recorder
 
 from .attempts import Absence, Requester
 from .canary import Canary

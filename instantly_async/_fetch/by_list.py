@@ -21,6 +21,7 @@ from typing import Generic, TypeVar
 
 from instantly_async._api import MAX_IDS_PER_PAGE, TOO_MANY_IDS, Endpoints, LeadItem, Page
 from instantly_async._pace import QUIET_S, may_be_outage
+from instantly_async._recorder import Recorder
 from instantly_async.errors import (
     LeadError,
     NotFoundError,
@@ -29,7 +30,6 @@ from instantly_async.errors import (
     TransientError,
 )
 from instantly_async.outcomes import LeadId, Outcome
-from instantly_async.stats import Recorder
 
 from .absence import WorkPlaces
 from .attempts import Absence, Requester

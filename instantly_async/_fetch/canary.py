@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from instantly_async._api import Endpoints
 from instantly_async._pace import shows_life
-from instantly_async.stats import Recorder
+from instantly_async._recorder import Recorder
 
 from .retries import Tries
 from .sending import Sender

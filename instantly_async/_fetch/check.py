@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from instantly_async._api import Endpoints
+from instantly_async._recorder import Recorder
 from instantly_async.errors import LeadError
-from instantly_async.stats import Recorder
 
 from .attempts import Requester
 from .canary import Canary

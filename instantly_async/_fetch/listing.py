@@ -11,6 +11,7 @@ from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 from instantly_async._api import Endpoints, LeadFilter, LeadItem
+from instantly_async._recorder import Recorder
 from instantly_async.errors import (
     FilterIgnoredError,
     LeadError,
@@ -18,7 +19,6 @@ from instantly_async.errors import (
     RequestRejectedError,
 )
 from instantly_async.outcomes import Outcome
-from instantly_async.stats import Recorder
 
 from .cursor import Cursor, Step
 from .pipeline import Deliver

@@ -95,6 +95,11 @@ class Pipeline(Generic[U, R]):
         self._error: BaseException | None = None
         self._closing_error: BaseException | None = None
 
+    @property
+    def error(self) -> BaseException | None:
+        """What has ended it; ``None``: nothing but its end."""
+        return self._error
+
     def __aiter__(self) -> AsyncIterator[R]:
         return self
 

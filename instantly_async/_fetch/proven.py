@@ -17,6 +17,7 @@ from instantly_async._api import (
     ListedPage,
     ListQuery,
 )
+from instantly_async._recorder import Recorder
 from instantly_async.errors import (
     DecodeError,
     FilterIgnoredError,
@@ -25,7 +26,6 @@ from instantly_async.errors import (
     RequestRejectedError,
 )
 from instantly_async.settings import DEFAULT_LIST_CONCURRENCY
-from instantly_async.stats import Recorder
 
 from .absence import WorkPlaces
 from .attempts import Absence, Requester

@@ -41,6 +41,7 @@ class Tries:
 
     # Defaults on the class: nearly every id succeeds at once and changes few of them.
     attempts = 0  # all of them, for the outcome
+    sends = 0  # of this request, while somebody observes
     failures = 0  # those that count towards max_failures
     oddities = 0  # those of them that were answers which do not decode
     foreigners = 0  # answers of something else

@@ -13,7 +13,8 @@ from instantly_async._api import (
     is_misdelivered,
 )
 from instantly_async._http import Reply, Request, Response
-from instantly_async._pace import Pace, is_foreign
+from instantly_async._pace import Pace, Permit, is_foreign
+from instantly_async._recorder import Recorder
 from instantly_async.errors import (
     DecodeError,
     InstantlyError,
@@ -26,10 +27,10 @@ from instantly_async.errors import (
     TransientError,
 )
 from instantly_async.settings import BASE_URL_VARIABLE
-from instantly_async.stats import Recorder
 
 from .reading import finish
 from .retries import Tries
+from .witness import NOBODY, Witness
 from .workspace import Workspace
 
 Q = TypeVar("Q")
@@ -69,6 +70,7 @@ class Sender(Generic[Q, R]):
         """
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         pace = self._asking if asks else self._pace
+        witness = self._witness(tries) if recorder.observers.guarded else NOBODY
         while True:
             request = self._request(query, tries)
             with await pace.enter() as permit:
@@ -76,24 +78,24 @@ class Sender(Generic[Q, R]):
                     reply = await send(request, on_sent=permit.note_sent, fresh=asks)
                     tries.spent_s += reply.spent_s
                     if reply.is_stale:  # the connection had ended, and nobody is to blame
+                        witness.tell(permit, reply, reply.result, loop.time())
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
                         tries.spent_s += reply.spent_s
+                    if reply.result is None:
+                        continue  # a pause had begun, so nothing was sent
+                    read = self._read(query, reply.result)
+                    result = await self._finish(read, reply) if isinstance(read, Steps) else read
+                except BaseException as error:
+                    witness.tell_end(permit, error, loop.time())
+                    raise
                 finally:
                     recorder.requests += permit.sends
-                if reply.result is None:
-                    continue  # a pause had begun, so nothing was sent
-                read = self._read(query, reply.result)
-                result = await self._finish(read, reply) if isinstance(read, Steps) else read
                 if is_misdelivered(result):
                     reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
                 permit.learn(result, now)
-            tries.attempts += 1
-            tries.tried_at = now
-            if permit.sent_at is not None:
-                tries.tried_at = permit.sent_at
-                recorder.latency.record(now - permit.sent_at)
-                recorder.meter.count(now, permit.sends)
+            self._count(tries, permit, now)
+            witness.tell(permit, reply, result, now)
             if self._trust.is_other_server:
                 await self._require_api(result, pace, now)
             if not isinstance(result, InstantlyError):
@@ -139,6 +141,18 @@ class Sender(Generic[Q, R]):
         if not isinstance(error, LeadError):
             raise error
         return error
+
+    def _count(self, tries: Tries, permit: Permit, now: float) -> None:
+        tries.attempts += 1
+        tries.tried_at = now
+        if permit.sent_at is not None:
+            tries.tried_at = permit.sent_at
+            self._recorder.latency.record(now - permit.sent_at)
+            self._recorder.meter.count(now, permit.sends)
+
+    def _witness(self, tries: Tries) -> Witness:
+        now = asyncio.get_running_loop().time()
+        return Witness(self.endpoint, self._workspace, self._recorder, tries, now)
 
     def _request(self, query: Q, tries: Tries) -> Request:
         endpoint = self.endpoint

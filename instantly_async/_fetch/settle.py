@@ -1,14 +1,17 @@
 """``OutcomeMaker``: makes the outcome of one id or email from its result, and counts it."""
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from instantly_async._api import LeadItem
+from instantly_async._recorder import Recorder
 from instantly_async.errors import InvalidLeadIdError, LeadError, NotFoundError
+from instantly_async.events import Settled
 from instantly_async.outcomes import EmailMatch, Failed, Found, LeadId, NotFound, Outcome
-from instantly_async.stats import Recorder
 
 L = TypeVar("L")
+
+Kind = Literal["found", "not_found", "failed"]
 
 
 class OutcomeMaker(Generic[L]):
@@ -32,14 +35,16 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         if isinstance(result, LeadItem):
             self.recorder.found += 1
+            self._tell("found", None, attempts, elapsed_s)
             return self._found(index, lead_id, result, attempts, elapsed_s)
         if isinstance(result, NotFoundError):
             self.recorder.not_found += 1
+            self._tell("not_found", None, attempts, elapsed_s)
             return NotFound(lead_id=lead_id, index=index, attempts=attempts, elapsed_s=elapsed_s)
         # Only here are the caller's spelling of the id and all of its attempts known.
         result.lead_id = lead_id
         result.attempts = attempts
-        self.recorder.failed[type(result).__name__] += 1
+        self._fail(result, attempts, elapsed_s)
         return Failed(
             lead_id=lead_id, index=index, error=result, attempts=attempts, elapsed_s=elapsed_s
         )
@@ -73,11 +78,13 @@ class OutcomeMaker(Generic[L]):
         items = {} if isinstance(result, LeadError) else result
         if error is not None:
             error.attempts = attempts
-            self.recorder.failed[type(error).__name__] += 1
+            self._fail(error, attempts, elapsed_s)
         elif items:
             self.recorder.found += 1
+            self._tell("found", None, attempts, elapsed_s)
         else:
             self.recorder.not_found += 1
+            self._tell("not_found", None, attempts, elapsed_s)
         return EmailMatch(
             email=email,
             index=index,
@@ -89,6 +96,24 @@ class OutcomeMaker(Generic[L]):
             attempts=attempts,
             elapsed_s=elapsed_s,
         )
+
+    def _fail(self, error: LeadError, attempts: int, elapsed_s: float) -> None:
+        name = type(error).__name__
+        self.recorder.failed[name] += 1
+        self._tell("failed", name, attempts, elapsed_s)
+
+    def _tell(self, outcome: Kind, error: str | None, attempts: int, elapsed_s: float) -> None:
+        recorder = self.recorder
+        if recorder.observers.guarded:
+            recorder.observers(
+                Settled(
+                    run=recorder.run,
+                    outcome=outcome,
+                    error=error,
+                    attempts=attempts,
+                    elapsed_s=elapsed_s,
+                )
+            )
 
     def reject(self, index: int, lead_id: LeadId) -> Outcome[L]:
         """Make the outcome of an id that is not a UUID."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 from instantly_async._api import MAX_IDS_PER_PAGE, Endpoints
+from instantly_async._recorder import Recorder
 from instantly_async.errors import ConfigurationError
 from instantly_async.outcomes import EmailMatch, LeadId, Outcome
 from instantly_async.settings import DEFAULT_LIST_CONCURRENCY, Strategy, check_concurrency
-from instantly_async.stats import Recorder
 
 from .absence import WorkPlaces
 from .by_email import MAX_EMAILS, EmailLookup

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from instantly_async._api import Endpoint
@@ -13,10 +14,12 @@ from instantly_async._http import (
     AiohttpTransport,
     ApiKey,
     Connections,
+    Server,
     Transport,
     workspace_headers,
 )
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget, Trust
+from instantly_async.events import BreakerChanged, Observers
 from instantly_async.settings import RetryPolicy
 
 _KEPT = 8  # enough that *Get lead* can return one of them
@@ -44,7 +47,8 @@ class Workspace:
     """Connections, limits and policies of one client.
 
     ``slots`` bounds the requests in flight. Each endpoint has a breaker of its own, by its method,
-    because one of them may be down alone. ``rng`` returns U(0, 1), ``wall_clock`` Unix seconds.
+    because one of them may be down alone. ``observers`` are told what happens; ``server`` is what
+    they are told about where. ``rng`` returns U(0, 1), ``wall_clock`` Unix seconds.
     ``reading`` is held while an answer is read in steps.
     """
 
@@ -57,6 +61,8 @@ class Workspace:
     retry: RetryPolicy
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
+    server: Server
+    observers: Observers = field(default_factory=Observers)
     known: KnownLeads = field(default_factory=KnownLeads)
     trust: Trust = field(default_factory=Trust)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -99,6 +105,7 @@ class Workspace:
         limiter: AdaptiveLimiter,
         key: ApiKey,
         retry: RetryPolicy,
+        observers: Observers,
     ) -> Self:
         """Return the workspace with this id (``None``: the key's own) over these connections.
 
@@ -111,14 +118,24 @@ class Workspace:
             headers=workspace_headers(workspace),
             pacer=limiter if limiter.limit else None,
         )
+        limiter.watched_by.add(observers)
         return cls(
             transport=transport,
             slots=slots,
             limiter=limiter,
             budget=RetryBudget(retry),
-            breakers={method: CircuitBreaker(retry, random.random) for method in ("GET", "POST")},
+            breakers={
+                method: CircuitBreaker(retry, random.random, partial(_tell, observers, method))
+                for method in ("GET", "POST")
+            },
             key=key,
             retry=retry,
             rng=random.random,
             wall_clock=time.time,
+            server=connections.server,
+            observers=observers,
         )
+
+
+def _tell(observers: Observers, method: str, is_open: bool) -> None:  # noqa: FBT001 - one value
+    observers(BreakerChanged(method=method, is_open=is_open))

@@ -6,7 +6,7 @@ become. Must not know what an answer means, or whether the request is repeated.
 
 import instantly_async._key_log  # noqa: F401 - must come before aiohttp
 
-from .addresses import read_base_url, read_proxy
+from .addresses import Server, read_base_url, read_proxy
 from .connections import Connections
 from .credentials import ApiKey, read_api_key, valid, workspace_headers
 from .request import Reply, Request, Response, Transport
@@ -19,6 +19,7 @@ __all__ = [
     "Reply",
     "Request",
     "Response",
+    "Server",
     "Transport",
     "read_api_key",
     "read_base_url",

@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from yarl import URL
@@ -59,6 +59,19 @@ class Address(NamedTuple):
             return ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
             return False
+
+
+class Server(NamedTuple):
+    """Host (without brackets) and port of the server, as they are told to observers."""
+
+    address: str
+    port: int
+
+    @classmethod
+    def of(cls, base_url: str) -> Self:
+        """Return those of a URL that ``read_base_url`` has returned."""
+        url = URL(base_url)
+        return cls(url.host or "", url.port or 0)
 
 
 def parse_address(url: object) -> Address | None:

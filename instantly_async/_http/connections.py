@@ -9,7 +9,7 @@ from instantly_async._reprs import safe_repr
 from instantly_async.errors import ClosedError, ConfigurationError
 from instantly_async.settings import Timeouts, check_type
 
-from .addresses import Proxy
+from .addresses import Proxy, Server
 from .attempt import InFlight
 from .connection import Connection, Connector
 from .head import read_user_agent
@@ -41,6 +41,7 @@ class Connections:
         if ssl_context is not None and ssl_context.protocol is ssl.PROTOCOL_TLS_SERVER:
             raise ConfigurationError("ssl_context is one for servers; make one for clients.")
         self.base_url = base_url
+        self.server = Server.of(base_url)
         self.proxy = proxy
         self.user_agent = read_user_agent(user_agent)
         self._connect_s = timeouts.connect_s

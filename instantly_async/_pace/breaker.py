@@ -38,10 +38,19 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 class CircuitBreaker:
-    """Closed or open, for one endpoint. Those who wait bring the probe."""
+    """Closed or open, for one endpoint. Those who wait bring the probe.
 
-    def __init__(self, policy: RetryPolicy, rng: Callable[[], float]) -> None:
+    ``on_change(is_open)`` is called when it has opened or closed.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        rng: Callable[[], float],
+        on_change: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._rng = rng
+        self._on_change = on_change
         self._threshold = policy.breaker_threshold
         self._patience_s = policy.breaker_patience_s
         self._failures = 0  # in a row
@@ -84,6 +93,7 @@ class CircuitBreaker:
             self.is_open = False
             self._closed.set()
             _log.warning("The circuit breaker closes: the API answers again")
+            self._on_change(False)
 
     def on_failure(self, what: str, *, sent_at: float = inf, is_down: bool = False) -> None:
         """Note a transient failure. ``is_down``: the server itself says that it is down.
@@ -106,6 +116,7 @@ class CircuitBreaker:
             self._delay_s = FIRST_DELAY_S
             self._next_probe_at = -inf
             _log.warning("The circuit breaker opens: %s", self._last_failure)
+            self._on_change(True)
 
     async def is_alive(self, since: float, probe: Probe) -> bool:
         """Whether a request that was sent at ``since`` or later has been answered.

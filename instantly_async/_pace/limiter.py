@@ -22,11 +22,14 @@ import random
 import sys
 from collections.abc import Callable
 from math import inf
+from typing import Literal
+from weakref import WeakSet
 
 from aiolimiter import AsyncLimiter
 
 from instantly_async._reprs import safe_repr
 from instantly_async.errors import ClosedError
+from instantly_async.events import Observers, Paused, RateChanged, tell_all
 from instantly_async.settings import RateLimit, check_type
 
 from .cubic import CUT_FACTOR, cubic_rate
@@ -76,6 +79,8 @@ class AdaptiveLimiter:
         self._rate_at_cut = self._rate
         self._rises_since = -inf
         self._changed_at = -inf
+        self.watched_by: WeakSet[Observers] = WeakSet()
+        """Those who are told of its changes; not kept alive."""
 
     @safe_repr
     def __repr__(self) -> str:
@@ -176,7 +181,7 @@ class AdaptiveLimiter:
         if now - self._changed_at >= CUT_INTERVAL_S:
             rate = cubic_rate(self._rate_at_cut, now - self._rises_since)
             if rate > self._rate:
-                self._change_rate(min(self.limit.rate, rate), now)
+                self._change_rate(min(self.limit.rate, rate), now, "recovering")
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
         """Note a 429 to the request that was sent at ``sent_at``.
@@ -193,7 +198,7 @@ class AdaptiveLimiter:
         if self.limit is not None:
             self._rate_at_cut = self._rate
             lowest = min(LOWEST_RATE, self.limit.rate)
-            self._change_rate(max(lowest, self._rate * CUT_FACTOR), now)
+            self._change_rate(max(lowest, self._rate * CUT_FACTOR), now, "throttled")
             _log.info("429: the rate is reduced to %.1f/s", self._rate)
 
     def pause(self, now: float, seconds: float) -> None:
@@ -206,12 +211,17 @@ class AdaptiveLimiter:
         if until > paused_until:
             self._rises_since += until - paused_until
             self._paused_until = until
+            tell_all(self.watched_by, Paused(pause_s=until - now, added_s=until - paused_until))
 
-    def _change_rate(self, rate: float, now: float) -> None:
+    def _change_rate(
+        self, rate: float, now: float, reason: Literal["throttled", "recovering"]
+    ) -> None:
+        assert self.limit is not None
         self._rate = rate
         self._changed_at = now
         self._renew_bucket()
         self.near.resize(self._near_size)
+        tell_all(self.watched_by, RateChanged(rate=rate, limit=self.limit.rate, reason=reason))
 
     def _renew_bucket(self) -> None:
         self._bucket = self._make_bucket()

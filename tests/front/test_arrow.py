@@ -27,8 +27,8 @@ from instantly_async import (
     NotFound,
     _arrow,
 )
+from instantly_async._recorder import Recorder
 from instantly_async.decoding import LeadDecoder
-from instantly_async.stats import Recorder
 from instantly_async.testing import FakeInstantly, lead_ids
 
 IDS = list(lead_ids(12))

@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from instantly_async._recorder import Recorder
 from instantly_async.errors import DecodeError, NotFoundError, RunError, ServerError
 from instantly_async.models import Lead
 from instantly_async.outcomes import Failed, Found, LeadBatch, NotFound, Outcome, lead_or_raise
-from instantly_async.stats import Recorder
 
 SECRET = b'{"email":"ada@example.com"}'
 

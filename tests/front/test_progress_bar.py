@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from instantly_async import ConfigurationError, InstantlyClient, Stats
+from instantly_async._recorder import Recorder
 from instantly_async.progress import REFRESH_S, show_progress
-from instantly_async.stats import Recorder
 from instantly_async.testing import FakeInstantly, lead_ids
 
 IDS = list(lead_ids(20))

@@ -89,7 +89,7 @@ def test_the_signatures_of_the_design() -> None:
     assert list(client) == [
         "self", "api_key", "base_url", "workspace", "rate_limit", "retry", "timeouts",
         "concurrency", "limiter", "lead_type", "max_lead_bytes", "proxy", "ssl_context",
-        "user_agent",
+        "user_agent", "observer",
     ]  # fmt: skip
     assert client["base_url"].default is None  # that of the environment, or the vendor's
     assert client["concurrency"].default == 100

@@ -28,7 +28,7 @@ from instantly_async import (
     Stats,
     UploadMethod,
 )
-from instantly_async.stats import Recorder
+from instantly_async._recorder import Recorder
 from instantly_async.testing import lead_ids
 
 LEAD_ID, CAMPAIGN = lead_ids(2)

@@ -27,11 +27,12 @@ from instantly_async import (
 from instantly_async._api import Endpoints
 from instantly_async._fetch import GetLookup, Pipeline, StreamOptions, Workspace, make_pipeline
 from instantly_async._fetch.intake import Intake, Source
-from instantly_async._http import ApiKey, Reply, Request, Response
+from instantly_async._http import ApiKey, Reply, Request, Response, Server
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Places, RetryBudget
+from instantly_async._recorder import Recorder
 from instantly_async.errors import ClosedError
+from instantly_async.events import BreakerChanged, Observers
 from instantly_async.outcomes import LeadId
-from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
 
@@ -128,9 +129,10 @@ class Run:
     def __post_init__(self) -> None:
         self.transport = VirtualTransport(self.world, self.pages, check=self.check or self.ask)
         self.recorder = Recorder()
+        self.observers = Observers()
         self.budget = RetryBudget(self.retry)
         jitter = random.Random(self.seed).random
-        self.breaker = CircuitBreaker(self.retry, jitter)
+        self.breaker = CircuitBreaker(self.retry, jitter, self.tell_breaker)
         self.list_breaker = CircuitBreaker(self.retry, jitter)
         self.outcomes: list[Outcome[Lead]] = []
         self.error: RunError | None = None
@@ -140,8 +142,12 @@ class Run:
         """Answer a check as a page of one lead would be answered."""
         return self.pages(list(lead_ids(1, seed=77)), now)
 
+    def tell_breaker(self, is_open: bool) -> None:
+        self.observers(BreakerChanged(method="GET", is_open=is_open))
+
     def workspace(self) -> Workspace:
         limiter = AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random)
+        limiter.watched_by.add(self.observers)
         self.transport.limiter = limiter if self.rate_limit else None
         return Workspace(
             transport=self.transport,
@@ -153,6 +159,7 @@ class Run:
             retry=self.retry,
             rng=random.Random(self.seed).random,
             wall_clock=lambda: 1_800_000_000.0,
+            server=Server("api.test", 443),
         )
 
     def pipeline(self, ids: Source[LeadId]) -> Pipeline[Any, Outcome[Lead]]:

@@ -3,9 +3,9 @@
 The tests search everything that a program can print, log or send by accident: all texts of the
 objects that users get (clients, streams, loaders, batches, outcomes, errors), and their pickles;
 the frames of tracebacks, including aiohttp's; every log record at DEBUG, with every callback of
-the event loop logged as slow; warnings; and what the command prints and writes. They do not search
-the private parts of the client, which must hold the key (masked, see test_credentials.py), nor the
-frames and variables of the caller.
+the event loop logged as slow; all that observers are told, which holds no id either; warnings; and
+what the command prints and writes. They do not search the private parts of the client, which must
+hold the key (masked, see test_credentials.py), nor the frames and variables of the caller.
 
 A caller may see the leads: ``Found`` and batches show them, and ``DecodeError.raw`` and
 ``RunError.partial`` hold them on purpose. Texts of errors, logs and messages do not.
@@ -37,6 +37,7 @@ from rich.pretty import pretty_repr
 from wire import CLOSE, HANG, READ, RESET, Script, answer, scripted
 
 from instantly_async import InstantlyClient, Lead, RetryPolicy, Timeouts, errors
+from instantly_async.events import Event
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
 KEY = f"canary-key-begins-{'k' * 70}-canary-key-ends"
@@ -134,6 +135,11 @@ class Everything(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.texts: list[str] = []
+        self.told: list[str] = []
+
+    def see(self, event: Event) -> None:
+        """Keep a record, as an observer."""
+        self.told += [*forms(event), pickled(event), pretty_repr(event)]
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts += [self.format(record), repr(record.args)]
@@ -143,6 +149,9 @@ class Everything(logging.Handler):
     def sweep(self) -> str:
         text = "\n".join(self.texts)
         assert found_in(SECRETS + PERSONAL, text) == []
+        told = "\n".join(self.told)
+        assert "Opened(" in told
+        assert found_in((*SECRETS, *PERSONAL, *IDS, *(i.replace("-", "") for i in IDS)), told) == []
         return text
 
 
@@ -247,7 +256,12 @@ async def test_however_it_ends(end: str, log: Everything) -> None:
     timeouts = IMPATIENT if end == "silence" else Timeouts()
     with FakeInstantly(api_key=KEY, rate_limit=None, fault_rate=1.0, fault_kinds=[fault]) as fake:
         async with InstantlyClient(
-            KEY, base_url=fake.url, rate_limit=None, retry=FAST, timeouts=timeouts
+            KEY,
+            base_url=fake.url,
+            rate_limit=None,
+            retry=FAST,
+            timeouts=timeouts,
+            observer=log.see,
         ) as client:
             (first,) = await asyncio.gather(client.get_lead(IDS[5]), return_exceptions=True)
             assert isinstance(first, kind)
@@ -304,6 +318,7 @@ async def test_however_a_connection_fails(  # noqa: PLR0917 - fixtures
             base_url="https://api.invalid" if has_proxy else secure,
             proxy=of_proxy(wire.url) if has_proxy else None,
             retry=FAST,
+            observer=log.see,
         ) as client:
             results = await asyncio.gather(
                 client.get_lead(IDS[0]), client.check(), return_exceptions=True
@@ -325,7 +340,11 @@ async def test_when_it_is_cancelled(script: Script, log: Everything) -> None:
     async with scripted([script]) as wire:
         # A proxy for plain HTTP gets the whole request.
         async with InstantlyClient(
-            KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
+            KEY,
+            base_url="http://127.0.0.1:9",
+            proxy=of_proxy(wire.url),
+            retry=FAST,
+            observer=log.see,
         ) as client:
             task = asyncio.create_task(client.get_lead(IDS[0]))
             while not wire.requests:
@@ -352,7 +371,11 @@ async def test_when_it_is_never_closed(log: Everything, monkeypatch: pytest.Monk
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             client = InstantlyClient(
-                KEY, base_url="http://127.0.0.1:9", proxy=of_proxy(wire.url), retry=FAST
+                KEY,
+                base_url="http://127.0.0.1:9",
+                proxy=of_proxy(wire.url),
+                retry=FAST,
+                observer=log.see,
             )
             await client.get_lead(IDS[0])
             while (

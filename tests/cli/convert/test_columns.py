@@ -20,6 +20,7 @@ from stepping import at_once
 
 from instantly_async._api import LeadDecoder
 from instantly_async._arrow import arrow_schema
+from instantly_async._recorder import Recorder
 from instantly_async.cli.convert import writers
 from instantly_async.cli.convert.columns import columns_of, parse_fields
 from instantly_async.cli.convert.csv_cells import guard_cell
@@ -33,7 +34,6 @@ from instantly_async.cli.target import layout_of
 from instantly_async.models import Lead
 from instantly_async.outcomes import Found as FoundLead
 from instantly_async.outcomes import LeadBatch
-from instantly_async.stats import Recorder
 from instantly_async.testing import lead_ids, lead_json, make_lead
 
 IDS = list(lead_ids(7))

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminals import OnTerminal
 
+from instantly_async._recorder import Recorder
 from instantly_async.cli.amounts import amount, duration
 from instantly_async.cli.show.ending import Files, exit_reason_and_place, next_step, summary
 from instantly_async.cli.show.report import Report, Tally
-from instantly_async.stats import Recorder
 from instantly_async.testing import FakeInstantly, Fault
 
 pytestmark = [

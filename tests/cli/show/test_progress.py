@@ -10,10 +10,11 @@ from commands import IDS, Command
 from terminals import OnTerminal
 from virtual_loop import run_virtual
 
+from instantly_async._recorder import Recorder
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.show.progress import Display, Progress, progress_line
 from instantly_async.cli.terminal import Terminal
-from instantly_async.stats import Recorder, Stats
+from instantly_async.stats import Stats
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
 pytestmark = [

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from places import DOCS
 from terminals import OnTerminal
 
+from instantly_async._recorder import Recorder
 from instantly_async.cli.input import GivenIds
 from instantly_async.cli.job import FetchJob, end, run_fetch
 from instantly_async.cli.options import Connection
@@ -28,7 +29,6 @@ from instantly_async.cli.terminal import Terminal
 from instantly_async.cli.work import ById
 from instantly_async.enums import InterestStatus, LeadStatus
 from instantly_async.outcomes import NotFound
-from instantly_async.stats import Recorder
 from instantly_async.testing import FakeInstantly, Fault, lead_json
 
 pytestmark = [

@@ -1,0 +1,393 @@
+"""``observer=``: what a client tells, when, and what becomes of an observer that fails."""
+
+import asyncio
+import gc
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from virtual_api import Run, failing, found
+from virtual_loop import run_virtual
+from wire import KEEP, READ, answer, scripted
+
+from instantly_async import (
+    AdaptiveLimiter,
+    AuthenticationError,
+    ClosedError,
+    ConfigurationError,
+    ConnectionFailedError,
+    InstantlyClient,
+    RateLimit,
+    RetryPolicy,
+    Stats,
+    events,
+)
+from instantly_async._pace.cubic import CUT_FACTOR
+from instantly_async.events import (
+    Attempt,
+    BreakerChanged,
+    Closed,
+    Event,
+    Observers,
+    Opened,
+    Paused,
+    RateChanged,
+    RunEnded,
+    RunStarted,
+    Settled,
+)
+from instantly_async.stats import Counts
+from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
+
+IDS = list(lead_ids(300))
+QUICK = RetryPolicy(backoff_base_s=0.001, backoff_cap_s=0.01)
+E = TypeVar("E", bound=events.Record)
+
+
+class Seen(list[Event]):
+    """An observer that keeps everything."""
+
+    def __call__(self, event: Event, /) -> None:
+        self.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [each for each in self if isinstance(each, kind)]
+
+
+def counts_of(stats: Stats) -> dict[str, Any]:
+    """Return the counters without times and rates, which go on."""
+    return {name: getattr(stats, name) for name in Counts.__struct_fields__}
+
+
+def assert_same(seen: Seen, stats: Stats) -> None:
+    """Compare the records with the counters of the client that has sent them."""
+    attempts, settled = seen.of(Attempt), seen.of(Settled)
+    assert sum(each.is_sent for each in attempts) == stats.requests
+    assert sum(each.bytes_received for each in attempts) == stats.bytes_received
+    # Of several 429s, some may be the same cut. All of them are counted.
+    assert sum(each.status == 429 for each in attempts) == stats.throttled
+    outcomes = Counter(each.outcome for each in settled)
+    assert outcomes["found"] == stats.found
+    assert outcomes["not_found"] == stats.not_found
+    assert Counter(each.error for each in settled if each.outcome == "failed") == stats.failed
+
+
+async def test_the_records_of_a_run_add_up_to_its_counters() -> None:
+    """With 429s, failures that are retried, missing leads and bad ids, one by one and by list."""
+    seen = Seen()
+    async with FakeInstantly(
+        fault_rate=0.2, seed=3, unknown=set(IDS[5:9]), rate_limit=None
+    ) as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, rate_limit=None, retry=QUICK, observer=seen
+        ) as client:
+            await client.get_leads([*IDS[:60], "no id"])
+            await client.get_leads(IDS, strategy="list")
+            await client.get_lead(IDS[0])
+            await client.check()
+            async with client.list_leads() as stream:
+                async for _ in stream:
+                    break
+            async with client.find_leads(["ada@example.com", "odd"]) as matches:
+                assert len([match async for match in matches]) == 2
+            stats = client.stats
+        assert counts_of(seen.of(Opened)[0].read()) == counts_of(stats)
+    assert stats.retries > 0
+    assert {each.error for each in seen.of(Attempt)} > {None, "ServerError"}
+    assert {each.status for each in seen.of(Attempt)} > {200, 404, 503}
+    assert_same(seen, client.stats)
+    assert [(each.operation, each.strategy) for each in seen.of(RunStarted)] == [
+        ("stream_leads", "get"),
+        ("stream_leads", "list"),
+        ("list_leads", None),
+        ("find_leads", None),
+    ]
+    ends = seen.of(RunEnded)
+    assert [each.run for each in ends] == [each.run for each in seen.of(RunStarted)]
+    assert [each.error for each in ends] == [None, None, "ClosedError", None]
+    assert [each.stats.requested for each in ends[:2]] == [61, 300]
+    runs = Counter(each.run for each in seen.of(Attempt) if each.is_sent)
+    assert [runs[each.run] for each in ends] == [each.stats.requests for each in ends]
+    assert runs[None] >= 2
+    assert isinstance(seen[0], Opened)
+    assert isinstance(seen[-1], Closed)
+    assert counts_of(seen[-1].stats) == counts_of(client.stats)
+
+
+async def test_the_fields_of_an_attempt() -> None:
+    """A request that waits until another one is done."""
+    seen, limit = Seen(), RateLimit(per_second=50)
+    async with FakeInstantly(latency_s=0.05) as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, rate_limit=limit, concurrency=1, observer=seen
+        ) as client:
+            await asyncio.gather(*map(client.get_lead, IDS[:2]))
+    opened, last = seen.of(Opened)[0], seen.of(Attempt)[-1]
+    assert (opened.server_address, opened.limit) == ("127.0.0.1", limit.rate)
+    assert fake.url.endswith(f":{opened.server_port}")
+    assert msgspec.structs.asdict(last) == {
+        "run": None,
+        "method": "GET",
+        "route": "/api/v2/leads/{id}",
+        "server_address": opened.server_address,
+        "server_port": opened.server_port,
+        "status": 200,
+        "error": None,
+        "is_sent": True,
+        "duration_s": last.duration_s,
+        "wait_s": last.wait_s,
+        "bytes_received": last.bytes_received,
+        "resend_count": 0,
+    }
+    assert 0.05 <= last.duration_s < 5
+    assert 0.04 <= last.wait_s < 5
+
+
+async def test_a_request_on_a_dead_connection_is_two_attempts() -> None:
+    lead = answer(lead_json(IDS[0]))
+    seen = Seen()
+    async with scripted([[READ, lead, READ], [READ, lead, KEEP]]) as wire:
+        async with InstantlyClient("a-key", base_url=wire.url, observer=seen) as client:
+            await client.get_lead(IDS[0])
+            await client.get_lead(IDS[0])
+            assert client.stats.requests == 3
+    attempts = [(each.error, each.status, each.resend_count) for each in seen.of(Attempt)]
+    assert attempts == [
+        (None, 200, 0),
+        ("ConnectionFailedError", None, 0),
+        (None, 200, 1),
+    ]
+    assert [each.attempts for each in seen.of(Settled)] == [1, 1]
+
+
+async def test_an_attempt_without_a_connection_is_not_sent() -> None:
+    seen = Seen()
+    async with InstantlyClient(
+        "a-key", base_url="http://127.0.0.1:1", retry=QUICK, observer=seen
+    ) as client:
+        with pytest.raises(ConnectionFailedError) as failed:
+            await client.get_lead(IDS[0])
+    attempts = seen.of(Attempt)
+    assert len(attempts) == failed.value.attempts
+    assert {(each.error, each.status, each.is_sent, each.resend_count) for each in attempts} == {
+        ("ConnectionFailedError", None, False, 0)
+    }
+    assert client.stats.requests == 0
+    assert all(0 <= each.duration_s < 5 for each in attempts)
+
+
+async def test_a_request_that_is_ended_by_others_is_told() -> None:
+    """By its task's cancellation, or by the end of the client. One that is not sent is not."""
+    seen = Seen()
+    async with FakeInstantly(latency_s=30) as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, observer=seen, concurrency=2
+        ) as client:
+            tasks = [asyncio.create_task(client.get_lead(each)) for each in IDS[:2]]
+            while len(fake.requests) < 2:
+                await asyncio.sleep(0.01)
+            later = [asyncio.create_task(client.get_lead(each)) for each in IDS[2:4]]
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            later[0].cancel()
+            await asyncio.gather(tasks[0], later[0], return_exceptions=True)
+        ended = await asyncio.gather(tasks[1], later[1], return_exceptions=True)
+    assert [type(each) for each in ended] == [ClosedError, ClosedError]
+    attempts = [(each.error, each.status, each.is_sent) for each in seen.of(Attempt)]
+    assert attempts[:2] == [("CancelledError", None, True)] * 2
+    assert len(attempts) == client.stats.requests
+
+
+def test_429s_pauses_and_outages_are_told() -> None:
+    """In virtual time: a 429 after a second, then an outage of ten."""
+    throttled: list[float] = []
+
+    def world(wire: str, now: float) -> Any:
+        if 1 < now < 2 and not throttled:
+            throttled.append(now)
+            return failing(429, Retry_After="2")
+        return failing(503) if 10 < now < 20 else found(wire)
+
+    seen, run = Seen(), Run(world, rate_limit=RateLimit())
+    run.recorder.observers.add(seen)
+    run.observers.add(seen)
+    run_virtual(run.main(list(lead_ids(2000))))
+    assert run.recorder.found == 2000
+    cut, *rises = seen.of(RateChanged)
+    assert (cut.reason, cut.rate, cut.limit) == ("throttled", CUT_FACTOR * 95, 95.0)
+    assert {each.reason for each in rises} == {"recovering"}
+    rates = [each.rate for each in rises]
+    assert rates == sorted(rates)
+    first = seen.of(Paused)[0]
+    assert 2 <= first.pause_s == first.added_s <= 2.2
+    changes = [(each.method, each.is_open) for each in seen.of(BreakerChanged)]
+    assert changes[:1] == [("GET", True)]
+    assert changes[-1:] == [("GET", False)]
+    assert max(each.wait_s for each in seen.of(Attempt)) > 5
+    assert max(each.resend_count for each in seen.of(Attempt)) >= 1
+    resent = sum(each.resend_count > 0 for each in seen.of(Attempt))
+    assert resent == run.recorder.retries
+
+
+async def test_a_run_that_fails_says_why() -> None:
+    seen = Seen()
+    async with FakeInstantly() as fake:
+        async with InstantlyClient("another-key", base_url=fake.url, observer=seen) as client:
+            with pytest.raises(AuthenticationError):
+                await client.get_leads(IDS)
+    assert [each.error for each in seen.of(RunEnded)] == ["AuthenticationError"]
+    assert "AuthenticationError" in {each.error for each in seen.of(Attempt)}
+
+
+# --- observers ---
+
+
+class Fails:
+    """An observer that raises at the second record of a kind."""
+
+    def __init__(self, kind: type[events.Record]) -> None:
+        self.kind = kind
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event, /) -> None:
+        self.seen.append(event)
+        if sum(isinstance(each, self.kind) for each in self.seen) == 2:
+            raise RuntimeError("from an observer")
+
+
+async def test_one_that_fails_is_logged_once_and_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others, and the run, do not notice; also with several workspaces."""
+    fails, seen = [Fails(Attempt), Fails(Settled), Fails(Opened)], Seen()
+    async with FakeInstantly() as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, observer=Observers(*fails, seen)
+        ) as client:
+            batch = await client.get_leads(IDS[:20])
+            await client.for_workspace("ws-2").get_leads(IDS[:20], strategy="list")
+    assert len(batch.leads) == 20
+    for each in fails:
+        assert sum(isinstance(event, each.kind) for event in each.seen) == 2
+        assert isinstance(each.seen[-1], each.kind)
+    assert len(seen.of(Settled)) == 40
+    said = [record for record in caplog.records if "observer" in record.message]
+    assert [record.levelname for record in said] == ["ERROR"] * 3
+    assert all("from an observer" in str(record.exc_info) for record in said)
+
+
+@pytest.mark.parametrize("observer", ["text", 5, [print]])
+def test_what_cannot_be_called_is_no_observer(observer: Any) -> None:
+    with pytest.raises(ConfigurationError, match="observer must be a function of one record"):
+        InstantlyClient("a-key", observer=observer)
+
+
+class Slow:
+    async def __call__(self, event: Event) -> None: ...
+
+
+async def slow(event: Event) -> None: ...
+
+
+@pytest.mark.parametrize("observer", [slow, Slow(), Slow().__call__])
+def test_a_coroutine_function_is_no_observer(observer: Any) -> None:
+    with pytest.raises(ConfigurationError, match="not async def; start a task"):
+        Observers(observer)
+
+
+async def test_more_can_be_added_while_the_client_is_used() -> None:
+    first, later, of_sibling = Seen(), Seen(), Seen()
+    async with FakeInstantly() as fake:
+        async with InstantlyClient(fake.api_key, base_url=fake.url, observer=first) as client:
+            sibling = client.for_workspace("ws-2")
+            await client.get_lead(IDS[0])
+            client.observe(later)
+            sibling.observe(of_sibling)
+            await client.get_lead(IDS[1])
+            await sibling.get_lead(IDS[2])
+            await client.for_workspace("ws-3").get_lead(IDS[3])
+    assert [len(each.of(Settled)) for each in (first, later, of_sibling)] == [4, 3, 1]
+    assert [len(each.of(Opened)) for each in (first, later, of_sibling)] == [3, 3, 1]
+    assert [len(each.of(Closed)) for each in (first, later, of_sibling)] == [3, 3, 1]
+    with pytest.raises(ClosedError):
+        client.observe(later)
+    assert repr(Observers(slow_enough)) == f"Observers({slow_enough!r})"
+
+
+def slow_enough(event: Event) -> None: ...
+
+
+async def test_a_shared_limiter_tells_each_observer_once() -> None:
+    """Of two clients; and it keeps neither of them alive."""
+    limiter, both, one = AdaptiveLimiter(), Seen(), Seen()
+    first = InstantlyClient("a-key", limiter=limiter, observer=both)
+    other = InstantlyClient("a-key", limiter=limiter, observer=Observers(both, one))
+    limiter.on_throttled(5.0, sent_at=5.0, retry_after_s=None)
+    assert [len(each.of(RateChanged)) for each in (both, one)] == [1, 1]
+    assert [len(each.of(Paused)) for each in (both, one)] == [1, 1]
+    await first.aclose()
+    await other.aclose()
+    del other
+    gc.collect()
+    limiter.on_throttled(9.0, sent_at=9.0, retry_after_s=None)
+    assert [len(each.of(RateChanged)) for each in (both, one)] == [2, 1]
+    del first
+
+
+async def test_the_counters_can_be_read_when_the_client_has_gone() -> None:
+    seen = Seen()
+    async with FakeInstantly() as fake:
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=seen)
+        await client.get_lead(IDS[0])
+        (opened,) = seen.of(Opened)
+        assert opened.read().found == 1
+        await client.get_lead(IDS[1])
+        await client.aclose()
+        del client
+    gc.collect()
+    assert opened.read().found >= 1
+    assert seen.of(Closed)[0].stats.found == 2
+
+
+def test_a_client_whose_loop_is_closed_says_its_end() -> None:
+    seen = Seen()
+    with FakeInstantly() as fake, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # about the loop's connections
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=seen)
+        asyncio.run(client.get_lead(IDS[0]))
+        assert seen.of(Closed) == []
+        asyncio.run(client.aclose())
+        asyncio.run(client.aclose())
+        del client
+        gc.collect()
+    assert [each.stats.found for each in seen.of(Closed)] == [1]
+
+
+async def test_another_thread_reads_the_counters_meanwhile() -> None:
+    """They never decrease, whatever begins and ends at the same time."""
+    seen, stop = Seen(), threading.Event()
+    read: list[tuple[int, int, int]] = []
+
+    def watch(take: Callable[[], Stats]) -> None:
+        while not stop.wait(0.0005):
+            stats = take()
+            read.append((stats.requested, stats.requests, sum(stats.failed.values())))
+
+    faults = [Fault.status(400), Fault.body(b"{}"), Fault.status(422)]
+    async with FakeInstantly(fault_rate=0.2, fault_kinds=faults, rate_limit=None) as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, rate_limit=None, observer=seen, retry=QUICK
+        ) as client:
+            watching = asyncio.create_task(asyncio.to_thread(watch, seen.of(Opened)[0].read))
+            for first in range(0, 300, 10):
+                await client.get_leads(IDS[first : first + 10])
+            stop.set()
+            await watching
+    assert len(read) > 5
+    for counts in zip(*read, strict=True):
+        assert list(counts) == sorted(counts)
+    assert read[-1][0] <= 300
