@@ -30,6 +30,7 @@ class Stoppable(Protocol):
 
 
 _RUNS = count(1)
+_CLIENTS = count(1)
 
 
 class StreamRecorder(Recorder, kw_only=True):
@@ -56,6 +57,7 @@ class Activity:
         self.observers = workspace.observers
         self.recorder = Recorder(observers=self.observers)
         self.closed = False
+        self._number = next(_CLIENTS)
         self._has_told_end = False
 
     def require_open(self) -> None:
@@ -122,6 +124,7 @@ class Activity:
         server = self._workspace.server
         limit = self._workspace.limiter.limit
         return Opened(
+            client=self._number,
             server_address=server.address,
             server_port=server.port,
             limit=None if limit is None else limit.rate,
@@ -131,7 +134,7 @@ class Activity:
     def _tell_end(self) -> None:
         if not self._has_told_end:
             self._has_told_end = True
-            self.observers(Closed(stats=self.total()))
+            self.observers(Closed(client=self._number, stats=self.total()))
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:

@@ -45,8 +45,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(Record, frozen=True, kw_only=True):
-    """A client is observed from now on; the first record about it."""
+    """A client is observed from now on; the first record about it.
 
+    Each workspace has a client of its own, also if ``for_workspace`` has made it.
+    """
+
+    client: int
+    """A number that no other client of this process has."""
     server_address: str
     """Host of the API, such as ``api.instantly.ai``, as in the client's ``base_url``."""
     server_port: int
@@ -167,6 +172,8 @@ class RunEnded(Record, frozen=True, kw_only=True):
 class Closed(Record, frozen=True, kw_only=True):
     """The client was closed; the last record about it."""
 
+    client: int
+    """As in ``Opened``."""
     stats: Stats
     """Its last counters."""
 

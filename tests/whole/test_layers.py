@@ -23,6 +23,7 @@ ROOMS: dict[str, list[str]] = {
     "": [
         "__main__",
         "cli",
+        "otel",
         "__init__",
         "client",
         "reader",
@@ -51,6 +52,7 @@ ROOMS: dict[str, list[str]] = {
         "workspace  retries  intake  page_size  absence  first_of  reading  seen  together",
         "feeder",
     ],
+    "otel": ["__init__", "observer", "spans", "metrics", "totals"],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places  trust"],
     "_http": [
         "__init__",

@@ -1,0 +1,224 @@
+"""``Metrics``: the instruments, made once for each meter provider, and what they say."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import Lock
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
+
+from instantly_async._version import __version__
+from instantly_async.events import Attempt
+
+from .totals import Reading, Totals
+
+SCOPE = "instantly_async"
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
+"""The version of the semantic conventions; what is used of them is stable since 1.23."""
+
+DURATION_BOUNDARIES_S = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0
+)  # fmt: skip
+"""Those that the conventions recommend for ``http.client.request.duration``, in seconds."""
+
+Attributes = Mapping[str, str | bool | int | float]
+Values = Iterable[tuple[float, dict[str, str]]]
+
+
+class Instrument(NamedTuple):
+    """An instrument that is read when metrics are exported. ``kind``: how a meter makes it."""
+
+    kind: str
+    name: str
+    unit: str
+    description: str
+    read: Callable[[Reading], Values]
+
+
+def _one(value: float | None) -> Values:
+    return [] if value is None else [(value, {})]
+
+
+def _leads(reading: Reading) -> Iterator[tuple[float, dict[str, str]]]:
+    counts = reading.counts
+    yield counts.found, {"instantly.outcome": "found"}
+    yield counts.not_found, {"instantly.outcome": "not_found"}
+    for error, count in counts.failed.items():
+        yield count, {"instantly.outcome": "failed", "error.type": error}
+
+
+INSTRUMENTS = (
+    Instrument(
+        "counter",
+        "instantly.requests",
+        "{request}",
+        "Requests that were sent.",
+        lambda now: _one(now.counts.requests),
+    ),
+    Instrument(
+        "counter",
+        "instantly.leads",
+        "{lead}",
+        "Ids, emails and listed leads that have their outcome.",
+        _leads,
+    ),
+    Instrument(
+        "counter",
+        "instantly.throttled",
+        "{response}",
+        "Answers with status 429.",
+        lambda now: _one(now.counts.throttled),
+    ),
+    Instrument(
+        "counter",
+        "instantly.retries",
+        "{attempt}",
+        "Attempts that repeat an id or a page.",
+        lambda now: _one(now.counts.retries),
+    ),
+    Instrument(
+        "counter",
+        "instantly.fallbacks",
+        "{lead}",
+        "Ids that had to be fetched one by one, with strategy list.",
+        lambda now: _one(now.counts.fallbacks),
+    ),
+    Instrument(
+        "counter",
+        "instantly.received",
+        "By",
+        "Bytes of the bodies of answers.",
+        lambda now: _one(now.counts.bytes_received),
+    ),
+    Instrument(
+        "counter",
+        "instantly.limiter.wait",
+        "s",
+        "Time that attempts had to wait before they were sent, all added up.",
+        lambda now: _one(now.wait_s),
+    ),
+    Instrument(
+        "counter",
+        "instantly.limiter.paused",
+        "s",
+        "Time for which nothing was to be sent, because of a 429 or of Retry-After.",
+        lambda now: _one(now.paused_s),
+    ),
+    Instrument(
+        "gauge",
+        "instantly.limiter.rate",
+        "{request}/s",
+        "Requests per second that are allowed now.",
+        lambda now: _one(now.rate),
+    ),
+    Instrument(
+        "gauge",
+        "instantly.limiter.limit",
+        "{request}/s",
+        "Requests per second that the settings allow.",
+        lambda now: _one(now.limit),
+    ),
+    Instrument(
+        "gauge",
+        "instantly.breaker.open",
+        "{client}",
+        "Clients whose circuit breaker is open.",
+        lambda now: _one(now.open_breakers),
+    ),
+    Instrument(
+        "up_down_counter",
+        "instantly.in_flight",
+        "{lead}",
+        "Ids that were taken and have no outcome yet.",
+        lambda now: _one(now.counts.in_flight),
+    ),
+    Instrument(
+        "up_down_counter",
+        "instantly.waiting",
+        "{lead}",
+        "Ids and pages that wait for their next attempt.",
+        lambda now: _one(now.counts.waiting),
+    ),
+)
+"""The first one takes the reading that the others use, too, so that they agree."""
+
+
+class Metrics:
+    """The instruments of one meter provider, for all clients and all series.
+
+    A provider makes an instrument once; if it were asked again, it would drop the second callback.
+    """
+
+    def __init__(self, provider: MeterProvider) -> None:
+        meter = provider.get_meter(SCOPE, __version__, SCHEMA_URL)
+        self._lock = Lock()
+        self._series: dict[frozenset[tuple[str, Any]], tuple[Attributes, Totals]] = {}
+        self._latest: list[tuple[Attributes, Reading]] = []
+        self._duration = meter.create_histogram(
+            "http.client.request.duration",
+            unit="s",
+            description="Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=DURATION_BOUNDARIES_S,
+        )
+        for instrument in INSTRUMENTS:
+            make = getattr(meter, f"create_observable_{instrument.kind}")
+            make(
+                instrument.name,
+                [self._reader_of(instrument)],
+                unit=instrument.unit,
+                description=instrument.description,
+            )
+
+    def totals(self, attributes: Attributes) -> Totals:
+        """Return the totals of the series with these attributes."""
+        with self._lock:
+            return self._series.setdefault(frozenset(attributes.items()), (attributes, Totals()))[1]
+
+    def _reader_of(
+        self, instrument: Instrument
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        takes = instrument is INSTRUMENTS[0]
+
+        def read(_: CallbackOptions) -> Iterable[Observation]:
+            if takes or not self._latest:
+                with self._lock:
+                    series = list(self._series.values())
+                self._latest = [(attributes, totals.read()) for attributes, totals in series]
+            return [
+                Observation(value, {**attributes, **more})
+                for attributes, reading in self._latest
+                for value, more in instrument.read(reading)
+            ]
+
+        return read
+
+    def record(self, attempt: Attempt, attributes: Attributes, context: Context | None) -> None:
+        """Record the duration of an attempt."""
+        self._duration.record(attempt.duration_s, attributes, context)
+
+
+_made: WeakKeyDictionary[MeterProvider, Metrics] = WeakKeyDictionary()
+_global: list[Metrics] = []  # one at most
+_making = Lock()
+
+
+def metrics_of(provider: MeterProvider | None) -> Metrics:
+    """Return the instruments of a provider; ``None``: the global one.
+
+    The global one may be set later. Until then, OpenTelemetry has a stand-in, which passes on what
+    was made.
+    """
+    with _making:
+        if provider in {None, get_meter_provider()}:
+            if not _global:
+                _global.append(_of(get_meter_provider()))
+            return _global[0]
+        assert provider is not None
+        return _of(provider)
+
+
+def _of(provider: MeterProvider) -> Metrics:
+    if provider not in _made:
+        _made[provider] = Metrics(provider)
+    return _made[provider]
