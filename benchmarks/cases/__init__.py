@@ -28,6 +28,7 @@ OTHERS = (
     "soak",
     "start",
     "strategies",
+    "telemetry",
 )
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from benchmarks.competitors import Run, Task
+from benchmarks.competitors import OBSERVERS, Run, Task
 from benchmarks.running import installed, label, run, turns
 from benchmarks.servers import fast_server
 from benchmarks.tables import Cell, Chart, Column, Spread, Table, spread_of
@@ -23,6 +23,7 @@ SLOW_WITH_MANY = ("peer-semaphore", "httpx")
 
 TIMES = {"peer-semaphore": 1, "niquests": 1, "httpx": 1, "peer-list": 10}
 TIMES |= dict.fromkeys(("hand-list", "bare-pages", "list"), 40)
+TIMES |= dict.fromkeys([f"list-{observer}" for observer in OBSERVERS], 40)
 FAST = 5
 """How many times as many leads a run has as those of the slowest: so all take about a second."""
 

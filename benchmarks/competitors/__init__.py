@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 
 from benchmarks.competitors.contract import Competitor, Run, Task
 
-__all__ = ["COMPETITORS", "Entry", "Run", "Task", "is_installed", "open_competitor"]
+__all__ = ["COMPETITORS", "OBSERVERS", "Entry", "Run", "Task", "is_installed", "open_competitor"]
 
 
 class Entry(NamedTuple):
@@ -48,10 +48,27 @@ COMPETITORS = {
     "get-lead": Entry("ours, get_lead", "ours:by_get_lead"),
 }
 
+OBSERVERS = {
+    "alone": "nobody",
+    "told": "a function that does nothing",
+    "counted": "OpenTelemetry, no durations",
+    "measured": "OpenTelemetry",
+    "all": "OpenTelemetry, all durations",
+    "traced": "OpenTelemetry, a span per attempt",
+}
+COMPETITORS |= {
+    f"{strategy}-{name}": Entry(label, f"observed:by_{strategy}_{name}", "opentelemetry.sdk")
+    for strategy in ("get", "list")
+    for name, label in OBSERVERS.items()
+}
+
 
 def is_installed(name: str) -> bool:
     """Return whether the package that this competitor needs is here."""
-    return find_spec(COMPETITORS[name].package) is not None
+    try:
+        return find_spec(COMPETITORS[name].package) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def open_competitor(name: str) -> Competitor:

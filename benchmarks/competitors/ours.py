@@ -10,16 +10,18 @@ from benchmarks.competitors.contract import Deliver, Opened, Task, shares
 from instantly_async import Found, InstantlyClient, Lead, RateLimit, Strategy
 
 
-async def _stream(
+async def stream(
     client: InstantlyClient[Lead], strategy: Strategy, ids: Iterable[str], deliver: Deliver
 ) -> None:
+    """Fetch these ids, and deliver each lead or a ``LookupError``."""
     async with client.stream_leads(ids, strategy=strategy) as stream:
         async for outcome in stream:
             lead = outcome.lead if type(outcome) is Found else LookupError(type(outcome).__name__)
             deliver(str(outcome.lead_id), lead)
 
 
-def _client(task: Task) -> InstantlyClient[Lead]:
+def make_client(task: Task) -> InstantlyClient[Lead]:
+    """Return a client for this task."""
     return InstantlyClient(
         task.key,
         base_url=task.url,
@@ -30,8 +32,8 @@ def _client(task: Task) -> InstantlyClient[Lead]:
 
 @asynccontextmanager
 async def _open(strategy: Strategy, task: Task) -> Opened:
-    async with _client(task) as client:
-        yield partial(_stream, client, strategy)
+    async with make_client(task) as client:
+        yield partial(stream, client, strategy)
 
 
 @asynccontextmanager
@@ -44,7 +46,7 @@ async def in_workspaces(task: Task) -> Opened:
             parts = shares(ids, task.workspaces)
             await asyncio.gather(
                 *(
-                    _stream(client.for_workspace(name), "get", part, deliver)
+                    stream(client.for_workspace(name), "get", part, deliver)
                     for name, part in parts.items()
                 )
             )
@@ -59,12 +61,12 @@ by_list = partial(_open, "list")
 @asynccontextmanager
 async def by_loader(task: Task) -> Opened:
     """Load each lead in a task of its own, as the handlers of a server do."""
-    async with _client(task) as client:
+    async with make_client(task) as client:
         yield partial(pool.gather, client.loader().load)
 
 
 @asynccontextmanager
 async def by_get_lead(task: Task) -> Opened:
     """Get each lead in a task of its own."""
-    async with _client(task) as client:
+    async with make_client(task) as client:
         yield partial(pool.gather, client.get_lead)

@@ -8,6 +8,7 @@ id, so its repeats are many, soon and free of the budget. GET and list are reads
 is always safe.
 """
 
+from math import inf
 from typing import NamedTuple
 
 from instantly_async._pace import is_foreign
@@ -41,7 +42,8 @@ class Tries:
 
     # Defaults on the class: nearly every id succeeds at once and changes few of them.
     attempts = 0  # all of them, for the outcome
-    sends = 0  # of this request, while somebody observes
+    sends = 0  # of this request; while somebody observes
+    waits_since = inf  # the loop's time when its latest attempt was wanted; likewise
     failures = 0  # those that count towards max_failures
     oddities = 0  # those of them that were answers which do not decode
     foreigners = 0  # answers of something else

@@ -30,7 +30,7 @@ from instantly_async.settings import BASE_URL_VARIABLE
 
 from .reading import finish
 from .retries import Tries
-from .witness import NOBODY, Witness
+from .witness import Witness
 from .workspace import Workspace
 
 Q = TypeVar("Q")
@@ -58,6 +58,7 @@ class Sender(Generic[Q, R]):
         self._asking = workspace.pace(endpoint)
         self._trust = workspace.trust
         self._send = workspace.transport.send
+        self._witness = Witness(endpoint, workspace, recorder)
 
     async def attempt(self, query: Q, tries: Tries, *, asks: bool = False) -> R | LeadError:
         """Send the request once. Errors that concern this query are returned, without tracebacks.
@@ -70,7 +71,8 @@ class Sender(Generic[Q, R]):
         """
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         pace = self._asking if asks else self._pace
-        witness = self._witness(tries) if recorder.observers.guarded else NOBODY
+        witness = self._witness
+        witness.begin(tries)
         while True:
             request = self._request(query, tries)
             with await pace.enter() as permit:
@@ -78,7 +80,7 @@ class Sender(Generic[Q, R]):
                     reply = await send(request, on_sent=permit.note_sent, fresh=asks)
                     tries.spent_s += reply.spent_s
                     if reply.is_stale:  # the connection had ended, and nobody is to blame
-                        witness.tell(permit, reply, reply.result, loop.time())
+                        witness.tell(tries, permit, reply, reply.result, loop.time())
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
                         tries.spent_s += reply.spent_s
                     if reply.result is None:
@@ -86,7 +88,7 @@ class Sender(Generic[Q, R]):
                     read = self._read(query, reply.result)
                     result = await self._finish(read, reply) if isinstance(read, Steps) else read
                 except BaseException as error:
-                    witness.tell_end(permit, error, loop.time())
+                    witness.tell_end(tries, permit, error, loop.time())
                     raise
                 finally:
                     recorder.requests += permit.sends
@@ -95,7 +97,7 @@ class Sender(Generic[Q, R]):
                 now = loop.time()
                 permit.learn(result, now)
             self._count(tries, permit, now)
-            witness.tell(permit, reply, result, now)
+            witness.tell(tries, permit, reply, result, now)
             if self._trust.is_other_server:
                 await self._require_api(result, pace, now)
             if not isinstance(result, InstantlyError):
@@ -149,10 +151,6 @@ class Sender(Generic[Q, R]):
             tries.tried_at = permit.sent_at
             self._recorder.latency.record(now - permit.sent_at)
             self._recorder.meter.count(now, permit.sends)
-
-    def _witness(self, tries: Tries) -> Witness:
-        now = asyncio.get_running_loop().time()
-        return Witness(self.endpoint, self._workspace, self._recorder, tries, now)
 
     def _request(self, query: Q, tries: Tries) -> Request:
         endpoint = self.endpoint

@@ -104,7 +104,7 @@ class OutcomeMaker(Generic[L]):
 
     def _tell(self, outcome: Kind, error: str | None, attempts: int, elapsed_s: float) -> None:
         recorder = self.recorder
-        if recorder.observers.guarded:
+        if recorder.observers.want_settled:
             recorder.observers(
                 Settled(
                     run=recorder.run,

@@ -160,16 +160,17 @@ class Permit:
     """The right to send one request, as a context manager that gives its place back.
 
     ``sent_at``: the loop's time, ``None``: nothing was sent. ``sends``: how often, as a request
-    whose connection had died is repeated.
+    whose connection had died is repeated. ``told``: how many of them observers know of.
     """
 
-    __slots__ = ("_near", "_pace", "sends", "sent_at")
+    __slots__ = ("_near", "_pace", "sends", "sent_at", "told")
 
     def __init__(self, pace: Pace, near: Places | None) -> None:
         self._pace = pace
         self._near = near
         self.sent_at: float | None = None
         self.sends = 0
+        self.told = 0
 
     def __enter__(self) -> Self:
         return self

@@ -1,28 +1,18 @@
 """``Metrics``: the instruments, made once for each meter provider, and what they say."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
 from instantly_async._version import __version__
-from instantly_async.events import Attempt
 
+from .durations import Durations
 from .totals import Reading, Totals
+from .values import DURATION, DURATION_BOUNDARIES_S, SCHEMA_URL, SCOPE, Attributes
 
-SCOPE = "instantly_async"
-SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
-"""The version of the semantic conventions; what is used of them is stable since 1.23."""
-
-DURATION_BOUNDARIES_S = (
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0
-)  # fmt: skip
-"""Those that the conventions recommend for ``http.client.request.duration``, in seconds."""
-
-Attributes = Mapping[str, str | bool | int | float]
 Values = Iterable[tuple[float, dict[str, str]]]
 
 
@@ -153,10 +143,11 @@ class Metrics:
     def __init__(self, provider: MeterProvider) -> None:
         meter = provider.get_meter(SCOPE, __version__, SCHEMA_URL)
         self._lock = Lock()
+        self._durations: WeakSet[Durations] = WeakSet()
         self._series: dict[frozenset[tuple[str, Any]], tuple[Attributes, Totals]] = {}
         self._latest: list[tuple[Attributes, Reading]] = []
         self._duration = meter.create_histogram(
-            "http.client.request.duration",
+            DURATION,
             unit="s",
             description="Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=DURATION_BOUNDARIES_S,
@@ -183,7 +174,10 @@ class Metrics:
         def read(_: CallbackOptions) -> Iterable[Observation]:
             if takes or not self._latest:
                 with self._lock:
+                    durations = list(self._durations)
                     series = list(self._series.values())
+                for each in durations:
+                    each.flush()  # in time, because SDKs ask such instruments first
                 self._latest = [(attributes, totals.read()) for attributes, totals in series]
             return [
                 Observation(value, {**attributes, **more})
@@ -193,9 +187,12 @@ class Metrics:
 
         return read
 
-    def record(self, attempt: Attempt, attributes: Attributes, context: Context | None) -> None:
-        """Record the duration of an attempt."""
-        self._duration.record(attempt.duration_s, attributes, context)
+    def durations(self, attributes: Attributes, per_s: float | None) -> Durations:
+        """Return what takes the attempts of one more observer."""
+        durations = Durations(self._duration, self.totals(attributes), attributes, per_s)
+        with self._lock:
+            self._durations.add(durations)
+        return durations
 
 
 _made: WeakKeyDictionary[MeterProvider, Metrics] = WeakKeyDictionary()

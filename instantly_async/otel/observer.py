@@ -10,8 +10,12 @@ from instantly_async.client import InstantlyClient
 from instantly_async.errors import ConfigurationError
 from instantly_async.events import Attempt, Closed, Event, Opened, Paused, RunEnded, RunStarted
 
-from .metrics import Attributes, metrics_of
+from .metrics import metrics_of
 from .spans import Spans
+from .values import Attributes
+
+DURATIONS_PER_S = 1000.0
+"""Durations that are recorded per second at most (*choice*): 20 µs each, so 2 % of a core."""
 
 
 class OtelObserver:
@@ -21,7 +25,9 @@ class OtelObserver:
         meter_provider: ``None``: the global one, also if that is set later.
         tracer_provider: the same for spans.
         attempt_spans: make a span for each attempt, too, and not only for each stream.
-        durations: record the histogram ``http.client.request.duration``, which is what costs most.
+        durations_per_s: how many attempts a second are recorded in the histogram of durations at
+            most, evenly chosen; ``None``: all. The default is ten times what the API allows for a
+            workspace, so it bounds the cost for other servers only. All else counts each attempt.
         attributes: are added to everything, such as ``{"workspace": "acme"}``. ``None``: nothing.
 
     Of several clients with the same attributes, the metrics are the sum. An observer belongs to
@@ -34,21 +40,22 @@ class OtelObserver:
         meter_provider: MeterProvider | None = None,
         tracer_provider: TracerProvider | None = None,
         attempt_spans: bool = False,
-        durations: bool = True,
+        durations_per_s: float | None = DURATIONS_PER_S,
         attributes: Attributes | None = None,
     ) -> None:
-        self._attributes = dict(attributes or {})
-        self._metrics = metrics_of(meter_provider)
-        self._totals = self._metrics.totals(self._attributes)
-        self._spans = Spans(tracer_provider, self._attributes, attempts=attempt_spans)
-        self._durations = durations
-        self._known: dict[tuple[object, ...], Attributes] = {}
+        metrics, own = metrics_of(meter_provider), dict(attributes or {})
+        self._totals = metrics.totals(own)
+        self._durations = metrics.durations(own, durations_per_s)
+        self._spans = Spans(tracer_provider, own, attempts=attempt_spans)
+
+    wants_settled = False  # what counts leads is read from their client, once per export
 
     def __call__(self, event: Event, /) -> None:
         """Take a record."""
+        if isinstance(event, Attempt):
+            self._take_attempt(event)
+            return
         match event:
-            case Attempt():
-                self._take_attempt(event)
             case Opened():
                 self._totals.open(event)
             case Paused():
@@ -58,38 +65,15 @@ class OtelObserver:
             case RunEnded():
                 self._spans.end(event)
             case Closed():
+                self._durations.flush()
                 self._totals.close(event)
 
     def _take_attempt(self, attempt: Attempt) -> None:
-        self._totals.add_wait(attempt.wait_s)
-        key = (
-            attempt.method, attempt.route, attempt.server_address, attempt.server_port,
-            attempt.status, attempt.error,
-        )  # fmt: skip
-        attributes = self._known.get(key)
-        if attributes is None:
-            attributes = self._known[key] = {**self._attributes, **attributes_of(attempt)}
-        context = self._spans.context(attempt.run)
-        if self._durations:
-            self._metrics.record(attempt, attributes, context)
-        self._spans.add(attempt, attributes, context)
-
-
-def attributes_of(attempt: Attempt) -> Attributes:
-    """Return the attributes of the stable HTTP conventions; without ``url.full``, which has ids."""
-    attributes: dict[str, str | bool | int | float] = {
-        "http.request.method": attempt.method,
-        "server.address": attempt.server_address,
-        "server.port": attempt.server_port,
-        "url.template": attempt.route,
-    }
-    if attempt.status is not None:
-        attributes["http.response.status_code"] = attempt.status
-    if attempt.status is not None and attempt.status >= 400:
-        attributes["error.type"] = str(attempt.status)
-    elif attempt.error is not None:
-        attributes["error.type"] = attempt.error
-    return attributes
+        spans, durations = self._spans, self._durations
+        context = spans.context(attempt.run)
+        if spans.has_attempts:
+            spans.add(attempt, durations.attributes_of(attempt), context)
+        durations.take(attempt, context)
 
 
 _instrumented: WeakKeyDictionary[InstantlyClient[Any], OtelObserver] = WeakKeyDictionary()
@@ -101,7 +85,7 @@ def instrument(
     meter_provider: MeterProvider | None = None,
     tracer_provider: TracerProvider | None = None,
     attempt_spans: bool = False,
-    durations: bool = True,
+    durations_per_s: float | None = DURATIONS_PER_S,
     attributes: Attributes | None = None,
 ) -> OtelObserver:
     """Observe a client from now on; the arguments are those of ``OtelObserver``.
@@ -118,7 +102,7 @@ def instrument(
         meter_provider=meter_provider,
         tracer_provider=tracer_provider,
         attempt_spans=attempt_spans,
-        durations=durations,
+        durations_per_s=durations_per_s,
         attributes=attributes,
     )
     client.observe(observer)

@@ -16,20 +16,20 @@ from opentelemetry.trace import (
 from instantly_async._version import __version__
 from instantly_async.events import Attempt, RunEnded, RunStarted
 
-from .metrics import SCHEMA_URL, SCOPE, Attributes
+from .values import SCHEMA_URL, SCOPE, Attributes
 
 _LEFT_EARLY = {"ClosedError", "CancelledError", "GeneratorExit"}
 
 
 class Spans:
-    """Makes spans; ``provider`` ``None``: the global one."""
+    """Makes spans; ``provider`` ``None``: the global one. ``attempts``: whether to add them."""
 
     def __init__(
         self, provider: TracerProvider | None, attributes: Attributes, *, attempts: bool
     ) -> None:
         self._tracer = get_tracer(SCOPE, __version__, provider, SCHEMA_URL)
         self._attributes = attributes
-        self._attempts = attempts
+        self.has_attempts = attempts
         self._open: dict[int, tuple[Span, Context]] = {}
 
     def start(self, started: RunStarted) -> None:
@@ -65,9 +65,7 @@ class Spans:
         return self._open[run][1] if run in self._open else None
 
     def add(self, attempt: Attempt, attributes: Attributes, context: Context | None) -> None:
-        """Make the span of an attempt that has just ended, if they are wanted."""
-        if not self._attempts:
-            return
+        """Make the span of an attempt that has just ended."""
         ended_at = time.time_ns()
         span = self._tracer.start_span(
             f"{attempt.method} {attempt.route}",

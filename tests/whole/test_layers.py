@@ -52,7 +52,7 @@ ROOMS: dict[str, list[str]] = {
         "workspace  retries  intake  page_size  absence  first_of  reading  seen  together",
         "feeder",
     ],
-    "otel": ["__init__", "observer", "spans", "metrics", "totals"],
+    "otel": ["__init__", "observer", "metrics", "durations  spans", "totals  values"],
     "_pace": ["__init__", "pace", "limiter", "budget  breaker  cubic  places  trust"],
     "_http": [
         "__init__",
