@@ -102,6 +102,7 @@ _PUBLIC_MODULES = (
     "instantly_async",
     "instantly_async.decoding",
     "instantly_async.events",
+    "instantly_async.otel",
     "instantly_async.progress",
     "instantly_async.testing",
 )

@@ -34,8 +34,11 @@ def _leads(reading: Reading) -> Iterator[tuple[float, dict[str, str]]]:
     counts = reading.counts
     yield counts.found, {"instantly.outcome": "found"}
     yield counts.not_found, {"instantly.outcome": "not_found"}
-    for error, count in counts.failed.items():
-        yield count, {"instantly.outcome": "failed", "error.type": error}
+    yield sum(counts.failed.values()), {"instantly.outcome": "failed"}
+
+
+def _failures(reading: Reading) -> Values:
+    return [(count, {"error.type": error}) for error, count in reading.counts.failed.items()]
 
 
 INSTRUMENTS = (
@@ -51,7 +54,14 @@ INSTRUMENTS = (
         "instantly.leads",
         "{lead}",
         "Ids, emails and listed leads that have their outcome.",
-        _leads,
+        _leads,  # from 0 on, as Prometheus does not see an increase in a series that is new
+    ),
+    Instrument(
+        "counter",
+        "instantly.failures",
+        "{lead}",
+        "Those of them that failed.",
+        _failures,
     ),
     Instrument(
         "counter",

@@ -89,19 +89,20 @@ def sdk() -> Iterator[Sdk]:
     made.tracers.shutdown()
 
 
+def by(series: dict[Key, Any], attribute: str) -> dict[str, int]:
+    """Return the values of a metric by the value of its only attribute."""
+    return {dict(key)[attribute]: point.value for key, point in series.items()}
+
+
 def assert_equal(points: dict[str, dict[Key, Any]], stats: Stats) -> None:
     """Compare all metrics that count with the counters of the client."""
     single = {
         name: next(iter(series.values())).value
         for name, series in points.items()
-        if name not in {"instantly.leads", DURATION}
+        if name not in {"instantly.leads", "instantly.failures", DURATION}
     }
-    leads = {key: point.value for key, point in points["instantly.leads"].items()}
-    failed = {
-        dict(key)["error.type"]: value
-        for key, value in leads.items()
-        if ("instantly.outcome", "failed") in key
-    }
+    leads = by(points["instantly.leads"], "instantly.outcome")
+    failed = by(points.get("instantly.failures", {}), "error.type")
     assert single["instantly.requests"] == stats.requests
     assert single["instantly.throttled"] == stats.throttled
     assert single["instantly.retries"] == stats.retries
@@ -109,8 +110,11 @@ def assert_equal(points: dict[str, dict[Key, Any]], stats: Stats) -> None:
     assert single["instantly.received"] == stats.bytes_received
     assert single["instantly.in_flight"] == stats.in_flight
     assert single["instantly.waiting"] == stats.waiting
-    assert leads[frozenset({("instantly.outcome", "found")})] == stats.found
-    assert leads[frozenset({("instantly.outcome", "not_found")})] == stats.not_found
+    assert leads == {
+        "found": stats.found,
+        "not_found": stats.not_found,
+        "failed": sum(stats.failed.values()),
+    }
     assert failed == stats.failed
     durations = points[DURATION]
     assert sum(point.count for point in durations.values()) == stats.requests

@@ -17,9 +17,12 @@ from sybil.parsers.rest import DocTestParser
 import instantly_async
 from instantly_async.testing import FakeInstantly, lead_ids
 
-ELSEWHERE = {"nightly-sync.md", "fastapi.md", "data-frames.md", "testing.md"}
-"""Tested in test_nightly_sync.py and test_frameworks.py, which need the group ``guides``, and in
-test_app_guides.py."""
+ELSEWHERE = {
+    "nightly-sync.md", "fastapi.md", "data-frames.md", "testing.md",
+    "telemetry.md", "prometheus.md",
+}  # fmt: skip
+"""Tested in test_nightly_sync.py and test_frameworks.py, which need the group ``guides``, in
+test_app_guides.py and in test_telemetry_guides.py."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
