@@ -39,6 +39,7 @@ from .show import (
     write_stats,
 )
 from .target import Target
+from .telemetry import exporting
 from .terminal import Terminal
 from .work import Work
 
@@ -216,7 +217,8 @@ def naming_for(target: Target, terminal: Terminal, *, quiet: bool) -> Naming:
 
 def run_fetch(job: FetchJob) -> int:
     """Run a job; after the first signal it finishes the requests in flight."""
-    code = process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
+    with exporting(job.client):
+        code = process.run(job.fetch(), job.terminal, stop=job.stop, leave=job.leave)
     report = job.report
     if job.hint is None or report is None or report.stats.bytes_received:
         return code

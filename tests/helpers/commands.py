@@ -75,11 +75,12 @@ def typed_as_installed() -> None:
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Undo what the command sets up for the whole process, or later tests see no log record."""
-    logger = logging.getLogger("instantly_async")
     yield
-    logger.handlers.clear()
-    logger.setLevel(logging.NOTSET)
-    logger.propagate = True
+    for name in ("instantly_async", "opentelemetry"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ ROOMS: dict[str, list[str]] = {
         "input  output  convert",
         "known",
         "records  system",
-        "keys  epilogues",
+        "keys  epilogues  telemetry",
         "exits  terminal  groups  amounts  invocation  shells",
     ],
     "cli/commands": ["__init__", "get  fetch  export  convert  trial", "arguments"],

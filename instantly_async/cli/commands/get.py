@@ -27,6 +27,7 @@ from instantly_async.cli.options import (
 from instantly_async.cli.output import Stdout
 from instantly_async.cli.pretty import to_pretty
 from instantly_async.cli.records import Selection, to_line
+from instantly_async.cli.telemetry import exporting
 from instantly_async.cli.work import ById
 from instantly_async.settings import DEFAULT_MAX_LEAD_BYTES
 
@@ -109,4 +110,5 @@ def check(
     """
     terminal, stdout = start(log_level), require_stdout()
     client = Connection(workspace=workspace, patience=patience).client(network)
-    return process.run(check_key(client, base_url(), stdout, network.hint), terminal)
+    with exporting(client):
+        return process.run(check_key(client, base_url(), stdout, network.hint), terminal)
