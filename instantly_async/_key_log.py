@@ -20,7 +20,13 @@ def import_aiohttp() -> None:
     path = os.environ.get(VARIABLE)
     if not path or "aiohttp" in sys.modules or (reason := _why_not_writable(path)) is None:
         return
-    _log.warning("%s is ignored, because %s cannot be written: %s", VARIABLE, path, reason)
+    _log.warning(
+        "%s is ignored, because %s cannot be written: %s",
+        VARIABLE,
+        path,
+        reason,
+        extra={"path": path, "reason": reason},
+    )
     del os.environ[VARIABLE]
     try:
         import_module("aiohttp")

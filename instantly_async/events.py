@@ -218,7 +218,11 @@ class _Guarded:
 
     def drop(self) -> None:
         self.is_dropped = True
-        _log.exception("An observer has failed, and gets no more records: %r", self.observer)
+        _log.exception(
+            "An observer has failed, and gets no more records: %r",
+            self.observer,
+            extra={"observer": type(self.observer).__name__},
+        )
 
 
 class Observers:

@@ -16,6 +16,7 @@ from instantly_async._recorder import Recorder
 from instantly_async.errors import LeadError
 
 from .canary import Probe
+from .facts import facts_of
 from .retries import Retry, Tries, next_step
 from .sending import Sender
 from .workspace import Workspace
@@ -53,6 +54,7 @@ class Requester(Generic[Q, R]):
         self._sender = Sender(endpoint, workspace, recorder, self._pace)
         self._max_elapsed_s = endpoint.max_elapsed_s
         self._describe = endpoint.describe
+        self._method = endpoint.method
         self._recorder = recorder
         self._retry = workspace.retry
         self._rng = workspace.rng
@@ -81,7 +83,13 @@ class Requester(Generic[Q, R]):
                 step = Retry(0.0, is_free=False)
             if step is None:
                 return result
-            _log.debug("%s: %s; retry in %.2f s", self._describe(query), result, step.wait_s)
+            _log.debug(
+                "%s: %s; retry in %.2f s",
+                self._describe(query),
+                result,
+                step.wait_s,
+                extra=facts_of(result, method=self._method, wait_s=step.wait_s),
+            )
             if not await self._wait(step, tries, absence):
                 return result
             self._recorder.retries += 1

@@ -24,6 +24,7 @@ from instantly_async.outcomes import EmailMatch
 
 from .email_chunk import EmailChunk, Leads
 from .email_search import EmailSearch
+from .facts import facts_of
 from .page_size import PageSize
 from .pipeline import Deliver
 from .proven import ProvenPages, ignored
@@ -132,7 +133,12 @@ class EmailLookup(Generic[L]):
         if isinstance(error, RequestRejectedError | FilterIgnoredError):
             self._size.on_rejected(len(piece))
         self._outcomes.recorder.retries += 1
-        _log.info("A search for %d emails failed: %s", len(piece), error.args[0])
+        _log.info(
+            "A search for %d emails failed: %s",
+            len(piece),
+            error.args[0],
+            extra=facts_of(error, emails=len(piece)),
+        )
 
     async def _find(
         self, piece: list[str], chunk: EmailChunk[L], spent: Counter[str]

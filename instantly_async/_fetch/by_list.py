@@ -35,6 +35,7 @@ from .absence import WorkPlaces
 from .attempts import Absence, Requester
 from .canary import Canary
 from .chunk import Chunk
+from .facts import facts_of
 from .first_of import first_of
 from .page_size import PageSize
 from .pipeline import Deliver
@@ -174,7 +175,12 @@ class ListLookup(Generic[L]):
             return None
         self._is_failing = isinstance(page, LeadError) and may_be_outage(page)
         if isinstance(page, LeadError):
-            _log.info("A page of %d leads failed: %s", len(piece), page.args[0])
+            _log.info(
+                "A page of %d leads failed: %s",
+                len(piece),
+                page.args[0],
+                extra=facts_of(page, leads=len(piece)),
+            )
         return page
 
     async def _has_outage_ended(self) -> bool:

@@ -30,6 +30,7 @@ from instantly_async.settings import DEFAULT_LIST_CONCURRENCY
 from .absence import WorkPlaces
 from .attempts import Absence, Requester
 from .canary import Canary
+from .facts import facts_of
 from .retries import Tries
 from .together import together
 from .workspace import Workspace
@@ -113,7 +114,12 @@ class ProvenPages(Generic[L]):
             is_last = query.limit == 1
             if is_last or isinstance(page, ProvenPage | FilterIgnoredError | RequestRejectedError):
                 return page
-            _log.info("A page of %d leads failed: %s", query.limit, page.args[0])
+            _log.info(
+                "A page of %d leads failed: %s",
+                query.limit,
+                page.args[0],
+                extra=facts_of(page, leads=query.limit),
+            )
             self._recorder.retries += 1
             query, tries = replace(query, limit=query.limit // 2), tries.of_next()
 

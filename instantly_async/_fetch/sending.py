@@ -28,6 +28,7 @@ from instantly_async.errors import (
 )
 from instantly_async.settings import BASE_URL_VARIABLE
 
+from .facts import facts_of
 from .reading import finish
 from .retries import Tries
 from .witness import Witness
@@ -115,7 +116,11 @@ class Sender(Generic[Q, R]):
         if trust.is_asking:
             await trust.settled()
             return await self.attempt(query, tries)
-        _log.info("%s The API has accepted the key before, so it is asked again.", doubtful)
+        _log.info(
+            "%s The API has accepted the key before, so it is asked again.",
+            doubtful,
+            extra=facts_of(doubtful, method=self.endpoint.method),
+        )
         with trust.asking():
             self._pace.limiter.pause(asyncio.get_running_loop().time(), ASK_AFTER_S)
             return await self.attempt(query, tries, asks=True)

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Self
 
 from instantly_async._api import Endpoint
@@ -19,7 +18,7 @@ from instantly_async._http import (
     workspace_headers,
 )
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget, Trust
-from instantly_async.events import BreakerChanged, Observers
+from instantly_async.events import Observers
 from instantly_async.settings import RetryPolicy
 
 _KEPT = 8  # enough that *Get lead* can return one of them
@@ -125,7 +124,7 @@ class Workspace:
             limiter=limiter,
             budget=RetryBudget(retry),
             breakers={
-                method: CircuitBreaker(retry, random.random, partial(_tell, observers, method))
+                method: CircuitBreaker(retry, random.random, method=method, observers=observers)
                 for method in ("GET", "POST")
             },
             key=key,
@@ -135,7 +134,3 @@ class Workspace:
             server=connections.server,
             observers=observers,
         )
-
-
-def _tell(observers: Observers, method: str, is_open: bool) -> None:  # noqa: FBT001 - one value
-    observers(BreakerChanged(method=method, is_open=is_open))

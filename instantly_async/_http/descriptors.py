@@ -65,7 +65,8 @@ class Shortage:
             self.is_known = True
             _log.warning(
                 "Too few file descriptors for as many connections as wanted; fewer are used. "
-                "Raise the limit of open files (ulimit -n)."
+                "Raise the limit of open files (ulimit -n).",
+                extra={"connections": connections},
             )
         return connections - min(MOST_SPARED, connections // 3)
 

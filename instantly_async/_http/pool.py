@@ -254,7 +254,11 @@ class Pool:
                 self._try_after_s = FIRST_TRY_AFTER_S
             self._set_time_to_try(self._loop.time() + self._try_after_s)
         self._limit = limit
-        _log.debug("No more than %d connections can be opened now", self._limit)
+        _log.debug(
+            "No more than %d connections can be opened now",
+            self._limit,
+            extra={"connections": self._limit},
+        )
         return True
 
     async def _wait(self) -> Connection | None:

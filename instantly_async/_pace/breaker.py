@@ -14,6 +14,7 @@ from math import inf
 from instantly_async._clock import LoopClock
 from instantly_async._reprs import safe_repr
 from instantly_async.errors import ServiceUnavailableError
+from instantly_async.events import BreakerChanged, Observers
 from instantly_async.settings import RetryPolicy
 
 _log = logging.getLogger(__name__)
@@ -40,17 +41,20 @@ Probe = Callable[[], Awaitable[bool]]
 class CircuitBreaker:
     """Closed or open, for one endpoint. Those who wait bring the probe.
 
-    ``on_change(is_open)`` is called when it has opened or closed.
+    ``method`` is how its endpoint is named to ``observers`` and in logs.
     """
 
     def __init__(
         self,
         policy: RetryPolicy,
         rng: Callable[[], float],
-        on_change: Callable[[bool], None] = lambda _: None,
+        *,
+        method: str = "GET",
+        observers: Observers | None = None,
     ) -> None:
         self._rng = rng
-        self._on_change = on_change
+        self._method = method
+        self._observers = observers or Observers()
         self._threshold = policy.breaker_threshold
         self._patience_s = policy.breaker_patience_s
         self._failures = 0  # in a row
@@ -92,8 +96,10 @@ class CircuitBreaker:
         if self.is_open and sent_at >= self._opened_at:
             self.is_open = False
             self._closed.set()
-            _log.warning("The circuit breaker closes: the API answers again")
-            self._on_change(False)
+            _log.warning(
+                "The circuit breaker closes: the API answers again", extra={"method": self._method}
+            )
+            self._observers(BreakerChanged(method=self._method, is_open=False))
 
     def on_failure(self, what: str, *, sent_at: float = inf, is_down: bool = False) -> None:
         """Note a transient failure. ``is_down``: the server itself says that it is down.
@@ -115,8 +121,12 @@ class CircuitBreaker:
             self._closed.clear()
             self._delay_s = FIRST_DELAY_S
             self._next_probe_at = -inf
-            _log.warning("The circuit breaker opens: %s", self._last_failure)
-            self._on_change(True)
+            _log.warning(
+                "The circuit breaker opens: %s",
+                self._last_failure,
+                extra={"method": self._method, "reason": self._last_failure},
+            )
+            self._observers(BreakerChanged(method=self._method, is_open=True))
 
     async def is_alive(self, since: float, probe: Probe) -> bool:
         """Whether a request that was sent at ``since`` or later has been answered.

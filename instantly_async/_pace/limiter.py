@@ -199,7 +199,11 @@ class AdaptiveLimiter:
             self._rate_at_cut = self._rate
             lowest = min(LOWEST_RATE, self.limit.rate)
             self._change_rate(max(lowest, self._rate * CUT_FACTOR), now, "throttled")
-            _log.info("429: the rate is reduced to %.1f/s", self._rate)
+            _log.info(
+                "429: the rate is reduced to %.1f/s",
+                self._rate,
+                extra={"rate": self._rate, "limit": self.limit.rate},
+            )
 
     def pause(self, now: float, seconds: float) -> None:
         """Send nothing for ``seconds``, as ``Retry-After`` asks."""

@@ -31,7 +31,7 @@ from instantly_async._http import ApiKey, Reply, Request, Response, Server
 from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Places, RetryBudget
 from instantly_async._recorder import Recorder
 from instantly_async.errors import ClosedError
-from instantly_async.events import BreakerChanged, Observers
+from instantly_async.events import Observers
 from instantly_async.outcomes import LeadId
 from instantly_async.testing import lead_ids, lead_json
 from instantly_async.testing.answers import error_body
@@ -132,7 +132,7 @@ class Run:
         self.observers = Observers()
         self.budget = RetryBudget(self.retry)
         jitter = random.Random(self.seed).random
-        self.breaker = CircuitBreaker(self.retry, jitter, self.tell_breaker)
+        self.breaker = CircuitBreaker(self.retry, jitter, observers=self.observers)
         self.list_breaker = CircuitBreaker(self.retry, jitter)
         self.outcomes: list[Outcome[Lead]] = []
         self.error: RunError | None = None
@@ -141,9 +141,6 @@ class Run:
     def ask(self, now: float) -> Answer:
         """Answer a check as a page of one lead would be answered."""
         return self.pages(list(lead_ids(1, seed=77)), now)
-
-    def tell_breaker(self, is_open: bool) -> None:
-        self.observers(BreakerChanged(method="GET", is_open=is_open))
 
     def workspace(self) -> Workspace:
         limiter = AdaptiveLimiter(self.rate_limit, rng=random.Random(self.seed).random)

@@ -49,7 +49,7 @@ ROOMS: dict[str, list[str]] = {
         "canary",
         "sending",
         "witness",
-        "workspace  retries  intake  page_size  absence  first_of  reading  seen  together",
+        "workspace  retries  intake  page_size  absence  first_of  reading  seen  together  facts",
         "feeder",
     ],
     "otel": ["__init__", "observer", "metrics", "durations  spans", "totals  values"],

@@ -3,9 +3,10 @@
 The tests search everything that a program can print, log or send by accident: all texts of the
 objects that users get (clients, streams, loaders, batches, outcomes, errors), and their pickles;
 the frames of tracebacks, including aiohttp's; every log record at DEBUG, with every callback of
-the event loop logged as slow; all that observers are told, which holds no id either; warnings; and
-what the command prints and writes. They do not search the private parts of the client, which must
-hold the key (masked, see test_credentials.py), nor the frames and variables of the caller.
+the event loop logged as slow; all that observers are told, and the fields of records, which hold
+no id either; warnings; and what the command prints and writes. They do not search the private parts
+of the client, which must hold the key (masked, see test_credentials.py), nor the frames and
+variables of the caller.
 
 A caller may see the leads: ``Found`` and batches show them, and ``DecodeError.raw`` and
 ``RunError.partial`` hold them on purpose. Texts of errors, logs and messages do not.
@@ -143,6 +144,9 @@ class Everything(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts += [self.format(record), repr(record.args)]
+        if record.name.startswith("instantly_async"):
+            own = vars(logging.makeLogRecord({})).keys() | {"message"}
+            self.told += [repr({k: v for k, v in vars(record).items() if k not in own})]
         if record.exc_info and record.exc_info[1] is not None:
             self.texts += [*texts_of(record.exc_info[1]), *frames_of(record.exc_info[1])]
 
