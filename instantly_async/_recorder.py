@@ -64,13 +64,15 @@ class RateMeter:
 
     def add(self, other: "RateMeter") -> None:
         """Count everything ``other`` still remembers."""
-        for second, events in list(other._counts.items()):  # noqa: SLF001 - same class
+        theirs = list(other._counts.items())  # noqa: SLF001 - same class
+        for second, events in theirs:
             self.count(second, events)
 
     def rate(self, now: float, elapsed_s: float) -> float:
         """Events per second, over ``elapsed_s`` when that is less than the window."""
         oldest = int(now) - _RATE_WINDOW_S
-        events = sum(count for second, count in self._counts.items() if second > oldest)
+        counts = list(self._counts.items())  # in one step, as another thread may be counting
+        events = sum(count for second, count in counts if second > oldest)
         window_s = min(elapsed_s, _RATE_WINDOW_S - 1 + now % 1)
         return events / window_s if window_s > 0 else 0.0
 

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
-from threading import Lock
+from threading import RLock
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -52,7 +52,8 @@ class Activity:
         self._workspace = workspace
         self._calls: set[asyncio.Timeout] = set()
         self._streams: dict[Pipeline[Any, Any], StreamRecorder] = {}
-        self._summing = Lock()  # observers read the sum in other threads
+        # Exporters read the sum in their threads, and a signal handler may in this one.
+        self._summing = RLock()
         self.loaders: WeakSet[Stoppable] = WeakSet()
         self.observers = workspace.observers
         self.recorder = Recorder(observers=self.observers)

@@ -195,8 +195,9 @@ Event = (
 class Observer(Protocol):
     """A function that takes an ``Event``, or an object that can be called like one.
 
-    If it raises an ``Exception``, that is logged once, with its traceback, and the observer is
-    dropped: it gets no more records. The client goes on as if it had not been there.
+    If it raises anything but ``KeyboardInterrupt`` or ``SystemExit``, that is logged once, with its
+    traceback, and the observer is dropped: it gets no more records. The client goes on as if it had
+    not been there.
 
     There is a ``Settled`` for each lead. An object with the attribute ``wants_settled = False``
     gets none, which saves the time to make them.
@@ -268,7 +269,9 @@ def tell(guarded: Iterable[_Guarded], event: Event) -> None:
         if not each.is_dropped:
             try:
                 each.observer(event)
-            except Exception:  # noqa: BLE001 - whatever a caller's code raises
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001 - also a CancelledError, which is nobody's here
                 each.drop()
 
 

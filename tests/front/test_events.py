@@ -249,21 +249,27 @@ async def test_a_run_that_fails_says_why() -> None:
 class Fails:
     """An observer that raises at the second record of a kind."""
 
-    def __init__(self, kind: type[events.Record]) -> None:
+    def __init__(self, kind: type[events.Record], error: type[BaseException]) -> None:
         self.kind = kind
+        self.error = error
         self.seen: list[Event] = []
 
     def __call__(self, event: Event, /) -> None:
         self.seen.append(event)
         if sum(isinstance(each, self.kind) for each in self.seen) == 2:
-            raise RuntimeError("from an observer")
+            raise self.error("from an observer")
 
 
 async def test_one_that_fails_is_logged_once_and_dropped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The others, and the run, do not notice; also with several workspaces."""
-    fails, seen = [Fails(Attempt), Fails(Settled), Fails(Opened)], Seen()
+    fails = [
+        Fails(Attempt, RuntimeError),
+        Fails(Settled, asyncio.CancelledError),
+        Fails(Opened, StopIteration),
+    ]
+    seen = Seen()
     async with FakeInstantly() as fake:
         async with InstantlyClient(
             fake.api_key, base_url=fake.url, observer=Observers(*fails, seen)
