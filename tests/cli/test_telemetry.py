@@ -305,9 +305,9 @@ def test_sigterm_exports_what_was_done(
     run = subprocess.Popen(
         [*MODULE, "fetch", tmp_path / "ids.txt", "-o", output, "--quiet", "--strategy", "get"]
     )
-    wait_until(lambda: fake_instantly.counts[200] > 120)
+    wait_until(lambda: fake_instantly.counts[200] > 20)
     run.send_signal(signal.SIGTERM)
     assert run.wait(30) == 143
     done = output.read_bytes().count(b"\n")
-    assert collector.metrics["instantly.leads"]["found"] == done > 100
+    assert collector.metrics["instantly.leads"]["found"] == done >= 20
     assert collector.spans == ["instantly stream_leads"]

@@ -154,8 +154,8 @@ async def test_a_run_with_429s_retries_and_an_outage(sdk: Sdk) -> None:
             assert sdk.value("instantly.breaker.open") == 0
             assert sdk.value("instantly.limiter.limit") == 95.0
             assert sdk.value("instantly.limiter.rate") == client.stats.allowed_rate
-            assert sdk.value("instantly.limiter.paused") > 0.5
-            assert sdk.value("instantly.limiter.wait") > 0.5
+            assert sdk.value("instantly.limiter.paused") >= 0.5
+            assert sdk.value("instantly.limiter.wait") > 0
         assert_equal(sdk.read(), stats)
     assert min(stats.throttled, stats.retries, stats.not_found, stats.done - stats.found) > 0
 
