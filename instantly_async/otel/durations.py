@@ -36,7 +36,8 @@ class Durations:
         self._totals = totals
         self._attributes = attributes
         self._per_s = per_s
-        self._credit = per_s or 0.0
+        self._most = max(1.0, per_s) if per_s else 0.0
+        self._credit = self._most
         self._credited_at = time.monotonic()
         self._known: dict[tuple[object, ...], Attributes] = {}
         self._pending: Pending = deque()
@@ -52,10 +53,11 @@ class Durations:
         """Record those that wait. Any thread may call this."""
         with self._flushing:
             batch = [self._pending.popleft() for _ in range(len(self._pending))]
-            self._totals.add_wait(sum(attempt.wait_s for attempt, _ in batch))
-            for attempt, context in self._affordable(batch):
-                attributes = self.attributes_of(attempt)
-                self._histogram.record(attempt.duration_s, attributes, context)
+            affordable = self._affordable(batch)
+        self._totals.add_wait(sum(attempt.wait_s for attempt, _ in batch))
+        for attempt, context in affordable:
+            attributes = self.attributes_of(attempt)
+            self._histogram.record(attempt.duration_s, attributes, context)
 
     def _affordable(
         self, batch: list[tuple[Attempt, Context | None]]
@@ -65,7 +67,7 @@ class Durations:
             return batch
         now = time.monotonic()
         earned = (now - self._credited_at) * self._per_s
-        self._credit, self._credited_at = min(self._per_s, self._credit + earned), now
+        self._credit, self._credited_at = min(self._most, self._credit + earned), now
         count = min(len(batch), int(self._credit))
         self._credit -= count
         return [batch[number * len(batch) // count] for number in range(count)]

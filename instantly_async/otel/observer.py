@@ -1,5 +1,6 @@
 """``OtelObserver``: turns the records of a client into metrics and spans."""
 
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,7 @@ from opentelemetry.trace import TracerProvider
 from instantly_async.client import InstantlyClient
 from instantly_async.errors import ConfigurationError
 from instantly_async.events import Attempt, Closed, Event, Opened, Paused, RunEnded, RunStarted
+from instantly_async.settings import check_type
 
 from .metrics import metrics_of
 from .spans import Spans
@@ -30,8 +32,10 @@ class OtelObserver:
             workspace, so it bounds the cost for other servers only. All else counts each attempt.
         attributes: are added to everything, such as ``{"workspace": "acme"}``. ``None``: nothing.
 
-    Of several clients with the same attributes, the metrics are the sum. An observer belongs to
-    one event loop.
+    Of several clients with the same attributes, the metrics are the sum.
+
+    Raises:
+        ConfigurationError: an argument is of another type, or negative.
     """
 
     def __init__(
@@ -43,6 +47,9 @@ class OtelObserver:
         durations_per_s: float | None = DURATIONS_PER_S,
         attributes: Attributes | None = None,
     ) -> None:
+        check_type("meter_provider", meter_provider, MeterProvider, optional=True)
+        check_type("tracer_provider", tracer_provider, TracerProvider, optional=True)
+        _check(durations_per_s, attributes)
         metrics, own = metrics_of(meter_provider), dict(attributes or {})
         self._totals = metrics.totals(own)
         self._durations = metrics.durations(own, durations_per_s)
@@ -76,6 +83,20 @@ class OtelObserver:
         durations.take(attempt, context)
 
 
+def _check(durations_per_s: object, attributes: object) -> None:
+    is_number = isinstance(durations_per_s, int | float) and durations_per_s >= 0
+    if not (durations_per_s is None or is_number):
+        raise ConfigurationError("durations_per_s must be a number from 0 on, or None for all.")
+    if attributes is not None and not (
+        isinstance(attributes, Mapping)
+        and all(isinstance(each, str) for each in attributes)
+        and all(isinstance(each, str | bool | int | float) for each in attributes.values())
+    ):
+        raise ConfigurationError(
+            "attributes must be a mapping of names to texts, numbers or booleans."
+        )
+
+
 _instrumented: WeakKeyDictionary[InstantlyClient[Any], OtelObserver] = WeakKeyDictionary()
 
 
@@ -93,7 +114,7 @@ def instrument(
     The first client's includes those made by ``for_workspace``.
 
     Raises:
-        ConfigurationError: this client is instrumented already.
+        ConfigurationError: this client is instrumented already; or as for ``OtelObserver``.
         ClosedError: the client is closed.
     """
     if client in _instrumented:

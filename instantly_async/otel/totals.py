@@ -32,7 +32,7 @@ class Totals:
     def __init__(self) -> None:
         self._lock = Lock()
         self._open: dict[int, Opened] = {}
-        self._ended: list[Counts] = [Counts()]  # one sum
+        self._ended = Counts(failed=Counter())
         self._wait_s = 0.0
         self._paused_s = 0.0
 
@@ -43,7 +43,7 @@ class Totals:
     def close(self, closed: Closed) -> None:
         with self._lock:
             if self._open.pop(closed.client, None) is not None:
-                self._ended = [sum_of([*self._ended, closed.stats])]
+                self._ended = sum_of([self._ended, closed.stats])
 
     def add_wait(self, seconds: float) -> None:
         with self._lock:
@@ -55,17 +55,20 @@ class Totals:
 
     def read(self) -> Reading:
         with self._lock:
-            now = {number: opened.read() for number, opened in self._open.items()}
-            limits = [each.limit for each in self._open.values() if each.limit is not None]
-            rates = [each.allowed_rate for each in now.values() if each.allowed_rate is not None]
-            return Reading(
-                counts=sum_of([*self._ended, *now.values()]),
-                rate=sum(rates) if rates else None,
-                limit=sum(limits) if limits else None,
-                open_breakers=sum(each.breaker_open for each in now.values()),
-                wait_s=self._wait_s,
-                paused_s=self._paused_s,
-            )
+            clients, ended = list(self._open.values()), self._ended
+            wait_s, paused_s = self._wait_s, self._paused_s
+        # Outside of the lock, for which a loop may wait: with many clients, this takes a while.
+        now = [each.read() for each in clients]
+        limits = [each.limit for each in clients if each.limit is not None]
+        rates = [each.allowed_rate for each in now if each.allowed_rate is not None]
+        return Reading(
+            counts=sum_of([ended, *now]),
+            rate=sum(rates) if rates else None,
+            limit=sum(limits) if limits else None,
+            open_breakers=sum(each.breaker_open for each in now),
+            wait_s=wait_s,
+            paused_s=paused_s,
+        )
 
 
 def sum_of(parts: Iterable[Counts | Stats]) -> Counts:

@@ -482,3 +482,31 @@ except ImportError as error:
 def test_the_package_does_not_import_opentelemetry() -> None:
     out = run("import instantly_async.client, sys; print('opentelemetry' in sys.modules)")
     assert out == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"durations_per_s": -1}, "durations_per_s must be a number from 0 on"),
+        ({"durations_per_s": "all"}, "durations_per_s must be a number from 0 on"),
+        ({"attributes": ["workspace"]}, "attributes must be a mapping"),
+        ({"attributes": {1: "a"}}, "attributes must be a mapping"),
+        ({"attributes": {"a": ["b"]}}, "attributes must be a mapping"),
+        ({"meter_provider": "global"}, "meter_provider must be"),
+        ({"tracer_provider": MeterProvider}, "tracer_provider must be"),
+    ],
+)
+def test_wrong_arguments_are_named(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        OtelObserver(**options)
+
+
+def test_less_than_one_duration_a_second(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 50.0
+    monkeypatch.setattr("instantly_async.otel.durations.time.monotonic", lambda: now)
+    observer = sdk.observer(durations_per_s=0.1)
+    for _ in range(256):
+        observer(ATTEMPT)
+        now += 0.1
+    (point,) = sdk.read()[DURATION].values()
+    assert point.count == 2
