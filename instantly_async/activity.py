@@ -14,7 +14,17 @@ from ._fetch import Pipeline, Workspace
 from ._http import Connections
 from ._recorder import Recorder
 from .errors import ClosedError
-from .events import Closed, Observer, Observers, Opened, Operation, RunEnded, RunStarted
+from .events import (
+    Closed,
+    Observer,
+    Observers,
+    Opened,
+    Operation,
+    RunEnded,
+    RunStarted,
+    attach,
+    dismiss,
+)
 from .settings import Strategy
 from .stats import Stats
 
@@ -59,7 +69,8 @@ class Activity:
         self.recorder = Recorder(observers=self.observers)
         self.closed = False
         self._number = next(_CLIENTS)
-        self._has_told_end = False
+        self._calling = 0
+        self._has_closed = self._has_told_end = False
 
     def require_open(self) -> None:
         """Raise ``ClosedError`` if the client is closed."""
@@ -106,36 +117,47 @@ class Activity:
             if is_open:
                 self.recorder.add(recorder)
         if is_open and recorder.run is not None:
+            error = pipeline.error if pipeline.has_ended else _closed()
             self.observers(
                 RunEnded(
                     run=recorder.run,
                     operation=recorder.operation,
-                    error=None if pipeline.error is None else type(pipeline.error).__name__,
+                    error=None if error is None else type(error).__name__,
                     stats=self.snapshot(recorder),
                 )
             )
+        self._tell_end()
 
     def observe(self, observer: Observer) -> None:
         """Tell this observer what happens, from now on."""
         added = Observers(observer)
-        self.observers.add(added)
+        attach(self.observers, added)
         added(self._opened())
 
     def _opened(self) -> Opened:
         server = self._workspace.server
-        limit = self._workspace.limiter.limit
+        limit, reader = self._workspace.limiter.limit, _StatsReader(self)
         return Opened(
             client=self._number,
             server_address=server.address,
             server_port=server.port,
+            limiter=self._workspace.limiter.number,
             limit=None if limit is None else limit.rate,
-            read=_StatsReader(self),
+            read=reader,
+            is_alive=reader.is_alive,
         )
 
+    def _on_closed(self) -> None:
+        self._has_closed = True
+        self._tell_end()
+
     def _tell_end(self) -> None:
-        if not self._has_told_end:
+        """Tell that the client was closed, once nothing of it is in flight. It is the last word."""
+        is_over = self._has_closed and not (self._streams or self._calling)
+        if is_over and not self._has_told_end:
             self._has_told_end = True
             self.observers(Closed(client=self._number, stats=self.total()))
+            dismiss(self.observers)
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -145,6 +167,7 @@ class Activity:
             ClosedError: the client is or was closed, or belongs to another loop.
         """
         self.begin()
+        self._calling += 1
         call = asyncio.timeout(None)  # it can tell its own cancellation from the caller's
         try:
             async with call:
@@ -155,6 +178,8 @@ class Activity:
                 raise
         finally:
             self._calls.discard(call)
+            self._calling -= 1
+            self._tell_end()
         if call.expired():
             raise _closed()
 
@@ -193,10 +218,13 @@ class Activity:
         """
         self.stop()
         if self.is_forsaken():
-            self._tell_end()
+            self._calling = 0  # what waits there will never end
+            for pipeline, recorder in list(self._streams.items()):
+                self.end_stream(recorder, pipeline)
+            self._on_closed()
             return
         async with AsyncExitStack() as ends:  # one that fails does not keep the others open
-            ends.callback(self._tell_end)
+            ends.callback(self._on_closed)
             for loader in self.loaders:
                 ends.push_async_callback(loader.aclose)
             for pipeline in self._streams:
@@ -230,6 +258,9 @@ class _StatsReader:
     def __init__(self, activity: Activity) -> None:
         self._activity = weakref.ref(activity)
         self._last = activity.total()
+
+    def is_alive(self) -> bool:
+        return self._activity() is not None
 
     def __call__(self) -> Stats:
         activity = self._activity()

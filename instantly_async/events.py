@@ -6,15 +6,13 @@ called in the event loop, in the middle of the work, so it must return soon, and
 No record holds an id, an email, a key, a URL with an id, or a body. Times are in seconds.
 """
 
-import inspect
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
 from ._reprs import safe_repr
-from .errors import ConfigurationError
+from ._telling import Guarded, check_observer, tell
 from .settings import Strategy
 from .stats import Stats
 
@@ -37,11 +35,9 @@ __all__ = [
 Operation = Literal["stream_leads", "list_leads", "find_leads"]
 """The method that made a stream; ``get_leads`` reads a ``stream_leads``."""
 
-_log = logging.getLogger(__name__)
 
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all records."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all records. In JSON, ``type`` is the name of the record."""
 
 
 class Opened(Record, frozen=True, kw_only=True):
@@ -56,10 +52,17 @@ class Opened(Record, frozen=True, kw_only=True):
     """Host of the API, such as ``api.instantly.ai``, as in the client's ``base_url``."""
     server_port: int
     """Port of the API."""
+    limiter: int
+    """A number that no other limiter of this process has; clients can share one."""
     limit: float | None
-    """Requests per second that the client may send at most; ``None`` stands for no limit."""
+    """Requests per second that the limiter allows at most; ``None`` stands for no limit."""
     read: Callable[[], Stats]
-    """Returns the client's counters. Any thread may call it, at any time, also after the end."""
+    """Returns the client's counters. Any thread may call it, at any time, also after the end.
+
+    If the client was forgotten instead of closed, they are those of the last call.
+    """
+    is_alive: Callable[[], bool]
+    """Returns whether the client has not been forgotten by the program. Any thread may call it."""
 
 
 class Attempt(Record, frozen=True, kw_only=True, gc=False):
@@ -90,7 +93,7 @@ class Attempt(Record, frozen=True, kw_only=True, gc=False):
     wait_s: float
     """Seconds that it had to wait before, for the limiter, a pause, the breaker or a free place.
 
-    Connecting is not part of it.
+    Connecting is not part of it, unless the attempt was cancelled.
     """
     bytes_received: int
     """Bytes of the answer's body, after decompression."""
@@ -116,6 +119,8 @@ class Settled(Record, frozen=True, kw_only=True, gc=False):
 class RateChanged(Record, frozen=True, kw_only=True, gc=False):
     """The limiter has changed the allowed rate."""
 
+    limiter: int
+    """As in ``Opened``."""
     rate: float
     """Requests per second that are allowed now."""
     limit: float
@@ -127,6 +132,8 @@ class RateChanged(Record, frozen=True, kw_only=True, gc=False):
 class Paused(Record, frozen=True, kw_only=True, gc=False):
     """The limiter sends nothing for a while, because of a 429 or of ``Retry-After``."""
 
+    limiter: int
+    """As in ``Opened``."""
     pause_s: float
     """Seconds from now until it sends again."""
     added_s: float
@@ -163,7 +170,7 @@ class RunEnded(Record, frozen=True, kw_only=True):
     error: str | None
     """Class name of the error that ended it; ``None`` if it came to its end.
 
-    ``"ClosedError"``: it was closed before its end, as at a ``break``.
+    ``"ClosedError"``: it was closed before its work was done, as after most breaks.
     """
     stats: Stats
     """Its counters."""
@@ -196,8 +203,8 @@ class Observer(Protocol):
     """A function that takes an ``Event``, or an object that can be called like one.
 
     If it raises anything but ``KeyboardInterrupt`` or ``SystemExit``, that is logged once, with its
-    traceback, and the observer is dropped: it gets no more records. The client goes on as if it had
-    not been there.
+    traceback, and the observer is dropped: it gets no more records of this client, nor of those
+    made by ``for_workspace``. The client goes on as if it had not been there.
 
     There is a ``Settled`` for each lead. An object with the attribute ``wants_settled = False``
     gets none, which saves the time to make them.
@@ -207,87 +214,44 @@ class Observer(Protocol):
         """Take a record."""
 
 
-class _Guarded:
-    """An observer, until it raises. Shared by all clients that have it."""
-
-    __slots__ = ("is_dropped", "observer", "wants_settled")
-
-    def __init__(self, observer: Observer) -> None:
-        self.observer = observer
-        self.wants_settled = getattr(observer, "wants_settled", True)
-        self.is_dropped = False
-
-    def drop(self) -> None:
-        self.is_dropped = True
-        _log.exception(
-            "An observer has failed, and gets no more records: %r",
-            self.observer,
-            extra={"observer": type(self.observer).__name__},
-        )
-
-
 class Observers:
     """Several observers as one; each gets every record, in this order.
 
     Raises:
-        ConfigurationError: one of them cannot be called, or is a coroutine function, which
-            nobody would await.
+        ConfigurationError: one of them cannot be called, or is a coroutine function or a
+            generator function, whose code nobody would run.
     """
 
     def __init__(self, *observers: Observer) -> None:
-        self.guarded: tuple[_Guarded, ...] = ()
-        self.want_settled: tuple[_Guarded, ...] = ()
+        self.guarded: tuple[Guarded, ...] = ()
+        self.want_settled: tuple[Guarded, ...] = ()
         for observer in observers:
-            self.add(observer)
+            attach(self, observer)
 
     @safe_repr
     def __repr__(self) -> str:
-        return f"Observers({', '.join(repr(each.observer) for each in self.guarded)})"
-
-    def add(self, observer: Observer) -> None:
-        """Add one more.
-
-        Raises:
-            ConfigurationError: as above.
-        """
-        if isinstance(observer, Observers):
-            added = observer.guarded
-        else:
-            _check(observer)
-            added = (_Guarded(observer),)
-        self.guarded += added
-        self.want_settled += tuple(each for each in added if each.wants_settled)
+        return f"Observers({', '.join(each.name for each in self.guarded)})"
 
     def __call__(self, event: Event, /) -> None:
         """Pass a record on."""
         tell(self.want_settled if isinstance(event, Settled) else self.guarded, event)
 
 
-def tell(guarded: Iterable[_Guarded], event: Event) -> None:
-    """Give a record to those that are not dropped."""
-    for each in guarded:
-        if not each.is_dropped:
-            try:
-                each.observer(event)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException:  # noqa: BLE001 - also a CancelledError, which is nobody's here
-                each.drop()
+def dismiss(observers: Observers) -> None:
+    """Tell them no more."""
+    observers.guarded = observers.want_settled = ()
 
 
-def tell_all(groups: Iterable[Observers], event: Event) -> None:
-    """Give a record once to everyone in these groups, also if somebody is in several."""
-    everyone = (each for group in groups for each in group.guarded if not each.is_dropped)
-    tell({id(each.observer): each for each in everyone}.values(), event)
+def attach(observers: Observers, observer: Observer) -> None:
+    """Add an observer to others.
 
-
-def _check(observer: object) -> None:
-    if not callable(observer):
-        raise ConfigurationError(
-            f"observer must be a function of one record; {type(observer).__name__} is not callable."
-        )
-    call = observer if inspect.isroutine(observer) else type(observer).__call__
-    if inspect.iscoroutinefunction(call):
-        raise ConfigurationError(
-            "observer must be a plain function, not async def; start a task in it, or use a queue."
-        )
+    Raises:
+        ConfigurationError: as for ``Observers``.
+    """
+    if type(observer) is Observers:
+        added = observer.guarded
+    else:
+        check_observer(observer)
+        added = (Guarded(observer),)
+    observers.guarded += added
+    observers.want_settled += tuple(each for each in added if each.wants_settled)

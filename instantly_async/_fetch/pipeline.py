@@ -96,6 +96,11 @@ class Pipeline(Generic[U, R]):
         self._closing_error: BaseException | None = None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether none of its work is left."""
+        return self._ended.is_set()
+
+    @property
     def error(self) -> BaseException | None:
         """What has ended it; ``None``: nothing but its end."""
         return self._error
@@ -219,8 +224,8 @@ class Pipeline(Generic[U, R]):
         self._ready.extend(self._held[index] for index in sorted(self._held))
         self._held.clear()
         self._ended.set()
-        self._on_end()
         self._arrival.set()
+        self._on_end()
         if self._is_abandoned:
             self._report()
 

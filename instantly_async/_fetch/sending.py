@@ -75,7 +75,7 @@ class Sender(Generic[Q, R]):
         witness = self._witness
         witness.begin(tries)
         while True:
-            request = self._request(query, tries)
+            request, reply = self._request(query, tries), None
             with await pace.enter() as permit:
                 try:
                     reply = await send(request, on_sent=permit.note_sent, fresh=asks)
@@ -84,12 +84,13 @@ class Sender(Generic[Q, R]):
                         witness.tell(tries, permit, reply, reply.result, loop.time())
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
                         tries.spent_s += reply.spent_s
-                    if reply.result is None:
-                        continue  # a pause had begun, so nothing was sent
+                    if reply.result is None:  # a pause had begun, so nothing was sent
+                        tries.waits_since += reply.spent_s
+                        continue
                     read = self._read(query, reply.result)
                     result = await self._finish(read, reply) if isinstance(read, Steps) else read
                 except BaseException as error:
-                    witness.tell_end(tries, permit, error, loop.time())
+                    witness.tell_end(tries, permit, reply, error, loop.time())
                     raise
                 finally:
                     recorder.requests += permit.sends

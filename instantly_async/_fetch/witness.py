@@ -7,8 +7,9 @@ from instantly_async._api import Endpoint
 from instantly_async._http import Reply, Response
 from instantly_async._pace import Permit
 from instantly_async._recorder import Recorder
+from instantly_async._telling import tell
 from instantly_async.errors import InstantlyError
-from instantly_async.events import Attempt, tell
+from instantly_async.events import Attempt
 
 from .retries import Tries
 from .workspace import Workspace
@@ -36,10 +37,17 @@ class Witness:
             error = type(result).__name__ if isinstance(result, InstantlyError) else None
             self._tell(tries, permit, reply.result, error=error, spent_s=reply.spent_s, now=now)
 
-    def tell_end(self, tries: Tries, permit: Permit, cause: BaseException, now: float) -> None:
-        """Tell that an attempt that was sent has been ended by something else."""
+    def tell_end(
+        self, tries: Tries, permit: Permit, reply: Reply | None, cause: BaseException, now: float
+    ) -> None:
+        """Tell that an attempt that was sent has been ended by something else.
+
+        ``reply`` ``None``: before its answer had come.
+        """
         if self._observers.guarded and permit.sends > permit.told:
-            self._tell(tries, permit, None, error=type(cause).__name__, spent_s=0.0, now=now)
+            answer, spent_s = (None, 0.0) if reply is None else (reply.result, reply.spent_s)
+            name = type(cause).__name__
+            self._tell(tries, permit, answer, error=name, spent_s=spent_s, now=now)
 
     def _tell(
         self,

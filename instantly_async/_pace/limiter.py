@@ -21,6 +21,7 @@ import logging
 import random
 import sys
 from collections.abc import Callable
+from itertools import count
 from math import inf
 from typing import Literal
 from weakref import WeakSet
@@ -28,14 +29,16 @@ from weakref import WeakSet
 from aiolimiter import AsyncLimiter
 
 from instantly_async._reprs import safe_repr
+from instantly_async._telling import tell_all
 from instantly_async.errors import ClosedError
-from instantly_async.events import Observers, Paused, RateChanged, tell_all
+from instantly_async.events import Observers, Paused, RateChanged
 from instantly_async.settings import RateLimit, check_type
 
 from .cubic import CUT_FACTOR, cubic_rate
 from .places import Places
 
 _log = logging.getLogger(__name__)
+_NUMBERS = count(1)
 
 CUT_INTERVAL_S = 1.0
 """Shortest time between two changes of the rate, in seconds (*choice*)."""
@@ -79,6 +82,7 @@ class AdaptiveLimiter:
         self._rate_at_cut = self._rate
         self._rises_since = -inf
         self._changed_at = -inf
+        self.number = next(_NUMBERS)
         self.watched_by: WeakSet[Observers] = WeakSet()
         """Those who are told of its changes; not kept alive."""
 
@@ -215,7 +219,10 @@ class AdaptiveLimiter:
         if until > paused_until:
             self._rises_since += until - paused_until
             self._paused_until = until
-            tell_all(self.watched_by, Paused(pause_s=until - now, added_s=until - paused_until))
+            added_s = until - paused_until
+            tell_all(
+                self.watched_by, Paused(limiter=self.number, pause_s=until - now, added_s=added_s)
+            )
 
     def _change_rate(
         self, rate: float, now: float, reason: Literal["throttled", "recovering"]
@@ -225,7 +232,10 @@ class AdaptiveLimiter:
         self._changed_at = now
         self._renew_bucket()
         self.near.resize(self._near_size)
-        tell_all(self.watched_by, RateChanged(rate=rate, limit=self.limit.rate, reason=reason))
+        tell_all(
+            self.watched_by,
+            RateChanged(limiter=self.number, rate=rate, limit=self.limit.rate, reason=reason),
+        )
 
     def _renew_bucket(self) -> None:
         self._bucket = self._make_bucket()

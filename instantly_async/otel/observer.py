@@ -1,9 +1,11 @@
 """``OtelObserver``: turns the records of a client into metrics and spans."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from opentelemetry.context import get_current
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
@@ -24,7 +26,8 @@ class OtelObserver:
     """An observer that makes metrics and spans of OpenTelemetry.
 
     Args:
-        meter_provider: ``None``: the global one, also if that is set later.
+        meter_provider: ``None``: the global one, also if that is set later. One that is passed here
+            and made the global one later is another one for observers that were made before.
         tracer_provider: the same for spans.
         attempt_spans: make a span for each attempt, too, and not only for each stream.
         durations_per_s: how many attempts a second are recorded in the histogram of durations at
@@ -66,7 +69,7 @@ class OtelObserver:
             case Opened():
                 self._totals.open(event)
             case Paused():
-                self._totals.add_pause(event.added_s)
+                self._totals.add_pause(event)
             case RunStarted():
                 self._spans.start(event)
             case RunEnded():
@@ -77,14 +80,14 @@ class OtelObserver:
 
     def _take_attempt(self, attempt: Attempt) -> None:
         spans, durations = self._spans, self._durations
-        context = spans.context(attempt.run)
+        context = spans.context(attempt.run) or get_current()  # now, as it is recorded later
         if spans.has_attempts:
             spans.add(attempt, durations.attributes_of(attempt), context)
         durations.take(attempt, context)
 
 
 def _check(durations_per_s: object, attributes: object) -> None:
-    is_number = isinstance(durations_per_s, int | float) and durations_per_s >= 0
+    is_number = isinstance(durations_per_s, int | float) and 0 <= durations_per_s < inf
     if not (durations_per_s is None or is_number):
         raise ConfigurationError("durations_per_s must be a number from 0 on, or None for all.")
     if attributes is not None and not (
@@ -109,9 +112,10 @@ def instrument(
     durations_per_s: float | None = DURATIONS_PER_S,
     attributes: Attributes | None = None,
 ) -> OtelObserver:
-    """Observe a client from now on; the arguments are those of ``OtelObserver``.
+    """Observe a client; the arguments are those of ``OtelObserver``.
 
-    The first client's includes those made by ``for_workspace``.
+    The first client's includes those made by ``for_workspace``. Counters include what the client
+    has done before, and the histogram does not.
 
     Raises:
         ConfigurationError: this client is instrumented already; or as for ``OtelObserver``.

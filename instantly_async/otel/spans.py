@@ -77,8 +77,8 @@ class Spans:
         if attempt.resend_count:
             span.set_attribute("http.request.resend_count", attempt.resend_count)
         error = attributes.get("error.type")
-        if error is not None:
-            _fail(span, str(error))
+        if error is not None and error not in _LEFT_EARLY:
+            span.set_status(Status(StatusCode.ERROR))
         span.end(ended_at)
 
 

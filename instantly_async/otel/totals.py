@@ -1,12 +1,13 @@
 """``Totals``: the counters of all clients that one series of metrics is about."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from threading import Lock
 
 import msgspec
 
-from instantly_async.events import Closed, Opened
+from instantly_async.events import Closed, Opened, Paused
 from instantly_async.stats import Counts, Stats
 
 
@@ -35,37 +36,55 @@ class Totals:
         self._ended = Counts(failed=Counter())
         self._wait_s = 0.0
         self._paused_s = 0.0
+        self._paused_until: dict[int, float] = {}
 
     def open(self, opened: Opened) -> None:
         with self._lock:
             self._open[opened.client] = opened
 
     def close(self, closed: Closed) -> None:
+        self._end(closed.client, closed.stats)
+
+    def _end(self, client: int, stats: Stats) -> None:
+        """Keep the last counters of a client, of which nothing is in flight any more."""
         with self._lock:
-            if self._open.pop(closed.client, None) is not None:
-                self._ended = sum_of([self._ended, closed.stats])
+            if self._open.pop(client, None) is not None:
+                self._ended = sum_of([self._ended, stats])
+                self._ended.in_flight = self._ended.waiting = 0
 
     def add_wait(self, seconds: float) -> None:
         with self._lock:
             self._wait_s += seconds
 
-    def add_pause(self, seconds: float) -> None:
+    def add_pause(self, paused: Paused) -> None:
+        """Add what is new of a pause: each client of a limiter tells the same one."""
+        now = time.monotonic()
         with self._lock:
-            self._paused_s += seconds
+            known_until = max(now, self._paused_until.get(paused.limiter, now))
+            until = now + paused.pause_s
+            self._paused_s += max(0.0, until - known_until)
+            pauses = {number: end for number, end in self._paused_until.items() if end > now}
+            self._paused_until = pauses | {paused.limiter: max(until, known_until)}
 
     def read(self) -> Reading:
         with self._lock:
             clients, ended = list(self._open.values()), self._ended
             wait_s, paused_s = self._wait_s, self._paused_s
         # Outside of the lock, for which a loop may wait: with many clients, this takes a while.
-        now = [each.read() for each in clients]
-        limits = [each.limit for each in clients if each.limit is not None]
-        rates = [each.allowed_rate for each in now if each.allowed_rate is not None]
+        now = [(each, each.is_alive(), each.read()) for each in clients]
+        limits: dict[int, float] = {}  # by the number of the limiter, which clients can share
+        rates: dict[int, float] = {}
+        for client, is_alive, stats in now:
+            if is_alive and client.limit is not None and stats.allowed_rate is not None:
+                limits[client.limiter] = client.limit
+                rates[client.limiter] = stats.allowed_rate
+            elif not is_alive:  # it was never closed, and says no more
+                self._end(client.client, stats)
         return Reading(
-            counts=sum_of([ended, *now]),
-            rate=sum(rates) if rates else None,
-            limit=sum(limits) if limits else None,
-            open_breakers=sum(each.breaker_open for each in now),
+            counts=sum_of([ended, *(stats for _, _, stats in now)]),
+            rate=sum(rates.values()) if rates else None,
+            limit=sum(limits.values()) if limits else None,
+            open_breakers=sum(is_alive and stats.breaker_open for _, is_alive, stats in now),
             wait_s=wait_s,
             paused_s=paused_s,
         )

@@ -9,7 +9,7 @@ from instantly_async.events import Attempt
 
 SCOPE = "instantly_async"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.37.0"
-"""The version of the conventions; what is used of them is stable since 1.23."""
+"""The version of the conventions. All that is used of them is stable, except ``url.template``."""
 
 DURATION = "http.client.request.duration"
 

@@ -1,11 +1,12 @@
 """``observer=``: what a client tells, when, and what becomes of an observer that fails."""
 
 import asyncio
+import functools
 import gc
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ from instantly_async.events import (
     RunEnded,
     RunStarted,
     Settled,
+    attach,
 )
 from instantly_async.stats import Counts
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
@@ -213,8 +215,8 @@ def test_429s_pauses_and_outages_are_told() -> None:
         return failing(503) if 10 < now < 20 else found(wire)
 
     seen, run = Seen(), Run(world, rate_limit=RateLimit())
-    run.recorder.observers.add(seen)
-    run.observers.add(seen)
+    attach(run.recorder.observers, seen)
+    attach(run.observers, seen)
     run_virtual(run.main(list(lead_ids(2000))))
     assert run.recorder.found == 2000
     cut, *rises = seen.of(RateChanged)
@@ -268,6 +270,7 @@ async def test_one_that_fails_is_logged_once_and_dropped(
         Fails(Attempt, RuntimeError),
         Fails(Settled, asyncio.CancelledError),
         Fails(Opened, StopIteration),
+        Fails(RunEnded, asyncio.CancelledError),
     ]
     seen = Seen()
     async with FakeInstantly() as fake:
@@ -282,7 +285,7 @@ async def test_one_that_fails_is_logged_once_and_dropped(
         assert isinstance(each.seen[-1], each.kind)
     assert len(seen.of(Settled)) == 40
     said = [record for record in caplog.records if "observer" in record.message]
-    assert [record.levelname for record in said] == ["ERROR"] * 3
+    assert [record.levelname for record in said] == ["ERROR"] * 4
     assert all("from an observer" in str(record.exc_info) for record in said)
 
 
@@ -299,9 +302,28 @@ class Slow:
 async def slow(event: Event) -> None: ...
 
 
-@pytest.mark.parametrize("observer", [slow, Slow(), Slow().__call__])
+def generator(event: Event) -> Iterator[None]:
+    yield
+
+
+async def async_generator(event: Event) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    "observer",
+    [
+        slow,
+        Slow(),
+        Slow().__call__,
+        functools.partial(slow),
+        functools.lru_cache(slow),
+        generator,
+        async_generator,
+    ],
+)
 def test_a_coroutine_function_is_no_observer(observer: Any) -> None:
-    with pytest.raises(ConfigurationError, match="not async def; start a task"):
+    with pytest.raises(ConfigurationError, match="neither async def nor a generator; start a task"):
         Observers(observer)
 
 
@@ -321,10 +343,13 @@ async def test_more_can_be_added_while_the_client_is_used() -> None:
     assert [len(each.of(Closed)) for each in (first, later, of_sibling)] == [3, 3, 1]
     with pytest.raises(ClosedError):
         client.observe(later)
-    assert repr(Observers(slow_enough)) == f"Observers({slow_enough!r})"
+    named = Observers(slow_enough, functools.partial(slow_enough, more="secret"), first)
+    assert (
+        repr(named) == f"Observers({__name__}.slow_enough, {__name__}.slow_enough, {__name__}.Seen)"
+    )
 
 
-def slow_enough(event: Event) -> None: ...
+def slow_enough(event: Event, more: str = "") -> None: ...
 
 
 async def test_a_shared_limiter_tells_each_observer_once() -> None:
@@ -340,7 +365,8 @@ async def test_a_shared_limiter_tells_each_observer_once() -> None:
     del other
     gc.collect()
     limiter.on_throttled(9.0, sent_at=9.0, retry_after_s=None)
-    assert [len(each.of(RateChanged)) for each in (both, one)] == [2, 1]
+    assert [len(each.of(RateChanged)) for each in (both, one)] == [1, 1]
+    assert [type(each.pop()) for each in (both, one)] == [Closed, Closed]
     del first
 
 
@@ -397,3 +423,111 @@ async def test_another_thread_reads_the_counters_meanwhile() -> None:
     for counts in zip(*read, strict=True):
         assert list(counts) == sorted(counts)
     assert read[-1][0] <= 300
+
+
+async def test_the_end_of_a_client_is_told_last_even_if_calls_are_in_flight() -> None:
+    """The calls end a moment after it."""
+    seen = Seen()
+    async with FakeInstantly(latency_s=30) as fake:
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=seen)
+        loader = client.loader()
+        tasks = [
+            asyncio.ensure_future(call)
+            for call in (client.get_lead(IDS[0]), client.check(), loader.load(IDS[1]))
+        ]
+        stream = client.stream_leads(IDS[2:4])
+        tasks.append(asyncio.ensure_future(anext(stream)))
+        while len(fake.requests) < 5:
+            await asyncio.sleep(0.01)
+        await client.aclose()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(each) for each in ends} == {ClosedError}
+    assert [type(each) for each in seen if isinstance(each, Closed)] == [Closed]
+    assert isinstance(seen[-1], Closed)
+    assert sum(each.is_sent for each in seen.of(Attempt)) == seen[-1].stats.requests == 5
+    assert seen[-1].stats.in_flight == 0
+
+
+async def test_streams_of_a_closed_loop_are_told_to_have_ended() -> None:
+    """A client that is closed when its loop has gone. Nothing comes after that."""
+    seen, gone = Seen(), asyncio.new_event_loop()
+    gone.close()
+    async with FakeInstantly() as fake:
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=seen)
+        stream = client.stream_leads(IDS)
+        await anext(stream)
+        client._connections._loop = gone
+        await client.aclose()
+        told = list(seen)
+        client._connections._loop = asyncio.get_running_loop()
+        await stream.aclose()
+        await client._connections.aclose()
+    *_, ended, closed = told
+    assert isinstance(ended, RunEnded)
+    assert (ended.run, ended.error) == (seen.of(RunStarted)[0].run, "ClosedError")
+    assert isinstance(closed, Closed)
+    assert seen == told
+
+
+async def test_an_observer_that_returns_an_awaitable_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And nobody is told that a coroutine was never awaited."""
+    told: list[Any] = []
+
+    def observer(event: Event) -> Any:
+        told.append(event)
+        return slow(event)
+
+    async with InstantlyClient("a-key", observer=observer):
+        pass
+    assert len(told) == 1
+    (record,) = [each for each in caplog.records if "observer" in each.message]
+    assert "nobody awaits" in str(record.exc_info)
+
+
+async def test_the_log_of_a_failed_observer_shows_nothing_of_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Neither its arguments, nor what was being handled when it was called; its own cause stays."""
+
+    def observer(secret: str, event: Event) -> None:
+        if isinstance(event, Attempt):
+            try:
+                raise KeyError("its own")
+            except KeyError:
+                raise RuntimeError("of an observer")  # noqa: B904 - to have a context
+
+    async with FakeInstantly(latency_s=30) as fake:
+        client = InstantlyClient(
+            fake.api_key, base_url=fake.url, observer=functools.partial(observer, "canary")
+        )
+        async with client:
+            task = asyncio.create_task(client.get_lead(IDS[0]))
+            while not fake.requests:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    (record,) = [each for each in caplog.records if "observer" in each.message]
+    assert record.message.endswith(".observer")
+    assert "canary" not in record.message
+    assert record.exc_info is not None
+    error = record.exc_info[1]
+    assert error is not None
+    assert isinstance(error.__context__, KeyError)
+    assert error.__context__.__context__ is None
+
+
+async def test_a_signal_handler_can_read_the_counters() -> None:
+    """Also if it interrupts the thread in the middle of a change."""
+    client = InstantlyClient("a-key")
+    with client._activity._summing:
+        assert client.stats.requests == 0
+    await client.aclose()
+
+
+def test_a_record_as_json_says_what_it_is() -> None:
+    record = BreakerChanged(method="GET", is_open=True)
+    assert msgspec.json.encode(record) == (
+        b'{"type":"BreakerChanged","method":"GET","is_open":true}'
+    )

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from instantly_async import (
+    AdaptiveLimiter,
     AuthenticationError,
     ConfigurationError,
     InstantlyClient,
@@ -510,3 +511,78 @@ def test_less_than_one_duration_a_second(sdk: Sdk, monkeypatch: pytest.MonkeyPat
         now += 0.1
     (point,) = sdk.read()[DURATION].values()
     assert point.count == 2
+
+
+async def test_a_client_that_is_forgotten_leaves_its_counts_and_no_gauge(sdk: Sdk) -> None:
+    observer = sdk.observer()
+    async with FakeInstantly() as fake:
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=observer)
+        await client.get_lead(IDS[0])
+        assert sdk.value("instantly.limiter.limit") == 95.0
+        await client._connections.aclose()
+        del client
+        gc.collect()
+        for _ in range(2):
+            points = sdk.read()
+            assert_single(points, "instantly.requests", 1)
+            assert "instantly.limiter.limit" not in points
+            assert_single(points, "instantly.breaker.open", 0)
+
+
+def assert_single(points: dict[str, dict[Key, Any]], name: str, value: float) -> None:
+    assert [point.value for point in points[name].values()] == [value]
+
+
+async def test_what_was_in_flight_at_the_end_is_not_any_more(sdk: Sdk) -> None:
+    async with FakeInstantly(latency_s=30) as fake:
+        client = InstantlyClient(fake.api_key, base_url=fake.url, observer=sdk.observer())
+        tasks = [asyncio.ensure_future(client.get_lead(each)) for each in IDS[:5]]
+        while len(fake.requests) < 5:
+            await asyncio.sleep(0.01)
+        assert sdk.value("instantly.in_flight") == 5
+        await client.aclose()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    points = sdk.read()
+    assert_single(points, "instantly.in_flight", 0)
+    assert_single(points, "instantly.requests", 5)
+
+
+async def test_a_limiter_that_clients_share_counts_once(sdk: Sdk) -> None:
+    limiter = AdaptiveLimiter()
+    async with InstantlyClient("a-key", limiter=limiter) as first:
+        async with InstantlyClient("a-key", limiter=limiter) as other:
+            for client in (first, other):
+                instrument(client, meter_provider=sdk.meters)
+            assert sdk.value("instantly.limiter.limit") == 95.0
+            limiter.pause(asyncio.get_running_loop().time(), 10.0)
+            assert 9.9 < sdk.value("instantly.limiter.paused") < 11.1
+
+
+async def test_an_exemplar_of_a_call_names_the_trace_of_its_caller(sdk: Sdk) -> None:
+    """Though it is recorded later, together with others."""
+    tracer, traces = sdk.tracers.get_tracer("the application"), []
+    async with FakeInstantly() as fake:
+        fake.script(IDS[1], Fault.status(400))
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, observer=sdk.observer()
+        ) as client:
+            for lead_id in IDS[:3]:
+                with tracer.start_as_current_span("a request") as span:
+                    await asyncio.gather(client.get_lead(lead_id), return_exceptions=True)
+                    traces.append(span.get_span_context().trace_id)
+    rejected = frozenset({("http.response.status_code", 400)})
+    (point,) = [each for key, each in sdk.read()[DURATION].items() if rejected <= key]
+    assert [each.trace_id for each in point.exemplars] == [traces[1]]
+
+
+async def test_a_request_that_nobody_waits_for_any_more_is_no_error(sdk: Sdk) -> None:
+    async with FakeInstantly(latency_s=0.05, jitter_s=0.05) as fake:
+        async with InstantlyClient(
+            fake.api_key, base_url=fake.url, observer=sdk.observer(attempt_spans=True)
+        ) as client:
+            async with client.stream_leads(IDS) as stream:
+                async for _ in stream:
+                    break
+    ended = [each for each in sdk.spans if (each.attributes or {}).get("error.type")]
+    assert {(each.attributes or {})["error.type"] for each in ended} == {"CancelledError"}
+    assert {each.status.status_code for each in sdk.spans} == {StatusCode.UNSET}

@@ -35,7 +35,7 @@ ROOMS: dict[str, list[str]] = {
         "_arrow",
         "_api  testing  _recorder",
         "events",
-        "models  settings  stats  _html  _extras",
+        "models  settings  stats  _html  _extras  _telling",
         "enums  errors  _version  _clock  _reprs  _key_log",
     ],
     "_fetch": [
