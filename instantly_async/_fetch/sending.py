@@ -72,8 +72,9 @@ class Sender(Generic[Q, R]):
         """
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         pace = self._asking if asks else self._pace
-        witness = self._witness
-        witness.begin(tries)
+        observers, witness = recorder.observers, self._witness
+        if observers.guarded:
+            tries.waits_since = loop.time()
         while True:
             request, reply = self._request(query, tries), None
             with await pace.enter() as permit:
@@ -94,12 +95,8 @@ class Sender(Generic[Q, R]):
                     raise
                 finally:
                     recorder.requests += permit.sends
-                if is_misdelivered(result):
-                    reply.drop_connection()  # its next answer could also be another request's
                 now = loop.time()
-                permit.learn(result, now)
-            self._count(tries, permit, now)
-            witness.tell(tries, permit, reply, result, now)
+                self._learn(tries, permit, reply, result, now)
             if self._trust.is_other_server:
                 await self._require_api(result, pace, now)
             if not isinstance(result, InstantlyError):
@@ -150,13 +147,21 @@ class Sender(Generic[Q, R]):
             raise error
         return error
 
-    def _count(self, tries: Tries, permit: Permit, now: float) -> None:
+    def _learn(
+        self, tries: Tries, permit: Permit, reply: Reply, result: object, now: float
+    ) -> None:
+        """Learn from the result of an attempt, count it, and tell the observers."""
+        if is_misdelivered(result):
+            reply.drop_connection()  # its next answer could also be another request's
+        permit.learn(result, now)
         tries.attempts += 1
         tries.tried_at = now
         if permit.sent_at is not None:
             tries.tried_at = permit.sent_at
             self._recorder.latency.record(now - permit.sent_at)
             self._recorder.meter.count(now, permit.sends)
+        if self._recorder.observers.guarded:
+            self._witness.tell(tries, permit, reply, result, now)
 
     def _request(self, query: Q, tries: Tries) -> Request:
         endpoint = self.endpoint

@@ -35,7 +35,8 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         if isinstance(result, LeadItem):
             self.recorder.found += 1
-            self._tell("found", None, attempts, elapsed_s)
+            if self.recorder.observers.want_settled:
+                self._tell("found", None, attempts, elapsed_s)
             return self._found(index, lead_id, result, attempts, elapsed_s)
         if isinstance(result, NotFoundError):
             self.recorder.not_found += 1

@@ -30,7 +30,7 @@ class Spans:
         self._tracer = get_tracer(SCOPE, __version__, provider, SCHEMA_URL)
         self._attributes = attributes
         self.has_attempts = attempts
-        self._open: dict[int, tuple[Span, Context]] = {}
+        self._open: dict[int | None, tuple[Span, Context]] = {}
 
     def start(self, started: RunStarted) -> None:
         attributes = dict(self._attributes)
@@ -62,7 +62,8 @@ class Spans:
 
     def context(self, run: int | None) -> Context | None:
         """Return the context of a stream's span; ``None``: the current one."""
-        return self._open[run][1] if run in self._open else None
+        found = self._open.get(run)
+        return None if found is None else found[1]
 
     def add(self, attempt: Attempt, attributes: Attributes, context: Context | None) -> None:
         """Make the span of an attempt that has just ended."""
