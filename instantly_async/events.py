@@ -222,6 +222,8 @@ class Observers:
             generator function, whose code nobody would run.
     """
 
+    __slots__ = ("__weakref__", "guarded", "want_settled")
+
     def __init__(self, *observers: Observer) -> None:
         self.guarded: tuple[Guarded, ...] = ()
         self.want_settled: tuple[Guarded, ...] = ()

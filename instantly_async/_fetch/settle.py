@@ -23,6 +23,7 @@ class OutcomeMaker(Generic[L]):
 
     def __init__(self, recorder: Recorder, *, keep_raw: bool) -> None:
         self.recorder = recorder
+        self._observers = recorder.observers
         self._keep_raw = keep_raw
 
     def make(
@@ -35,7 +36,7 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         if isinstance(result, LeadItem):
             self.recorder.found += 1
-            if self.recorder.observers.want_settled:
+            if self._observers.want_settled:
                 self._tell("found", None, attempts, elapsed_s)
             return self._found(index, lead_id, result, attempts, elapsed_s)
         if isinstance(result, NotFoundError):
@@ -104,11 +105,10 @@ class OutcomeMaker(Generic[L]):
         self._tell("failed", name, attempts, elapsed_s)
 
     def _tell(self, outcome: Kind, error: str | None, attempts: int, elapsed_s: float) -> None:
-        recorder = self.recorder
-        if recorder.observers.want_settled:
-            recorder.observers(
+        if self._observers.want_settled:
+            self._observers(
                 Settled(
-                    run=recorder.run,
+                    run=self.recorder.run,
                     outcome=outcome,
                     error=error,
                     attempts=attempts,
