@@ -1,8 +1,8 @@
 """``Durations``: the histogram of attempts, recorded in batches.
 
-An SDK needs 10 to 25 µs for one record, which is up to a quarter of what a whole lead costs. If
-many are recorded together, it is the lower figure, because its code and data are in the processor's
-caches then. See ``python -m benchmarks run telemetry``.
+An SDK needs about 15 µs for one record in a batch, and more if it is alone, because its code and
+data are not in the processor's caches then. All else that a lead by GET takes is 85 µs. See
+``python -m benchmarks run telemetry``.
 """
 
 import time
