@@ -7,7 +7,7 @@ data are not in the processor's caches then. All else that a lead by GET takes i
 
 import time
 from collections import deque
-from threading import Lock
+from threading import RLock
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram
@@ -41,7 +41,7 @@ class Durations:
         self._credited_at = time.monotonic()
         self._known: dict[tuple[object, ...], Attributes] = {}
         self._pending: Pending = deque()
-        self._flushing = Lock()  # exporters have threads of their own
+        self._flushing = RLock()  # exporters have threads of their own, or come by a signal
 
     def take(self, attempt: Attempt, context: Context | None) -> None:
         """Record an attempt, soon. ``context`` is what an SDK may link it to."""

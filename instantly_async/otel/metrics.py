@@ -1,7 +1,7 @@
 """``Metrics``: the instruments, made once for each meter provider, and what they say."""
 
 from collections.abc import Callable, Iterable, Iterator
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -152,7 +152,7 @@ class Metrics:
 
     def __init__(self, provider: MeterProvider) -> None:
         meter = provider.get_meter(SCOPE, __version__, SCHEMA_URL)
-        self._lock = Lock()
+        self._lock = RLock()
         self._durations: WeakSet[Durations] = WeakSet()
         self._series: dict[frozenset[tuple[str, Any]], tuple[Attributes, Totals]] = {}
         self._latest: list[tuple[Attributes, Reading]] = []
@@ -207,7 +207,7 @@ class Metrics:
 
 _made: WeakKeyDictionary[MeterProvider, Metrics] = WeakKeyDictionary()
 _global: list[Metrics] = []  # one at most
-_making = Lock()
+_making = RLock()
 
 
 def metrics_of(provider: MeterProvider | None) -> Metrics:

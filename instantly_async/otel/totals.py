@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable
-from threading import Lock
+from threading import RLock
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Totals:
     """Sums up clients. Exporters read it in threads of their own."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()
         self._open: dict[int, Opened] = {}
         self._ended = Counts(failed=Counter())
         self._wait_s = 0.0

@@ -34,6 +34,7 @@ from instantly_async import (
 )
 from instantly_async.events import Attempt
 from instantly_async.otel import OtelObserver, instrument
+from instantly_async.otel.metrics import metrics_of
 from instantly_async.otel.values import DURATION, DURATION_BOUNDARIES_S
 from instantly_async.testing import FakeInstantly, Fault, lead_ids
 
@@ -586,3 +587,12 @@ async def test_a_request_that_nobody_waits_for_any_more_is_no_error(sdk: Sdk) ->
     ended = [each for each in sdk.spans if (each.attributes or {}).get("error.type")]
     assert {(each.attributes or {})["error.type"] for each in ended} == {"CancelledError"}
     assert {each.status.status_code for each in sdk.spans} == {StatusCode.UNSET}
+
+
+def test_an_export_by_a_signal_handler_does_not_wait_for_its_own_thread(sdk: Sdk) -> None:
+    """It may interrupt the thread that holds any of our locks."""
+    observer = sdk.observer()
+    observer(ATTEMPT)
+    metrics = metrics_of(sdk.meters)
+    with metrics._lock, observer._totals._lock, observer._durations._flushing:
+        assert sdk.read()[DURATION]
