@@ -196,7 +196,7 @@ Event = (
     | RunEnded
     | Closed
 )
-"""Any record."""
+"""Any of the records."""
 
 
 class Observer(Protocol):
