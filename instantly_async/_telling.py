@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
+from types import BuiltinMethodType, MethodType
 from typing import Any, Protocol
 
 from .errors import ConfigurationError
@@ -55,9 +56,14 @@ def tell(guarded: Iterable[Guarded], event: object) -> None:
 
 def _cut_context(error: BaseException, outer: BaseException | None) -> None:
     """Forget what was being handled when an observer was called: its frames hold ids."""
-    while error.__context__ is not None and error.__context__ is not outer:
-        error = error.__context__
-    error.__context__ = None
+    todo, seen = [error], set[int]()
+    while todo:
+        each = todo.pop()
+        seen.add(id(each))
+        if each.__context__ is outer:
+            each.__context__ = None
+        inner = [*getattr(each, "exceptions", ()), each.__context__, each.__cause__]
+        todo += [one for one in inner if one is not None and id(one) not in seen]
 
 
 class Group(Protocol):
@@ -74,8 +80,8 @@ def tell_all(groups: Iterable[Group], event: object) -> None:
 
 
 def _identity(observer: object) -> object:
-    if inspect.ismethod(observer):  # each access to one makes a new object
-        return id(observer.__self__), observer.__func__
+    if isinstance(observer, MethodType | BuiltinMethodType):  # each access makes a new object
+        return id(observer.__self__), observer.__name__
     return id(observer)
 
 

@@ -19,6 +19,8 @@ from instantly_async import __version__
 from instantly_async.client import InstantlyClient
 from instantly_async.events import Observer
 
+from .process import unwinding_on_signals
+
 Signal = Literal["metrics", "traces"]
 
 CLOSING_S = 3.0
@@ -39,9 +41,9 @@ def names_of(signal: Signal, environ: Mapping[str, str]) -> list[str]:
     if environ.get(DISABLED, "").strip().lower() == "true":
         return []
     upper = signal.upper()
-    chosen = environ.get(f"OTEL_{upper}_EXPORTER", "")
+    chosen = environ.get(f"OTEL_{upper}_EXPORTER", "").strip()
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{upper}_ENDPOINT")
-    if not chosen.strip() and any(environ.get(each) for each in endpoints):
+    if not chosen and any(environ.get(each, "").strip() for each in endpoints):
         chosen = "otlp"
     names = [each.strip() for each in chosen.split(",")]
     return [_by_protocol(each, upper, environ) for each in names if each not in {"", "none"}]
@@ -50,9 +52,10 @@ def names_of(signal: Signal, environ: Mapping[str, str]) -> list[str]:
 def _by_protocol(name: str, upper: str, environ: Mapping[str, str]) -> str:
     if name != "otlp":
         return name
-    own = environ.get(f"OTEL_EXPORTER_OTLP_{upper}_PROTOCOL")
-    protocol = own or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or next(iter(PROTOCOLS))
-    return PROTOCOLS.get(protocol.strip(), f"otlp by {protocol.strip()}")
+    own = environ.get(f"OTEL_EXPORTER_OTLP_{upper}_PROTOCOL", "").strip()
+    common = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "").strip()
+    protocol = own or common or next(iter(PROTOCOLS))
+    return PROTOCOLS.get(protocol, f"otlp by {protocol}")
 
 
 @contextlib.contextmanager
@@ -66,27 +69,52 @@ def exporting(client: InstantlyClient[Any]) -> Iterator[None]:
     sdk = logging.getLogger("opentelemetry")
     sdk.handlers[:], sdk.propagate = [_Failures()], False
     try:
-        observer = _observer(names["metrics"], names["traces"], closing)
-        if observer is not None:
-            client.observe(observer)
+        _start(client, names["metrics"], names["traces"], closing)
         yield
     finally:
         _close(closing)
 
 
+def _start(
+    client: InstantlyClient[Any],
+    metrics: list[str],
+    traces: list[str],
+    closing: list[Callable[[], object]],
+) -> None:
+    try:
+        observer = _observer(metrics, traces, closing)
+        if observer is not None:
+            client.observe(observer)
+    except Exception as error:  # noqa: BLE001 - whatever a variable makes the SDK raise
+        _log.warning(
+            "OpenTelemetry cannot be set up (%s), so nothing is exported; check the OTEL_* "
+            "variables.",
+            type(error).__name__,
+        )
+
+
 class _Failures(logging.Handler):
-    """Passes on what the SDK logs as an error: each kind once, and without its traceback."""
+    """Passes on that an export has failed, each reason once.
+
+    Not the SDK's own text: it may quote an address with a password, or a header.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self._seen: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if str(record.msg) not in self._seen:
-            self._seen.add(str(record.msg))
-            error = record.exc_info[0] if record.exc_info else None
-            reason = f" ({error.__name__})" if error else ""
-            _log.warning("OpenTelemetry: %s%s", record.getMessage(), reason)
+        error = record.exc_info[0] if record.exc_info else None
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        codes = [f"HTTP {each}" for each in arguments if isinstance(each, int)]
+        reason = error.__name__ if error else next(iter(codes), "no reason given")
+        if reason not in self._seen:
+            self._seen.add(reason)
+            _log.warning(
+                "An export of metrics or traces failed (%s); check OTEL_EXPORTER_OTLP_ENDPOINT and "
+                "OTEL_EXPORTER_OTLP_HEADERS.",
+                reason,
+            )
 
 
 def _observer(
@@ -180,12 +208,15 @@ def _processor(factory: Any) -> Any:
 
 
 def _close(closing: list[Callable[[], object]]) -> None:
-    """End the exports, all at once. Who does not end in time is left behind."""
+    """End the exports, all at once. One that is not done in time is abandoned.
+
+    A signal only cuts the wait short: the run is over, and its exit code stands.
+    """
     threads = [threading.Thread(target=each, daemon=True) for each in closing]
-    for each in threads:
-        each.start()
     until = time.monotonic() + CLOSING_S
-    with contextlib.suppress(KeyboardInterrupt):  # the run is over, and its exit code stands
+    with contextlib.suppress(KeyboardInterrupt, SystemExit), unwinding_on_signals():
+        for each in threads:
+            each.start()
         for each in threads:
             each.join(max(0.0, until - time.monotonic()))
     if any(each.is_alive() for each in threads):

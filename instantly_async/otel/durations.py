@@ -7,6 +7,7 @@ data are not in the processor's caches then. All else that a lead by GET takes i
 
 import time
 from collections import deque
+from contextlib import suppress
 from threading import RLock
 
 from opentelemetry.context import Context
@@ -52,7 +53,9 @@ class Durations:
     def flush(self) -> None:
         """Record those that wait. Any thread may call this."""
         with self._flushing:
-            batch = [self._pending.popleft() for _ in range(len(self._pending))]
+            batch: list[tuple[Attempt, Context | None]] = []
+            with suppress(IndexError):  # a signal handler may flush in the middle of this
+                batch.extend(self._pending.popleft() for _ in range(len(self._pending)))
             affordable = self._affordable(batch)
         self._totals.add_wait(sum(attempt.wait_s for attempt, _ in batch))
         for attempt, context in affordable:

@@ -217,11 +217,10 @@ def metrics_of(provider: MeterProvider | None) -> Metrics:
     was made.
     """
     with _making:
-        if provider in {None, get_meter_provider()}:
-            if not _global:
-                _global.append(_of(get_meter_provider()))
+        if provider is None and not _global:
+            _global.append(_of(get_meter_provider()))
+        if provider is None or (_global and provider is get_meter_provider()):
             return _global[0]
-        assert provider is not None
         return _of(provider)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from math import inf
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from opentelemetry.context import get_current
 from opentelemetry.metrics import MeterProvider
@@ -97,9 +96,6 @@ def _check(durations_per_s: object, attributes: object) -> None:
         )
 
 
-_instrumented: WeakKeyDictionary[InstantlyClient[Any], OtelObserver] = WeakKeyDictionary()
-
-
 def instrument(
     client: InstantlyClient[Any],
     *,
@@ -115,11 +111,15 @@ def instrument(
     has done before, and the histogram does not.
 
     Raises:
-        ConfigurationError: this client is instrumented already; or as for ``OtelObserver``.
+        ConfigurationError: this client has an ``OtelObserver`` already; or as for that.
         ClosedError: the client is closed.
     """
-    if client in _instrumented:
-        raise ConfigurationError("This client is instrumented already; call instrument() once.")
+    known = client._activity.observers.guarded  # noqa: SLF001 - of this package
+    if any(isinstance(each.observer, OtelObserver) for each in known):
+        raise ConfigurationError(
+            "This client has an OtelObserver already, of its own or of the client that made it; "
+            "call instrument() once."
+        )
     observer = OtelObserver(
         meter_provider=meter_provider,
         tracer_provider=tracer_provider,
@@ -128,5 +128,4 @@ def instrument(
         attributes=attributes,
     )
     client.observe(observer)
-    _instrumented[client] = observer
     return observer

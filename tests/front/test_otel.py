@@ -325,8 +325,9 @@ async def test_a_client_without_limits_has_no_rate(sdk: Sdk) -> None:
 async def test_a_client_is_instrumented_once(sdk: Sdk) -> None:
     async with InstantlyClient("a-key") as client:
         instrument(client, meter_provider=sdk.meters)
-        with pytest.raises(ConfigurationError, match="instrumented already; call instrument"):
-            instrument(client, meter_provider=sdk.meters)
+        for each in (client, client.for_workspace("ws-2")):
+            with pytest.raises(ConfigurationError, match="has an OtelObserver already"):
+                instrument(each, meter_provider=sdk.meters)
 
 
 ATTEMPT = Attempt(

@@ -88,8 +88,10 @@ async def test_they_are_called_and_typed() -> None:
         )
         async with client:
             client.observe(several)
-            instrument(client, attributes={"workspace": "acme"})
             await client.get_leads(IDS)
+        async with InstantlyClient(fake.api_key, base_url=fake.url) as another:
+            observer: Observer = instrument(another, attributes={"workspace": "acme"})
+            assert isinstance(observer, OtelObserver)
     assert statuses.seen == {200: 5}
     assert app.leads == 5
     assert said[0].endswith(", 95.0 requests/s")
