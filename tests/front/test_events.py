@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import logging
 import threading
 import warnings
 from collections import Counter
@@ -531,3 +532,45 @@ def test_a_record_as_json_says_what_it_is() -> None:
     assert msgspec.json.encode(record) == (
         b'{"type":"BreakerChanged","method":"GET","is_open":true}'
     )
+
+
+async def test_odd_contexts_of_a_failed_observer_are_cut_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Those of an exception group, and those that lead back to themselves."""
+    outer = ValueError("what was being handled")
+
+    def of_group(event: Event) -> None:
+        try:
+            raise KeyError("inner")
+        except KeyError as inner:
+            raise ExceptionGroup("a group", [inner]) from None
+
+    def of_circle(event: Event) -> None:
+        error, other = RuntimeError("a circle"), RuntimeError("its other half")
+        error.__context__, other.__context__ = other, error
+        raise error
+
+    observers = Observers(of_group, of_circle)
+    try:
+        raise outer
+    except ValueError:
+        observers(BreakerChanged(method="GET", is_open=True))
+    texts = [str(logging.Formatter().format(each)) for each in caplog.records]
+    assert len(texts) == 2
+    assert "a group" in texts[0]
+    assert "inner" in texts[0]
+    assert all("what was being handled" not in text for text in texts)
+
+
+async def test_a_method_that_two_clients_of_a_limiter_have_is_told_once() -> None:
+    """Each access to a method makes another object."""
+    limiter, told, seen = AdaptiveLimiter(), list[Event](), Seen()
+    clients = [
+        InstantlyClient("a-key", limiter=limiter, observer=Observers(told.append, seen.__call__))
+        for _ in range(2)
+    ]
+    limiter.pause(asyncio.get_running_loop().time(), 1.0)
+    assert [len([e for e in each if isinstance(e, Paused)]) for each in (told, seen)] == [1, 1]
+    for client in clients:
+        await client.aclose()

@@ -85,7 +85,7 @@ def test_prometheus(tmp_path: Path) -> None:
         assert named <= names, query
         used = set(re.findall(r'([a-z_]+)="|by \(([a-z_, ]+)\)', query))
         for one, several in used:
-            assert {one, *several.split(", ")} - {""} <= labels, query
+            assert {one, *several.split(", ")} - {""} <= labels | {"job"}, query
     assert re.search(r"throttled_total(?:\{.*\})? 1\.0$", text, re.MULTILINE)
     assert 'instantly_failures_total{error_type="InvalidLeadIdError"' in text
 
