@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Mapping
 from itertools import accumulate
 
 import msgspec
@@ -77,6 +78,15 @@ class RateMeter:
         return events / window_s if window_s > 0 else 0.0
 
 
+def add_counts(total: Counts, more: Counts) -> None:
+    """Add all counters of ``more``, which another thread may be counting up, to ``total``."""
+    for name in Counts.__struct_fields__:
+        mine, theirs = getattr(total, name), getattr(more, name)
+        if isinstance(theirs, Mapping):
+            theirs = Counter(theirs)  # in one step, as it may grow
+        setattr(total, name, mine or theirs if isinstance(mine, bool) else mine + theirs)
+
+
 class Recorder(Counts, kw_only=True):
     """The counters behind ``Stats``: plain attributes that the hot path increments.
 
@@ -95,11 +105,7 @@ class Recorder(Counts, kw_only=True):
 
     def add(self, other: "Recorder") -> None:
         """Add all that ``other`` has counted, and may be counting in another thread."""
-        for name in Counts.__struct_fields__:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(theirs, Counter):
-                theirs = theirs.copy()  # in one step, as it may grow
-            setattr(self, name, mine or theirs if isinstance(mine, bool) else mine + theirs)
+        add_counts(self, other)
         self.latency.add(other.latency)
         self.meter.add(other.meter)
 

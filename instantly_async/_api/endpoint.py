@@ -27,9 +27,9 @@ class Endpoint(Generic[Q, R]):
     """How to send a query ``Q``, and how to read its answer ``R``.
 
     ``path`` and ``body`` make the request (body ``None``: no body), and ``route`` is the path with
-    ``{id}`` in place of an id. ``read`` reads the body of a
-    200; it raises ``DecodeError`` if that is not what was requested. If reading takes long, it
-    returns steps instead, which may raise the same. ``describe`` names the query in logs.
+    ``{id}`` in place of an id. ``read`` reads the body of a 200; it raises ``DecodeError`` if that
+    is not what was requested. If reading takes long, it returns steps instead, which may raise the
+    same. ``describe`` names the query in logs.
     ``read_s`` bounds the time without progress, ``total_s`` one attempt, ``max_elapsed_s`` all
     attempts. ``takes_many``: a query is many ids or emails.
     """

@@ -72,8 +72,8 @@ class Sender(Generic[Q, R]):
         """
         loop, recorder, send = asyncio.get_running_loop(), self._recorder, self._send
         pace = self._asking if asks else self._pace
-        observers, witness = recorder.observers, self._witness
-        if observers.guarded:
+        witness = self._witness
+        if recorder.observers.guarded:
             tries.waits_since = loop.time()
         while True:
             request, reply = self._request(query, tries), None
@@ -83,6 +83,7 @@ class Sender(Generic[Q, R]):
                     tries.spent_s += reply.spent_s
                     if reply.is_stale:  # the connection had ended, and nobody is to blame
                         witness.tell(tries, permit, reply, reply.result, loop.time())
+                        reply = None
                         reply = await send(request, on_sent=permit.note_sent, fresh=True)
                         tries.spent_s += reply.spent_s
                     if reply.result is None:  # a pause had begun, so nothing was sent

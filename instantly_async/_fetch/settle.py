@@ -36,7 +36,7 @@ class OutcomeMaker(Generic[L]):
     ) -> Outcome[L]:
         if isinstance(result, LeadItem):
             self.recorder.found += 1
-            if self._observers.want_settled:
+            if self._observers.want_settled:  # nearly all leads come here, and nearly nobody looks
                 self._tell("found", None, attempts, elapsed_s)
             return self._found(index, lead_id, result, attempts, elapsed_s)
         if isinstance(result, NotFoundError):

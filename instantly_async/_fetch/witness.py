@@ -39,7 +39,7 @@ class Witness:
         is_sent = permit.sends > permit.told
         duration_s = now - permit.sent_at if is_sent and permit.sent_at is not None else spent_s
         # What was spent is connecting, and the time since it was sent.
-        wait_s = now - tries.waits_since - (max(duration_s, spent_s))
+        wait_s = now - tries.waits_since - max(duration_s, spent_s)
         status, size = None, 0
         if isinstance(answer, Response):
             status, size = answer.status, len(answer.body)

@@ -137,7 +137,9 @@ def _observer(
         )
         return None
     readers = [each for name in metrics if (each := _made("metrics", name, _reader)) is not None]
-    processors = [each for name in traces if (each := _made("traces", name, _processor))]
+    processors = [
+        each for name in traces if (each := _made("traces", name, _processor)) is not None
+    ]
     meters: Any = NoOpMeterProvider()
     tracers: Any = NoOpTracerProvider()
     resource = _resource()

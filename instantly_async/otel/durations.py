@@ -21,7 +21,7 @@ from .values import Attributes, attributes_of
 BATCH = 64
 """Attempts that are recorded together (*choice*)."""
 
-Pending = deque[tuple[Attempt, Context | None]]
+Pending = tuple[Attempt, Context]
 
 
 class Durations:
@@ -41,10 +41,10 @@ class Durations:
         self._credit = self._most
         self._credited_at = time.monotonic()
         self._known: dict[tuple[object, ...], Attributes] = {}
-        self._pending: Pending = deque()
+        self._pending: deque[Pending] = deque()
         self._flushing = RLock()  # exporters have threads of their own, or come by a signal
 
-    def take(self, attempt: Attempt, context: Context | None) -> None:
+    def take(self, attempt: Attempt, context: Context) -> None:
         """Record an attempt, soon. ``context`` is what an SDK may link it to."""
         self._pending.append((attempt, context))
         if len(self._pending) >= BATCH:
@@ -53,7 +53,7 @@ class Durations:
     def flush(self) -> None:
         """Record those that wait. Any thread may call this."""
         with self._flushing:
-            batch: list[tuple[Attempt, Context | None]] = []
+            batch: list[Pending] = []
             with suppress(IndexError):  # a signal handler may flush in the middle of this
                 batch.extend(self._pending.popleft() for _ in range(len(self._pending)))
             affordable = self._affordable(batch)
@@ -62,9 +62,7 @@ class Durations:
             attributes = self.attributes_of(attempt)
             self._histogram.record(attempt.duration_s, attributes, context)
 
-    def _affordable(
-        self, batch: list[tuple[Attempt, Context | None]]
-    ) -> list[tuple[Attempt, Context | None]]:
+    def _affordable(self, batch: list[Pending]) -> list[Pending]:
         """Return as many of them as may be recorded now, evenly chosen."""
         if self._per_s is None:
             return batch

@@ -57,15 +57,16 @@ class Spans:
         if ended.error in _LEFT_EARLY:
             span.set_attribute("instantly.left_early", value=True)
         elif ended.error is not None:
-            _fail(span, ended.error)
+            span.set_attribute("error.type", ended.error)
+            span.set_status(Status(StatusCode.ERROR))
         span.end()
 
     def context(self, run: int | None) -> Context | None:
-        """Return the context of a stream's span; ``None``: the current one."""
+        """Return the context of a stream's span; ``None``: it has none."""
         found = self._open.get(run)
         return None if found is None else found[1]
 
-    def add(self, attempt: Attempt, attributes: Attributes, context: Context | None) -> None:
+    def add(self, attempt: Attempt, attributes: Attributes, context: Context) -> None:
         """Make the span of an attempt that has just ended."""
         ended_at = time.time_ns()
         span = self._tracer.start_span(
@@ -81,8 +82,3 @@ class Spans:
         if error is not None and error not in _LEFT_EARLY:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended_at)
-
-
-def _fail(span: Span, error: str) -> None:
-    span.set_attribute("error.type", error)
-    span.set_status(Status(StatusCode.ERROR))

@@ -1,12 +1,12 @@
 """``Totals``: the counters of all clients that one series of metrics is about."""
 
 import time
-from collections import Counter
 from collections.abc import Iterable
 from threading import RLock
 
 import msgspec
 
+from instantly_async._recorder import add_counts
 from instantly_async.events import Closed, Opened, Paused
 from instantly_async.stats import Counts, Stats
 
@@ -33,7 +33,7 @@ class Totals:
     def __init__(self) -> None:
         self._lock = RLock()
         self._open: dict[int, Opened] = {}
-        self._ended = Counts(failed=Counter())
+        self._ended = Counts()
         self._wait_s = 0.0
         self._paused_s = 0.0
         self._paused_until: dict[int, float] = {}
@@ -90,12 +90,9 @@ class Totals:
         )
 
 
-def sum_of(parts: Iterable[Counts | Stats]) -> Counts:
+def sum_of(parts: Iterable[Counts]) -> Counts:
     """Add up counters."""
-    total = Counts(failed=Counter())
+    total = Counts()
     for part in parts:
-        for name in Counts.__struct_fields__:
-            value = getattr(part, name)
-            mine = getattr(total, name)
-            setattr(total, name, mine + (Counter(value) if name == "failed" else value))
+        add_counts(total, part)
     return total
