@@ -39,6 +39,8 @@ class Fetched:
     open_at_end: int
     most_late_s: float
     """How long the event loop was held up at most: then answers, and what follows, come later."""
+    late_s: float
+    """How long it was held up in all."""
 
     def require(self, count: int, rate: float = 0.0) -> None:
         """Check that all are found, and that hardly a request or a token was lost.
@@ -48,20 +50,21 @@ class Fetched:
         """
         assert self.stats.found == count
         assert self.stats.throttled == self.stats.retries == 0
-        lost = 0.05 * count + 1 + rate * self.most_late_s
+        lost = 0.05 * count + 1 + rate * self.late_s
         assert count <= self.stats.requests <= self.tokens <= count + lost
 
 
 async def fetch(url: str, count: int, limit: RateLimit | None, **settings: Any) -> Fetched:
-    most_open, most_late_s = 0, 0.0
+    most_open, most_late_s, late_s = 0, 0.0, 0.0
     limiter = CountingLimiter(limit)
 
     async def watch() -> None:
-        nonlocal most_late_s
+        nonlocal most_late_s, late_s
         while True:
             began = time.perf_counter()
             await asyncio.sleep(0.01)
-            most_late_s = max(most_late_s, time.perf_counter() - began - 0.01)
+            late = time.perf_counter() - began - 0.01
+            most_late_s, late_s = max(most_late_s, late), late_s + late
 
     watching = asyncio.create_task(watch())
     async with InstantlyClient(KEY, base_url=url, limiter=limiter, **settings) as client:
@@ -70,7 +73,8 @@ async def fetch(url: str, count: int, limit: RateLimit | None, **settings: Any) 
                 assert isinstance(outcome, Found), outcome
                 most_open = max(most_open, opened(client))
         watching.cancel()
-        return Fetched(stream.stats, limiter.paid, most_open, opened(client), most_late_s)
+        open_at_end = opened(client)
+        return Fetched(stream.stats, limiter.paid, most_open, open_at_end, most_late_s, late_s)
 
 
 def opened(client: InstantlyClient[Lead]) -> int:
