@@ -102,8 +102,10 @@ _PUBLIC_MODULES = (
     "instantly_async",
     "instantly_async.decoding",
     "instantly_async.events",
+    "instantly_async.limiters",
     "instantly_async.otel",
     "instantly_async.progress",
+    "instantly_async.redis",
     "instantly_async.testing",
 )
 

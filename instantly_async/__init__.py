@@ -75,6 +75,7 @@ __all__ = [
     "LeadLoader",
     "LeadStatus",
     "LeadStream",
+    "Limiter",
     "ListingError",
     "MatchStream",
     "NotFound",
@@ -107,7 +108,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._fetch import KeyCheck
-    from ._pace import AdaptiveLimiter
+    from ._pace import AdaptiveLimiter, Limiter
     from .client import InstantlyClient
     from .loader import LeadLoader
     from .streams import LeadStream, MatchStream
@@ -120,6 +121,7 @@ else:
         "KeyCheck": "._fetch",
         "LeadLoader": ".loader",
         "LeadStream": ".streams",
+        "Limiter": "._pace",
         "MatchStream": ".streams",
     }
 

@@ -13,9 +13,10 @@ from weakref import WeakSet
 from ._api import Endpoints
 from ._fetch import GetLookup, Workspace
 from ._http import Connections, read_api_key, read_base_url, read_proxy, valid, workspace_headers
-from ._pace import AdaptiveLimiter, Places
+from ._pace import AdaptiveLimiter, Limiter, Places
 from ._reprs import safe_repr
 from .activity import Activity, end_all
+from .errors import ConfigurationError
 from .events import Observer, Observers
 from .models import Lead
 from .reader import WorkspaceReader
@@ -46,7 +47,7 @@ class InstantlyClient(WorkspaceReader[L]):
         timeouts: seconds per attempt.
         concurrency: requests in flight at once, over all streams.
         limiter: shares one limiter between clients of one workspace, instead of
-            ``rate_limit``.
+            ``rate_limit``. See ``instantly_async.limiters``.
         lead_type: the ``msgspec.Struct`` to decode into; other fields are skipped.
         max_lead_bytes: cap on one lead's JSON, 1 KiB to 64 MiB; a larger lead is a
             ``DecodeError``. Above 1 MiB, decoding one can block the loop for more than 20 ms.
@@ -75,7 +76,7 @@ class InstantlyClient(WorkspaceReader[L]):
         retry: RetryPolicy = ...,
         timeouts: Timeouts = ...,
         concurrency: int = DEFAULT_CONCURRENCY,
-        limiter: AdaptiveLimiter | None = None,
+        limiter: Limiter | None = None,
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -94,7 +95,7 @@ class InstantlyClient(WorkspaceReader[L]):
         retry: RetryPolicy = ...,
         timeouts: Timeouts = ...,
         concurrency: int = DEFAULT_CONCURRENCY,
-        limiter: AdaptiveLimiter | None = None,
+        limiter: Limiter | None = None,
         lead_type: type[L],
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
@@ -113,7 +114,7 @@ class InstantlyClient(WorkspaceReader[L]):
         retry: RetryPolicy = RetryPolicy(),
         timeouts: Timeouts = Timeouts(),
         concurrency: int = DEFAULT_CONCURRENCY,
-        limiter: AdaptiveLimiter | None = None,
+        limiter: Limiter | None = None,
         lead_type: type[Any] = Lead,
         max_lead_bytes: int = DEFAULT_MAX_LEAD_BYTES,
         proxy: str | None = None,
@@ -126,7 +127,7 @@ class InstantlyClient(WorkspaceReader[L]):
         relay, proxy = read_proxy(proxy), None
         origin, base_url = read_base_url(base_url, os.environ, relay), None
         server, self._key = valid(origin), valid(key)
-        check_type("limiter", limiter, AdaptiveLimiter, optional=True)
+        check_type("limiter", limiter, Limiter, optional=True)
         self._retry = retry
         self._concurrency = check_concurrency(concurrency)
         self._slots = Places(concurrency)
@@ -148,7 +149,7 @@ class InstantlyClient(WorkspaceReader[L]):
     def _bind(
         self,
         workspace: str | None,
-        limiter: AdaptiveLimiter,
+        limiter: Limiter,
         observers: Observers,
         parent: Self | None,
     ) -> None:
@@ -214,27 +215,40 @@ class InstantlyClient(WorkspaceReader[L]):
         activities = [client._activity for client in family]  # noqa: SLF001 - of this same class
         await end_all(activities, None if self._parent else self._connections)
 
-    def for_workspace(self, workspace: str) -> "InstantlyClient[L]":
+    def for_workspace(
+        self, workspace: str, *, limiter: Limiter | None = None
+    ) -> "InstantlyClient[L]":
         """Return the client of another workspace: same connections, its own limits.
 
         Sends the header ``x-as-workspace`` (documented for admin keys). A second call with the
         same id returns the same client; if that was closed, a new one with the same limiter.
         Only the first client closes the connections.
 
+        ``limiter``: of that workspace, such as one that other processes share; ``None``: one of
+        its own, in this process only, with the limit of the first client.
+
         Raises:
-            ConfigurationError: the id has characters that a header may not have.
+            ConfigurationError: the id has characters that a header may not have, or that client
+                exists with another limiter.
             ClosedError: the first client is closed.
         """
         root = self._parent or self
         root._activity.require_open()  # noqa: SLF001 - a sibling is this same class
         workspace_headers(workspace)  # before it is kept as one of the siblings
+        check_type("limiter", limiter, Limiter, optional=True)
         sibling = self._siblings.get(workspace)
         if sibling is None:
-            limiter = AdaptiveLimiter(self._workspace.limiter.limit)
-        elif sibling._activity.closed:  # noqa: SLF001 - as above
-            limiter = sibling._workspace.limiter  # noqa: SLF001 - as above
+            limiter = limiter or AdaptiveLimiter(self._workspace.limiter.limit)
         else:
-            return sibling
+            known = sibling._workspace.limiter  # noqa: SLF001 - as above
+            if limiter is not None and limiter is not known:
+                raise ConfigurationError(
+                    "This workspace has a client with another limiter; pass a limiter at the "
+                    "first call of for_workspace."
+                )
+            if not sibling._activity.closed:  # noqa: SLF001 - as above
+                return sibling
+            limiter = known
         sibling = self._siblings[workspace] = copy.copy(root)
         self._family.add(sibling)
         observers = root._activity.observers  # noqa: SLF001 - as above

@@ -125,8 +125,8 @@ class RateChanged(Record, frozen=True, kw_only=True, gc=False):
     """Requests per second that are allowed now."""
     limit: float
     """Requests per second that the settings allow at most."""
-    reason: Literal["throttled", "recovering"]
-    """A 429 has cut it, or it rises again."""
+    reason: Literal["throttled", "recovering", "fallback"]
+    """A 429 has cut it; or it rises again; or a shared limit cannot be reached."""
 
 
 class Paused(Record, frozen=True, kw_only=True, gc=False):

@@ -17,7 +17,7 @@ from instantly_async._http import (
     Transport,
     workspace_headers,
 )
-from instantly_async._pace import AdaptiveLimiter, CircuitBreaker, Pace, Places, RetryBudget, Trust
+from instantly_async._pace import CircuitBreaker, Limiter, Pace, Places, RetryBudget, Trust
 from instantly_async.events import Observers
 from instantly_async.settings import RetryPolicy
 
@@ -53,7 +53,7 @@ class Workspace:
 
     transport: Transport
     slots: Places
-    limiter: AdaptiveLimiter
+    limiter: Limiter
     budget: RetryBudget
     breakers: Mapping[str, CircuitBreaker]
     key: ApiKey
@@ -101,7 +101,7 @@ class Workspace:
         workspace: str | None,
         *,
         slots: Places,
-        limiter: AdaptiveLimiter,
+        limiter: Limiter,
         key: ApiKey,
         retry: RetryPolicy,
         observers: Observers,
@@ -117,7 +117,7 @@ class Workspace:
             headers=workspace_headers(workspace),
             pacer=limiter if limiter.limit else None,
         )
-        limiter.watched_by.add(observers)
+        limiter.watch(observers)
         return cls(
             transport=transport,
             slots=slots,

@@ -3,20 +3,29 @@
 Decides when an attempt may be sent. Must not know what is requested, or how it is sent.
 """
 
+from .adaptive import AdaptiveLimiter
 from .breaker import CircuitBreaker
 from .budget import RetryBudget
-from .limiter import AdaptiveLimiter
+from .ledger import Grant, Ledger
+from .limiter import BaseLimiter, Limiter
 from .pace import QUIET_S, Pace, Permit, is_foreign, may_be_outage, shows_life
 from .places import Places
+from .remote import Act, RemoteLimiter
 from .trust import Trust
 
 __all__ = [
     "QUIET_S",
+    "Act",
     "AdaptiveLimiter",
+    "BaseLimiter",
     "CircuitBreaker",
+    "Grant",
+    "Ledger",
+    "Limiter",
     "Pace",
     "Permit",
     "Places",
+    "RemoteLimiter",
     "RetryBudget",
     "Trust",
     "is_foreign",

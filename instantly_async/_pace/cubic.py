@@ -13,6 +13,15 @@ CUT_FACTOR = 0.8
 STEEPNESS = 0.02
 """How fast the curve rises, in requests/s per s³ (*choice*)."""
 
+CUT_INTERVAL_S = 1.0
+"""Shortest time between two changes of the rate, in seconds (*choice*)."""
+
+CUT_PAUSE_S = 0.5
+"""How long nothing is sent after a cut, in seconds (*choice*)."""
+
+LOWEST_RATE = 1.0
+"""The rate is never cut below this, in requests per second (*choice*)."""
+
 
 def cubic_rate(rate_at_cut: float, since_s: float) -> float:
     """Return the rate ``since_s`` seconds after a cut, in requests per second.

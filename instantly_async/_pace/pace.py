@@ -23,7 +23,7 @@ from instantly_async.errors import (
 
 from .breaker import CircuitBreaker, Probe
 from .budget import RetryBudget
-from .limiter import AdaptiveLimiter
+from .limiter import Limiter
 from .places import Places
 from .trust import Trust
 
@@ -65,7 +65,7 @@ class Pace:
 
     def __init__(
         self,
-        limiter: AdaptiveLimiter,
+        limiter: Limiter,
         slots: Places,
         budget: RetryBudget | None,
         breaker: CircuitBreaker,

@@ -32,6 +32,7 @@ from instantly_async import (
     RunError,
     ServerError,
 )
+from instantly_async.limiters import BaseLimiter
 from instantly_async.testing import FakeInstantly, Fault, lead_ids, lead_json
 
 CANARY = "canary-7f3a-key"
@@ -288,7 +289,7 @@ async def test_a_workspace_that_was_refused_is_refused_again(
     ("setting", "message"),
     [
         ({"rate_limit": 5}, "rate_limit must be RateLimit or None; int is not."),
-        ({"limiter": "x"}, "limiter must be AdaptiveLimiter or None; str is not."),
+        ({"limiter": "x"}, "limiter must be Limiter or None; str is not."),
         ({"retry": None}, "retry must be RetryPolicy; NoneType is not."),
         ({"timeouts": 5.0}, "timeouts must be Timeouts; float is not."),
         ({"ssl_context": False}, "ssl_context must be SSLContext or None; bool is not."),
@@ -386,6 +387,23 @@ async def test_siblings_share_the_rate_of_a_given_limiter(fake: FakeInstantly) -
     limiter = AdaptiveLimiter(RateLimit(share=0.5))
     client = InstantlyClient(CANARY, base_url=fake.url, limiter=limiter)
     assert client.for_workspace("ws-1").stats.allowed_rate == limiter.rate
+    await client.aclose()
+
+
+async def test_a_sibling_may_have_a_limiter_of_its_own_choice(fake: FakeInstantly) -> None:
+    """Also after it was closed; but another limiter for the same workspace is refused."""
+    limiter = AdaptiveLimiter(RateLimit(share=0.3))
+    client = InstantlyClient(CANARY, base_url=fake.url)
+    sibling = client.for_workspace("ws-1", limiter=limiter)
+    assert sibling._workspace.limiter is limiter
+    assert client.for_workspace("ws-1") is client.for_workspace("ws-1", limiter=limiter) is sibling
+    with pytest.raises(ConfigurationError, match="has a client with another limiter"):
+        client.for_workspace("ws-1", limiter=AdaptiveLimiter())
+    await sibling.aclose()
+    assert client.for_workspace("ws-1")._workspace.limiter is limiter
+    with pytest.raises(ConfigurationError, match="limiter must be Limiter or None; str is not"):
+        client.for_workspace("ws-2", limiter="redis://localhost")  # type: ignore[arg-type]
+    assert client.for_workspace("ws-2") is not sibling
     await client.aclose()
 
 
@@ -512,7 +530,9 @@ async def test_cancellation_leaves_nothing_behind(seed: int) -> None:
             assert not pool or len(pool._open) == len(pool._idle)
             assert client._slots.taken == 0
             assert not client._connections.in_flight
-            assert not client._workspace.limiter._turn.locked()
+            limiter = client._workspace.limiter
+            assert isinstance(limiter, BaseLimiter)
+            assert not limiter._turn.locked()
             assert client._activity._streams == {}
             assert client.stats.in_flight == 0
         await client.aclose()

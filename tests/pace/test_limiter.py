@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from virtual_loop import StuckError, block, run_virtual, worst_window
 
 from instantly_async._pace import AdaptiveLimiter
-from instantly_async._pace.limiter import LOWEST_RATE
+from instantly_async._pace.cubic import LOWEST_RATE
 from instantly_async.settings import RateLimit
 
 

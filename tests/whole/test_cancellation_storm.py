@@ -39,6 +39,7 @@ from instantly_async import (
 )
 from instantly_async._api import Endpoints
 from instantly_async._fetch import StreamOptions, make_pipeline
+from instantly_async.limiters import AdaptiveLimiter
 from instantly_async.streams import Stream
 from instantly_async.testing import FakeInstantly, Fault, campaign_ids, email_of, lead_ids
 
@@ -395,6 +396,7 @@ def require_released(client: InstantlyClient[Lead]) -> None:
     for places in (client._slots, limiter.near):
         assert places.taken == 0, places
         assert not places._waiting, places
+    assert isinstance(limiter, AdaptiveLimiter)
     assert not limiter._turn.locked()
     assert not workspace.budget._turn.locked()
     for breaker in workspace.breakers.values():
@@ -644,7 +646,9 @@ class VirtualStorm:
         for places in (self.workspace.slots, self.workspace.limiter.near):
             assert places.taken == 0
             assert not places._waiting
-        assert not self.workspace.limiter._turn.locked()
+        limiter = self.workspace.limiter
+        assert isinstance(limiter, AdaptiveLimiter)
+        assert not limiter._turn.locked()
         assert self.run.transport.in_flight == 0
 
 

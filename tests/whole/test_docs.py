@@ -89,6 +89,6 @@ def test_the_docs_show_every_file() -> None:
     there = {
         str(path.relative_to(package)) + "/" * path.is_dir()
         for path in package.rglob("*")
-        if "__" not in str(path.relative_to(package)) and path.suffix in {"", ".py"}
+        if "__" not in str(path.relative_to(package)) and path.suffix in {"", ".py", ".lua"}
     }
     assert drawn == there

@@ -167,7 +167,7 @@ def rig() -> Iterator[Rig]:
     root.setLevel(logging.DEBUG)
     with pytest.MonkeyPatch.context() as patch:  # no law is about how long these pauses are
         patch.setattr("instantly_async._fetch.sending.ASK_AFTER_S", 0.02)
-        patch.setattr("instantly_async._pace.limiter.CUT_PAUSE_S", 0.02)
+        patch.setattr("instantly_async._pace.adaptive.CUT_PAUSE_S", 0.02)
         yield rig
     root.setLevel(level)
     root.removeHandler(handler)
