@@ -278,11 +278,9 @@ class RemoteLimiter(BaseLimiter):
             self.near.resize(size)
 
     async def aclose(self) -> None:
-        """End what is under way, and release the connection. Idempotent."""
+        """Let calls under way end, half a second at most, and close the connection. Idempotent."""
         self._is_closed = True
         tasks: list[asyncio.Task[Any]] = [*self._reports]
         tasks += [task for task in (self._reserving, self._probing) if task is not None]
-        for task in tasks:
-            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._disconnect()
