@@ -4,7 +4,8 @@ Theory of operation. One lock lets one task at a time wait (FIFO). It asks the l
 waits for it, and goes. A process has one reservation at a time, so a process that is killed wastes
 one moment; one whose waiter was cancelled keeps it for the next. A moment that the process has
 missed by more than ``LATE_S``, because it or the answer was held up, is dropped: together with the
-moments of others it would be one request too many.
+moments of others it would be one request too many. Never two in a row, or a slow machine would
+stand still.
 
 What the API says (a 429, ``Retry-After``) is reported in the background, and the next reservation
 waits for the report. Each answer tells of what others have reported.
@@ -39,9 +40,6 @@ Act = Literal["reserve", "look", "pause", "throttled"]
 
 LATE_S = 0.02
 """A reserved moment may be used this many seconds late (*choice*)."""
-
-MOST_DROPPED = 5
-"""So many moments in a row are dropped; the next is used, or a slow machine would stand still."""
 
 ANSWER_S = 0.5
 """Seconds that the ledger has to answer (*choice*)."""
@@ -97,7 +95,7 @@ class RemoteLimiter(BaseLimiter):
         self._probing: asyncio.Task[Grant | None] | None = None
         self._probed_at = -inf
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
-        self._dropped = 0
+        self._has_dropped = False
 
     @property
     def _where(self) -> str:
@@ -157,9 +155,8 @@ class RemoteLimiter(BaseLimiter):
         self._reserving = None
         if self.is_paused:
             return False
-        is_late = loop.time() - moment.due > LATE_S and self._dropped < MOST_DROPPED
-        self._dropped = self._dropped + 1 if is_late else 0
-        return not is_late
+        self._has_dropped = not self._has_dropped and loop.time() - moment.due > LATE_S
+        return not self._has_dropped
 
     async def _reserve(self) -> _Moment | None:
         loop = asyncio.get_running_loop()

