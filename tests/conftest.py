@@ -83,6 +83,7 @@ MODULES = {
     "guides": (
         "duckdb",
         "fastapi",
+        "gunicorn",
         "httpx2",
         "ipykernel",
         "nbclient",

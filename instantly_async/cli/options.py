@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -22,8 +22,9 @@ from instantly_async.settings import (
 from .convert import OutputFormat
 from .exits import CommandError
 from .groups import DISPLAY, NETWORK, OUTPUT, RESUME
-from .keys import key_of
+from .keys import holds_key, key_of
 from .output import Resume
+from .sharing import SharingClient, name_for
 from .show import Progress
 from .terminal import LogLevel
 
@@ -32,6 +33,12 @@ PROXY_VARIABLE = "INSTANTLY_PROXY"
 
 USER_AGENT_VARIABLE = "INSTANTLY_USER_AGENT"
 """Environment variable with the header ``User-Agent``."""
+
+SHARED_LIMIT_VARIABLE = "INSTANTLY_SHARED_LIMIT"
+"""Environment variable with the URL of the server that keeps the limit for several processes."""
+
+LIMIT_NAME_VARIABLE = "INSTANTLY_LIMIT_NAME"
+"""Environment variable with the name of the workspace's limit there."""
 
 _IGNORED_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
@@ -128,9 +135,9 @@ class ResumeOptions:
 @Parameter(name="*", group=NETWORK)
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Options for the way to the API: with which key, through which proxy.
+    """Options for the way to the API: with which key, through which proxy, within which limit.
 
-    An empty proxy or user agent means none, also if the variable is set.
+    An empty proxy, user agent or shared limit means none, also if the variable is set.
     """
 
     profile: str | None = field(default=None, repr=False)  # a key may be given by mistake
@@ -141,6 +148,31 @@ class Network:
 
     user_agent: str | None = None
     """Header User-Agent. Default: this package and its version."""
+
+    shared_limit: str | None = field(default=None, repr=False)  # it may hold a password
+    """URL of the Redis or Valkey that keeps the limit."""
+
+    limit_name: str | None = field(default=None, repr=False)  # a key may be given by mistake
+    """Name of the workspace there. Default: a hash of the key."""
+
+    @property
+    def shared_limit_url(self) -> str | None:
+        """The URL of the server that keeps the limit; ``None``: this process does."""
+        return _given_or_set(self.shared_limit, SHARED_LIMIT_VARIABLE)
+
+    def name_of_limit(self, key: str, workspace: str | None) -> str:
+        """Return the name of the limit on that server.
+
+        Raises:
+            CommandError: it is a key.
+        """
+        name = _given_or_set(self.limit_name, LIMIT_NAME_VARIABLE)
+        if name is not None and holds_key(name):
+            raise CommandError(
+                "The name of a shared limit is seen on its server, so it must not be an API key; "
+                "leave out --limit-name, or name the workspace."
+            )
+        return name or name_for(key, workspace)
 
     @property
     def proxy_url(self) -> str | None:
@@ -175,8 +207,8 @@ class Network:
 DEFAULT_NETWORK = Network()
 """As the environment says."""
 
-DIRECT = Network(proxy="", user_agent="")
-"""Without a proxy, whatever the environment says."""
+DIRECT = Network(proxy="", user_agent="", shared_limit="")
+"""Without a proxy or a shared limit, whatever the environment says."""
 
 
 def _given_or_set(option: str | None, variable: str) -> str | None:
@@ -230,16 +262,25 @@ class Connection:
     ) -> InstantlyClient[Lead]:
         """Make a client of this server; ``None``: that of the environment, or the vendor's."""
         try:
-            return InstantlyClient(
+            settings: dict[str, Any] = {
+                "base_url": base_url,
+                "workspace": self.workspace,
+                "retry": RetryPolicy(breaker_patience_s=self.patience),
+                "concurrency": self.concurrency,
+                "max_lead_bytes": self.max_lead_bytes,
+                "user_agent": network.header,
+            }
+            # Tracebacks show locals, so no URL that may have a password is one.
+            if network.shared_limit_url is None:
+                settings["rate_limit"] = self.rate_limit()
+                return InstantlyClient(key, proxy=network.proxy_url, **settings)
+            return SharingClient(
                 key,
-                base_url=base_url,
-                workspace=self.workspace,
-                rate_limit=self.rate_limit(),
-                retry=RetryPolicy(breaker_patience_s=self.patience),
-                concurrency=self.concurrency,
-                max_lead_bytes=self.max_lead_bytes,
+                url=network.shared_limit_url,
+                name=network.name_of_limit(key, self.workspace),
+                limit=self.rate_limit(),
                 proxy=network.proxy_url,
-                user_agent=network.header,
+                **settings,
             )
         except ConfigurationError as error:
             raise CommandError(network.name_option(str(error))) from None

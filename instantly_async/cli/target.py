@@ -35,6 +35,8 @@ from .show import IDS, Words, counting
 from .system import STDIO, check_writable, is_at, require_no_link
 from .terminal import Terminal, shell_quoted
 
+_WITH_PASSWORDS = ("--proxy", "--shared-limit")
+
 ERRORS_SUFFIX = ".errors.jsonl"
 """Added to the output's name for the file with the ids that have no lead."""
 
@@ -202,25 +204,29 @@ class Target:
         # A key that was passed as an argument by mistake must not be printed.
         if self.journal is None or any(map(holds_key, arguments)):
             return None
-        shown = _without_proxy(arguments)
+        shown, left_out = _without_passwords(arguments)
         others = ("--resume", "--force", option)
         command, *options = (each for each in shown if not each.startswith(others))
         line = " ".join([program(), *map(shell_quoted, (command, option, *options))])
-        same += ["the same --proxy"] * (len(shown) < len(arguments))
+        same += [f"the same {option}" for option in left_out]
         beside = f", with {' and '.join(same)}," if same else ""
         return f"{beside} with: {line}"
 
 
-def _without_proxy(arguments: Sequence[str]) -> list[str]:
-    """Leave out the option ``--proxy`` if a user and a password may be in it."""
+def _without_passwords(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Leave out options with a URL if a user and a password may be in it; return which, too."""
     kept: list[str] = []
+    left_out: list[str] = []
     for each in arguments:
-        is_value = bool(kept) and kept[-1] == "--proxy"
-        if "@" in each and (is_value or each.startswith("--proxy=")):
-            del kept[len(kept) - is_value :]
+        before = kept[-1] if kept else ""
+        option, _, value = each.partition("=")
+        if "@" in each and before in _WITH_PASSWORDS:
+            left_out.append(kept.pop())
+        elif "@" in value and option in _WITH_PASSWORDS:
+            left_out.append(option)
         else:
             kept.append(each)
-    return kept
+    return kept, left_out
 
 
 def target_of(output: str, options: OutputOptions | None) -> Target:

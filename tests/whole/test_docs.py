@@ -19,7 +19,7 @@ from instantly_async.testing import FakeInstantly, lead_ids
 
 ELSEWHERE = {
     "nightly-sync.md", "fastapi.md", "data-frames.md", "testing.md",
-    "telemetry.md", "prometheus.md", "logs.md",
+    "telemetry.md", "prometheus.md", "logs.md", "several-workers.md",
 }  # fmt: skip
 """Tested in test_nightly_sync.py and test_frameworks.py, which need the group ``guides``, in
 test_app_guides.py, in test_telemetry_guides.py and in test_logs.py."""

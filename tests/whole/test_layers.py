@@ -103,6 +103,7 @@ ROOMS: dict[str, list[str]] = {
         "job  check  serve",
         "target  usage  pretty  work  telemetry",
         "remedies  options  process",
+        "sharing",
         "show",
         "input  output  convert",
         "known",
