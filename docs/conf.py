@@ -115,8 +115,9 @@ def _public_names() -> dict[str, str]:
     names: dict[str, str] = {}
     for module in map(importlib.import_module, _PUBLIC_MODULES):
         for name in module.__all__:
-            full, value = f"{module.__name__}.{name}", getattr(module, name)
-            names[name] = names[full] = full
+            here, value = f"{module.__name__}.{name}", getattr(module, name)
+            full = names.get(name, here)  # the first module that has it
+            names[name] = names[here] = full
             if isinstance(value, type):
                 names[f"{value.__module__}.{value.__qualname__}"] = full
     return names

@@ -45,7 +45,7 @@ class Limiter(Protocol):
 
     @property
     def limit(self) -> RateLimit | None:
-        """The highest rate; ``None``: none, so ``acquire`` and ``near`` are not used."""
+        """The highest rate; ``None`` if there is none, and ``acquire`` and ``near`` are not used."""
 
     @property
     def number(self) -> int:
@@ -57,7 +57,7 @@ class Limiter(Protocol):
 
     @property
     def near(self) -> Places:
-        """The requests whose tokens come within a quarter of a second: only they hold connections.
+        """The requests whose tokens come within a quarter of a second; only they hold connections.
 
         Each enters before it takes a connection, and leaves when it is sent, or gives up.
         """
