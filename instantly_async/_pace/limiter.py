@@ -45,7 +45,7 @@ class Limiter(Protocol):
 
     @property
     def limit(self) -> RateLimit | None:
-        """The highest rate; ``None`` if there is none, and ``acquire`` and ``near`` are not used."""
+        """The highest rate; ``None`` if there is none, and ``near`` is not used."""
 
     @property
     def number(self) -> int:
