@@ -89,10 +89,11 @@ class SharedLimiter(RemoteLimiter):
             self._redis = self._server.connect()
             self._script = self._redis.register_script(LEDGER)
         rate = self.limit.rate
-        wait_s, pause_s, allowed, cuts = await self._script(
+        answer = await self._script(
             keys=[f"instantly_async:{self._name}"],
             args=[act, seconds, rate, (self.limit.capacity - 1) / rate],
         )
+        wait_s, pause_s, allowed, cuts = answer.split()
         return Grant(float(wait_s), float(pause_s), float(allowed), int(cuts))
 
     async def _disconnect(self) -> None:

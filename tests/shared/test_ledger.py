@@ -72,7 +72,7 @@ def test_the_script_says_what_the_ledger_says(server: redis.Redis, limit: RateLi
         time = divmod(now_us, 1_000_000)
         args = [act, seconds, limit.rate, burst_s, *time]
         answer = script(keys=[f"ledger {limit}"], args=args)
-        assert [float(each) for each in answer] == pytest.approx(
+        assert [float(each) for each in answer.split()] == pytest.approx(
             list(expected), abs=2e-3
         )  # it keeps microseconds
         cuts = expected.cuts
