@@ -24,6 +24,7 @@ OTHERS = (
     "convert",
     "journal",
     "listing",
+    "processes",
     "sharing",
     "soak",
     "start",

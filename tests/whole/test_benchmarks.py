@@ -11,6 +11,7 @@ from benchmarks.cases import (
     journal,
     keepalive,
     listing,
+    processes,
     sharing,
     soak,
     start,
@@ -73,6 +74,16 @@ def test_listing() -> None:
     assert isinstance(small, float)
     assert isinstance(large, float)
     assert abs(large - small) < 50
+
+
+def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes get about as much as one alone, without a 429."""
+    monkeypatch.setattr(processes, "PROCESSES", 2)
+    monkeypatch.setattr(processes, "KINDS", ("a shared limit",))
+    sending, costs = processes.tables(seconds=1.5, count=30, rounds=1)
+    assert sending.column("processes") == ["one alone", "2 with a shared limit"]
+    assert least(sending, "leads/s in all") > 0
+    assert least(costs, "CPU, µs") > 0
 
 
 def test_sharing() -> None:
