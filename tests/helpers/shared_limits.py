@@ -1,6 +1,7 @@
 """Limiters that are shared within this process, and a real Valkey."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -51,7 +52,10 @@ class Valkey:
     """A real Valkey on a free port of this machine, which loses everything when it stops."""
 
     def __init__(self) -> None:
-        self._server = ValkeyServer()
+        # The package itself picks ports in a row, as all processes of the tests do at once.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self._server = ValkeyServer(port=port)
         self._server.start()
         self.address: tuple[str, int] = (self._server.host, self._server.port)
         self.url = "redis://{}:{}/0".format(*self.address)
