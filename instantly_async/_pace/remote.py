@@ -19,7 +19,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from math import inf
 from typing import Any, Literal, NamedTuple
@@ -44,12 +44,15 @@ LATE_S = 0.02
 ANSWER_S = 0.5
 """Seconds that the ledger has to answer (*choice*)."""
 
-PROBE_INTERVAL_S = 0.25
-"""Seconds between two looks at a ledger that could not be reached (*choice*)."""
+PROBE_INTERVAL_S = 0.5
+"""Seconds from one look to the next at a ledger that could not be reached (*choice*)."""
+
+PROBE_S = 3.0
+"""Seconds that such a look may take, as it may have to connect over a long way (*choice*)."""
 
 RETURN_PAUSE_S = 1.0
 """How long nothing is sent after it can be reached again: the others notice it within
-``ANSWER_S`` and ``PROBE_INTERVAL_S``."""
+``PROBE_INTERVAL_S`` and the time of an answer."""
 
 _QUICKEST_OF = 16  # answers that the usual delay is taken from
 _SMOOTHING = 0.2  # the weight of the newest wait in their mean
@@ -92,7 +95,7 @@ class RemoteLimiter(BaseLimiter):
         super()._start()
         self._reserving: asyncio.Task[_Moment | None] | None = None
         self._reports: set[asyncio.Task[Grant | None]] = set()
-        self._probing: asyncio.Task[Grant | None] | None = None
+        self._probes: set[asyncio.Task[Grant | None]] = set()
         self._probed_at = -inf
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
         self._has_dropped = False
@@ -170,10 +173,12 @@ class RemoteLimiter(BaseLimiter):
         self._resize_near()
         return _Moment(now + grant.wait_s, began + min(self._took_s) + grant.wait_s)
 
-    async def _call(self, act: Act, seconds: float = 0.0) -> Grant | None:
+    async def _call(
+        self, act: Act, seconds: float = 0.0, *, answer_s: float = ANSWER_S
+    ) -> Grant | None:
         """Ask the ledger, and learn from its answer; ``None``: it cannot be reached."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(answer_s):
                 grant = await self._ask(act, seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, work goes on without the ledger
             self._fall_back(error)
@@ -218,6 +223,8 @@ class RemoteLimiter(BaseLimiter):
 
     def _return(self, now: float) -> None:
         self._is_alone = False
+        for probe in self._probes - {asyncio.current_task()}:
+            probe.cancel()  # its failure would mean nothing any more
         if left_s := self.paused_s(now):
             self._report("pause", left_s)
         self._pause_until(now, now + RETURN_PAUSE_S)
@@ -230,24 +237,29 @@ class RemoteLimiter(BaseLimiter):
 
     def _probe_in_time(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._probing is not None and self._probing.done():
-            self._probing, self._probed_at = None, now
-        if self._probing is None and now - self._probed_at >= PROBE_INTERVAL_S:
-            self._probing = asyncio.create_task(self._call("look"))
+        if now - self._probed_at >= PROBE_INTERVAL_S:
+            self._probed_at = now
+            # Beside those that have no answer yet: what they have sent may be lost.
+            _keep(self._probes, self._call("look", answer_s=PROBE_S))
 
     def on_success(self, now: float) -> None:
         """As ``Limiter.on_success``."""
         if self._is_alone:
+            before = self.rate
             self._fallback.on_success(now)
+            if self.rate > before:
+                self._tell_rate("recovering")
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
         """As ``Limiter.on_throttled``, for all processes."""
         if retry_after_s is not None:
             self.pause(now, retry_after_s)
         if self._is_alone:
+            before = self.rate
             self._fallback.on_throttled(now, sent_at=sent_at, retry_after_s=None)
             self._pause_until(now, now + self._fallback.paused_s(now))
-            self._resize_near()
+            if self.rate < before:
+                self._tell_rate("throttled")
         elif sent_at > self._reported_at and now - self._reported_at >= CUT_INTERVAL_S:
             self._reported_at = now
             self._report("throttled", now - sent_at)
@@ -259,9 +271,7 @@ class RemoteLimiter(BaseLimiter):
             self._report("pause", self.paused_s(now))
 
     def _report(self, act: Act, seconds: float) -> None:
-        task = asyncio.create_task(self._call(act, seconds))
-        self._reports.add(task)
-        task.add_done_callback(self._reports.discard)
+        _keep(self._reports, self._call(act, seconds))
 
     def _tell_rate(self, reason: Literal["throttled", "recovering", "fallback"]) -> None:
         self._resize_near()
@@ -277,7 +287,17 @@ class RemoteLimiter(BaseLimiter):
     async def aclose(self) -> None:
         """Let calls under way end, half a second at most, and close the connection. Idempotent."""
         self._is_closed = True
-        tasks: list[asyncio.Task[Any]] = [*self._reports]
-        tasks += [task for task in (self._reserving, self._probing) if task is not None]
+        for probe in self._probes:
+            probe.cancel()
+        tasks: list[asyncio.Task[Any]] = [*self._reports, *self._probes]
+        if self._reserving is not None:
+            tasks.append(self._reserving)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._disconnect()
+
+
+def _keep(tasks: set[asyncio.Task[Grant | None]], call: Coroutine[Any, Any, Grant | None]) -> None:
+    """Run a call in the background; the set keeps its task until it is done."""
+    task = asyncio.create_task(call)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

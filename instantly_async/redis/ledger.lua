@@ -38,4 +38,4 @@ local function text(number) return string.format('%.6f', number) end
 redis.call('HSET', key, 'next_at', text(next_at), 'paused_until', text(paused_until), 'cut_at', text(cut_at),
   'rate_at_cut', text(rate_at_cut), 'rises_since', text(rises_since), 'seen_at', text(now), 'cuts', cuts)
 redis.call('EXPIRE', key, 3600 + math.ceil(math.max(next_at, paused_until, now) - now))
-return string.format('%.6f %.6f %.6f %d', wait, math.max(0, paused_until - now), rate(), cuts)
+return string.format('%.6f %.6f %.17g %d', wait, math.max(0, paused_until - now), rate(), cuts)
