@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -128,3 +129,18 @@ class Gate:
         while data := await reader.read(65536):
             await self.is_open.wait()
             writer.write(data)
+
+
+class HoldUps:
+    """How long the event loop was held up: meanwhile requests arrive together, or late."""
+
+    def __init__(self) -> None:
+        self.longest_s = self.total_s = 0.0
+
+    async def watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            late_s = time.monotonic() - began - 0.01
+            self.longest_s = max(self.longest_s, late_s)
+            self.total_s += late_s if late_s > 0.005 else 0.0
