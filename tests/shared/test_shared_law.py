@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from shared_limits import Gate, HoldUps, Valkey, valkey
 
 from instantly_async.testing import FakeInstantly, RecordedRequest, most_in_window
@@ -45,6 +46,7 @@ def senders(requests: list[RecordedRequest]) -> Counter[str | None]:
     return Counter(request.user_agent for request in requests)
 
 
+@pytest.mark.soak
 async def test_four_processes_share_one_limit(unmeasured: None) -> None:
     """Also while one is killed, the server is restarted, and one cannot reach it for 10 s.
 
