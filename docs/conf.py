@@ -105,6 +105,7 @@ _PUBLIC_MODULES = (
     "instantly_async.limiters",
     "instantly_async.otel",
     "instantly_async.progress",
+    "instantly_async.ray",
     "instantly_async.redis",
     "instantly_async.testing",
 )

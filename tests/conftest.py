@@ -4,6 +4,7 @@ import asyncio
 import asyncio.constants
 import os
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make each event loop start its tasks at once, as some applications do (Python 3.12)."""
+    if asks_for_cluster(config):
+        config.pluginmanager.import_plugin("clusters")
     if config.option.eager_tasks:
         make = asyncio.BaseEventLoop.__init__
 
@@ -61,11 +64,29 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
+    if asks_for_cluster(config):
+        return 0  # a cluster is enough for two cores
     one_file = len(config.args) == 1 and not Path(config.args[0]).is_dir()
     if one_file or config.option.keyword or config.option.capture == "no":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(PROCESSES_PER_CORE * (cores or 1), MOST_PROCESSES)
+
+
+CLUSTER = Path(__file__).parent / "ray" / "cluster"
+"""Tests that start Ray, which is large, and takes both cores; .ci/run runs them apart."""
+
+
+def asks_for_cluster(config: pytest.Config) -> bool:
+    """Return whether the command line names the tests that start Ray, and Ray is there."""
+    paths = [Path(each.partition("::")[0]).resolve() for each in config.args]
+    is_named = any(path.is_relative_to(CLUSTER.parent) for path in paths)
+    return is_named and any(each.name == "ray" for each in distributions(name="ray"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests that start Ray, unless they are asked for."""
+    return True if collection_path == CLUSTER and not asks_for_cluster(config) else None
 
 
 LONGEST_NAME = 100
@@ -114,14 +135,16 @@ APART = {
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say which of these tests are left out, if they were asked for."""
-    if not any(PIPELINES.is_relative_to(Path(each).resolve()) for each in config.args):
-        return []
-    return [
+    """Say which of these tests, and of those on Ray, are left out though they were asked for."""
+    paths = [Path(each).resolve() for each in config.args]
+    lines = [
         f"Left out, as they need {name}: uv run {option} pytest tests/pipelines"
         for name, option in APART.items()
-        if not is_there(name)
+        if any(map(PIPELINES.is_relative_to, paths)) and not is_there(name)
     ]
+    if any(map(CLUSTER.is_relative_to, paths)) and not asks_for_cluster(config):
+        lines.append("Left out, as they need ray: uv run --group ray pytest tests/ray")
+    return lines
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,10 +10,11 @@ from .ledger import Grant, Ledger
 from .limiter import BaseLimiter, Limiter
 from .pace import QUIET_S, Pace, Permit, is_foreign, may_be_outage, shows_life
 from .places import Places
-from .remote import Act, RemoteLimiter
+from .remote import LATE_S, Act, Moment, RemoteLimiter
 from .trust import Trust
 
 __all__ = [
+    "LATE_S",
     "QUIET_S",
     "Act",
     "AdaptiveLimiter",
@@ -22,6 +23,7 @@ __all__ = [
     "Grant",
     "Ledger",
     "Limiter",
+    "Moment",
     "Pace",
     "Permit",
     "Places",

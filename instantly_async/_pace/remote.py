@@ -58,7 +58,7 @@ _QUICKEST_OF = 16  # answers that the usual delay is taken from
 _SMOOTHING = 0.2  # the weight of the newest wait in their mean
 
 
-class _Moment(NamedTuple):
+class Moment(NamedTuple):
     """When a request may be sent, in the loop's time: not before ``at``, best at ``due``."""
 
     at: float
@@ -93,7 +93,7 @@ class RemoteLimiter(BaseLimiter):
 
     def _start(self) -> None:
         super()._start()
-        self._reserving: asyncio.Task[_Moment | None] | None = None
+        self._reserving: asyncio.Task[Moment | None] | None = None
         self._reports: set[asyncio.Task[Grant | None]] = set()
         self._probes: set[asyncio.Task[Grant | None]] = set()
         self._probed_at = -inf
@@ -161,7 +161,7 @@ class RemoteLimiter(BaseLimiter):
         self._has_dropped = not self._has_dropped and loop.time() - moment.due > LATE_S
         return not self._has_dropped
 
-    async def _reserve(self) -> _Moment | None:
+    async def _reserve(self) -> Moment | None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         grant = await self._call("reserve")
@@ -171,7 +171,7 @@ class RemoteLimiter(BaseLimiter):
         self._took_s.append(now - began)
         self._wait_s += _SMOOTHING * (max(grant.wait_s, 1 / self.limit.rate) - self._wait_s)
         self._resize_near()
-        return _Moment(now + grant.wait_s, began + min(self._took_s) + grant.wait_s)
+        return Moment(now + grant.wait_s, began + min(self._took_s) + grant.wait_s)
 
     async def _call(
         self, act: Act, seconds: float = 0.0, *, answer_s: float = ANSWER_S

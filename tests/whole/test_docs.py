@@ -19,11 +19,11 @@ from instantly_async.testing import FakeInstantly, lead_ids
 
 ELSEWHERE = {
     "nightly-sync.md", "fastapi.md", "data-frames.md", "testing.md",
-    "telemetry.md", "prometheus.md", "logs.md", "several-workers.md", "pipelines.md",
+    "telemetry.md", "prometheus.md", "logs.md", "several-workers.md", "pipelines.md", "ray.md",
 }  # fmt: skip
 """Tested in test_nightly_sync.py and test_frameworks.py, which need the group ``guides``, in
 test_app_guides.py, in test_telemetry_guides.py, in test_logs.py, in
-test_workers_guide.py and in tests/pipelines."""
+test_workers_guide.py, in tests/pipelines and in tests/ray."""
 MODULES = sorted(Path(instantly_async.__file__).parent.rglob("*.py"))
 
 markdown = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])

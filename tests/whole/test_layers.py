@@ -23,7 +23,7 @@ ROOMS: dict[str, list[str]] = {
     "": [
         "__main__",
         "cli",
-        "otel  redis",
+        "otel  ray  redis",
         "__init__",
         "client",
         "reader",
@@ -55,6 +55,7 @@ ROOMS: dict[str, list[str]] = {
         "feeder",
     ],
     "otel": ["__init__", "observer", "metrics", "durations  spans", "totals  values"],
+    "ray": ["__init__", "fetch", "batches  clients  rows", "limiter"],
     "redis": ["__init__", "limiter", "server"],
     "_pace": [
         "__init__",
