@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +19,17 @@ from instantly_async.testing import DEFAULT_API_KEY
 QUIET = pytest.mark.filterwarnings(r"ignore::Warning:ray\.")
 """Lets Ray warn of what it does itself."""
 
+with socket.create_server(("127.0.0.1", 0)) as _probe:
+    PORT: int = _probe.getsockname()[1]
+"""Where workers look for the API if no job names another address."""
+
 WORKERS = 2
 BLOCKS = 4
 """Parts of the input. No task of Ray makes them: it would wait for a core that a worker has."""
 
 ENVIRONMENT = {
     "INSTANTLY_API_KEY": DEFAULT_API_KEY,
+    "INSTANTLY_BASE_URL": f"http://127.0.0.1:{PORT}",
     "RAY_AUTH_MODE": "disabled",  # it would write a token into the home folder
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # it would start ``uv run`` for each worker
     "RAY_USAGE_STATS_ENABLED": "0",
