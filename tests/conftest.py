@@ -45,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make each event loop start its tasks at once, as some applications do (Python 3.12)."""
     if asks_for_cluster(config):
+        # Read when Ray is imported. Without it, each worker would be started by ``uv run``.
+        os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
         config.pluginmanager.import_plugin("clusters")
     if config.option.eager_tasks:
         make = asyncio.BaseEventLoop.__init__

@@ -130,7 +130,8 @@ class FetchLeads:
                     group.create_task(fetch(workspace, places))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return rows.table()
+        # Arrow copies all rows to their places, and holds no lock meanwhile.
+        return await asyncio.to_thread(rows.table)
 
     @contextlib.asynccontextmanager
     async def _outcomes_of(

@@ -32,8 +32,8 @@ START_S = 60.0
 """Seconds that an actor may take to start; then each process begins alone (*choice*)."""
 
 MOMENTS = 4
-"""Moments that a process reserves at once if others have to wait for theirs (*choice*). A call of
-an actor takes a millisecond of CPU on either side. Those that are not used in time are lost."""
+"""Moments that a process reserves at once if so many tasks wait (*choice*). A call of an actor
+takes a millisecond of CPU on either side. A moment that is not used in time is lost."""
 
 _MOST_CHARS = 200
 
@@ -112,7 +112,7 @@ class RayLimiter(RemoteLimiter):
         super()._start()
         self._ahead: deque[Moment] = deque()
         self._later_s: list[float] = []  # the moments of the last answer, counted from its first
-        self._is_scarce = False
+        self._waiting = 0
 
     @safe_repr
     def __repr__(self) -> str:
@@ -147,6 +147,14 @@ class RayLimiter(RemoteLimiter):
                     await self._ask("look", 0.0)
                     return
 
+    async def acquire(self, is_ready: Callable[[], bool] | None = None) -> bool:
+        """As ``Limiter.acquire``."""
+        self._waiting += 1
+        try:
+            return await super().acquire(is_ready)
+        finally:
+            self._waiting -= 1
+
     async def _reserve(self) -> Moment | None:
         while self._ahead:
             moment = self._ahead.popleft()
@@ -162,8 +170,7 @@ class RayLimiter(RemoteLimiter):
 
     async def _ask(self, act: Act, seconds: float) -> Grant:
         self._ahead.clear()  # the ledger may change, or have changed
-        grant, *more = await self._send(act, seconds, MOMENTS if self._is_scarce else 1)
-        self._is_scarce = grant.wait_s > 0
+        grant, *more = await self._send(act, seconds, min(MOMENTS, max(1, self._waiting)))
         self._later_s = [each.wait_s - grant.wait_s for each in more]
         return grant
 

@@ -31,7 +31,6 @@ ENVIRONMENT = {
     "INSTANTLY_API_KEY": DEFAULT_API_KEY,
     "INSTANTLY_BASE_URL": f"http://127.0.0.1:{PORT}",
     "RAY_AUTH_MODE": "disabled",  # it would write a token into the home folder
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # it would start ``uv run`` for each worker
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What Ray, and so each worker, is started with."""
