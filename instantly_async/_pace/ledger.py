@@ -15,13 +15,17 @@ from instantly_async.settings import RateLimit
 
 from .cubic import CUT_INTERVAL_S, CUT_PAUSE_S, LOWEST_RATE, cubic_rate
 
+NEW_S = 0.25
+"""Seconds before the first moment of a new ledger (*choice*): enough for 20 that a lost one has
+promised."""
+
 
 class Grant(NamedTuple):
     """The answer of a ledger.
 
     ``wait_s``: seconds until the reserved moment. ``pause_s``: seconds until the pause ends; if
     above 0, then nothing is reserved. ``rate``: requests per second of all processes.
-    ``cut``: how often a 429 has cut the rate.
+    ``cuts``: how often a 429 has cut the rate.
     """
 
     wait_s: float
@@ -48,8 +52,8 @@ class Ledger:
         if state.pause_s:
             return state
         burst_s = (limit.capacity - 1) / limit.rate
-        if self._next_at <= 0:  # a new ledger: one that was lost may have let others through
-            self._next_at = now + burst_s
+        if self._next_at <= 0:  # a new ledger: one that was lost has promised moments to others
+            self._next_at = now + burst_s + NEW_S
         at = max(now, self._next_at - burst_s)
         self._next_at = max(self._next_at, at) + 1 / state.rate
         return state._replace(wait_s=at - now)

@@ -20,14 +20,14 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from contextlib import suppress
 from math import inf
 from typing import Any, Literal, NamedTuple
 
 from instantly_async._telling import tell_all
 from instantly_async.errors import ClosedError, ConfigurationError
 from instantly_async.events import RateChanged
-from instantly_async.settings import RateLimit, check_type
+from instantly_async.settings import MAX_USE, RateLimit, check_type
 
 from .adaptive import AdaptiveLimiter
 from .cubic import CUT_INTERVAL_S
@@ -47,8 +47,11 @@ ANSWER_S = 0.5
 PROBE_INTERVAL_S = 0.5
 """Seconds from one look to the next at a ledger that could not be reached (*choice*)."""
 
-PROBE_S = 3.0
-"""Seconds that such a look may take, as it may have to connect over a long way (*choice*)."""
+CONNECT_S = 3.0
+"""Seconds that such a look, and the first call, may take, as they have to connect (*choice*)."""
+
+LOWEST_ALONE = 0.1
+"""Requests per second that a process sends alone at least, if the limit is as high (*choice*)."""
 
 RETURN_PAUSE_S = 1.0
 """How long nothing is sent after it can be reached again: the others notice it within
@@ -82,7 +85,7 @@ class RemoteLimiter(BaseLimiter):
         check_type("limit", limit, RateLimit)
         if not (isinstance(fallback_share, int | float) and 0 < fallback_share <= 1):
             raise ConfigurationError("fallback_share must be a number above 0, and 1 at most.")
-        self._fallback = AdaptiveLimiter(replace(limit, share=limit.share * fallback_share))
+        self._fallback = AdaptiveLimiter(_part_of(limit, fallback_share))
         self._is_alone = False
         self._is_closed = False
         self._wait_s = 1 / limit.rate
@@ -132,19 +135,24 @@ class RemoteLimiter(BaseLimiter):
                     return False
                 if self._is_closed:
                     raise ClosedError("The limiter is closed; close it after its clients.")
-                if self._is_alone:
-                    self._probe_in_time()
-                    await self._fallback.acquire()
-                    if self._is_alone and not self.is_paused:
-                        return True
-                elif await self._meet_moment():
+                if await (self._take_alone() if self._is_alone else self._meet_moment()):
                     return True
+
+    async def _take_alone(self) -> bool:
+        """Wait for a token of the fallback; return whether it came before the next look is due."""
+        self._probe_in_time()
+        try:
+            async with asyncio.timeout(PROBE_INTERVAL_S):
+                await self._fallback.acquire()
+        except TimeoutError:
+            return False
+        return self._is_alone and not self.is_paused
 
     async def _meet_moment(self) -> bool:
         """Wait for a moment that is reserved; return whether this is the moment."""
         if self._reports:
             await asyncio.wait(self._reports)
-        if self._reserving is None:
+        if self._reserving is None or self._reserving.cancelled():
             self._reserving = asyncio.create_task(self._reserve())
         # In a task of its own, which no cancellation of a waiter reaches: not all versions of
         # redis-py survive one, and the next waiter can use the moment.
@@ -173,15 +181,15 @@ class RemoteLimiter(BaseLimiter):
         self._resize_near()
         return Moment(now + grant.wait_s, began + min(self._took_s) + grant.wait_s)
 
-    async def _call(
-        self, act: Act, seconds: float = 0.0, *, answer_s: float = ANSWER_S
-    ) -> Grant | None:
+    async def _call(self, act: Act, seconds: float = 0.0) -> Grant | None:
         """Ask the ledger, and learn from its answer; ``None``: it cannot be reached."""
+        has_to_connect = act == "look" or self._cuts is None
         try:
-            async with asyncio.timeout(answer_s):
+            async with asyncio.timeout(CONNECT_S if has_to_connect else ANSWER_S):
                 grant = await self._ask(act, seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, work goes on without the ledger
-            self._fall_back(error)
+            if act != "look":  # which may have been answered by another look since
+                self._fall_back(error)
             return None
         self._learn(grant)
         return grant
@@ -223,8 +231,6 @@ class RemoteLimiter(BaseLimiter):
 
     def _return(self, now: float) -> None:
         self._is_alone = False
-        for probe in self._probes - {asyncio.current_task()}:
-            probe.cancel()  # its failure would mean nothing any more
         if left_s := self.paused_s(now):
             self._report("pause", left_s)
         self._pause_until(now, now + RETURN_PAUSE_S)
@@ -240,7 +246,7 @@ class RemoteLimiter(BaseLimiter):
         if now - self._probed_at >= PROBE_INTERVAL_S:
             self._probed_at = now
             # Beside those that have no answer yet: what they have sent may be lost.
-            _keep(self._probes, self._call("look", answer_s=PROBE_S))
+            _keep(self._probes, self._call("look"))
 
     def on_success(self, now: float) -> None:
         """As ``Limiter.on_success``."""
@@ -266,12 +272,14 @@ class RemoteLimiter(BaseLimiter):
 
     def pause(self, now: float, seconds: float) -> None:
         """As ``Limiter.pause``, for all processes."""
+        before_s = self.paused_s(now)
         super().pause(now, seconds)
-        if not self._is_alone:
+        if self.paused_s(now) > before_s and not self._is_alone:
             self._report("pause", self.paused_s(now))
 
     def _report(self, act: Act, seconds: float) -> None:
-        _keep(self._reports, self._call(act, seconds))
+        if not self._is_closed:
+            _keep(self._reports, self._call(act, seconds))
 
     def _tell_rate(self, reason: Literal["throttled", "recovering", "fallback"]) -> None:
         self._resize_near()
@@ -285,7 +293,12 @@ class RemoteLimiter(BaseLimiter):
             self.near.resize(size)
 
     async def aclose(self) -> None:
-        """Let calls under way end, half a second at most, and close the connection. Idempotent."""
+        """Let calls under way end, some seconds at most, and close the connection. Idempotent.
+
+        Raises:
+            ClosedError: it belongs to another loop, which is still open.
+        """
+        self.join()
         self._is_closed = True
         for probe in self._probes:
             probe.cancel()
@@ -293,7 +306,17 @@ class RemoteLimiter(BaseLimiter):
         if self._reserving is not None:
             tasks.append(self._reserving)
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._disconnect()
+        with suppress(Exception):  # a handshake at the end may wait for a server that is gone
+            async with asyncio.timeout(ANSWER_S):
+                await self._disconnect()
+
+
+def _part_of(limit: RateLimit, share: float) -> RateLimit:
+    """Return a limit whose rate is this share of the rate, without a reserve for others."""
+    rate = min(limit.rate, max(LOWEST_ALONE, limit.rate * share))
+    per_second = max(rate + 4, rate / MAX_USE + 1)
+    capacity = RateLimit(per_second=per_second, per_minute=600 * per_second).capacity
+    return RateLimit(per_second=per_second, per_minute=60 * rate + 1 + capacity)
 
 
 def _keep(tasks: set[asyncio.Task[Grant | None]], call: Coroutine[Any, Any, Grant | None]) -> None:

@@ -220,13 +220,17 @@ def _without_passwords(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     for each in arguments:
         before = kept[-1] if kept else ""
         option, _, value = each.partition("=")
-        if "@" in each and before in _WITH_PASSWORDS:
+        if before in _WITH_PASSWORDS and _may_have_password(each):
             left_out.append(kept.pop())
-        elif "@" in value and option in _WITH_PASSWORDS:
+        elif option in _WITH_PASSWORDS and _may_have_password(value):
             left_out.append(option)
         else:
             kept.append(each)
     return kept, left_out
+
+
+def _may_have_password(url: str) -> bool:
+    return "@" in url or "?" in url
 
 
 def target_of(output: str, options: OutputOptions | None) -> Target:

@@ -24,7 +24,7 @@ end
 
 local wait = 0
 if act == 'reserve' and paused_until <= now then
-  if next_at <= 0 then next_at = now + burst end
+  if next_at <= 0 then next_at = now + burst + 0.25 end
   local at = math.max(now, next_at - burst)
   next_at = math.max(next_at, at) + 1 / rate()
   wait = at - now

@@ -85,11 +85,28 @@ class SharedLimiter(RemoteLimiter):
         self._redis: Redis | None = None  # belongs to the loop
 
     async def _ask(self, act: Act, seconds: float) -> Grant:
+        if act == "look":
+            return await self._look()
         if self._redis is None:
             self._redis = self._server.connect()
-            self._script = self._redis.register_script(LEDGER)
+        return await self._run(self._redis, act, seconds)
+
+    async def _look(self) -> Grant:
+        """Look by a new connection, and keep it: who looks has lost the one before."""
+        redis = self._server.connect()
+        try:
+            grant = await self._run(redis, "look", 0.0)
+            if self._is_alone:
+                self._redis, redis = redis, self._redis
+        finally:
+            if redis is not None:
+                await redis.aclose()
+        return grant
+
+    async def _run(self, redis: Redis, act: Act, seconds: float) -> Grant:
         rate = self.limit.rate
-        answer = await self._script(
+        script = redis.register_script(LEDGER)
+        answer = await script(
             keys=[f"instantly_async:{self._name}"],
             args=[act, seconds, rate, (self.limit.capacity - 1) / rate],
         )

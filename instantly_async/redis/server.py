@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -45,8 +45,13 @@ def read_server(url: object) -> RedisServer | ConfigurationError:
     def connect() -> Redis:
         # No repetitions: another process would get the moment that an unknown answer had reserved,
         # and an outage must be known. No timeout: the limiter has one for the whole call.
-        pool = ConnectionPool.from_url(
+        # One connection, so that none is left that has to connect again. RESP 2, because with 3
+        # redis-py 8.1 does not notice a connection that the server has closed.
+        pool = BlockingConnectionPool.from_url(
             str(url),
+            max_connections=1,
+            timeout=None,
+            protocol=2,
             socket_timeout=None,
             socket_connect_timeout=None,
             retry=Retry(NoBackoff(), 0),
@@ -56,7 +61,7 @@ def read_server(url: object) -> RedisServer | ConfigurationError:
     try:
         # Checks the options behind the question mark.
         connect().connection_pool.make_connection()  # type: ignore[no-untyped-call]
-    except (TypeError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 - whatever an option makes redis-py raise
         return ConfigurationError(
             "The URL of the shared limit has a database or an option that redis-py does not know; "
             f"{_EXAMPLE}."

@@ -81,9 +81,13 @@ def valkey() -> Iterator[Valkey]:
 
 
 class Gate:
-    """A way to a server that can be closed: then bytes are held, and nothing says so."""
+    """A way to a server that can be closed: then bytes are held, and nothing says so.
 
-    def __init__(self, server: Valkey) -> None:
+    ``delay_s``: of each answer.
+    """
+
+    def __init__(self, server: Valkey, *, delay_s: float = 0.0) -> None:
+        self._delay_s = delay_s
         self._target = server.address
         self.is_open = asyncio.Event()
         self.is_open.set()
@@ -112,7 +116,10 @@ class Gate:
         try:
             await self.is_open.wait()
             other_reader, other_writer = await asyncio.open_connection(*self._target)
-            ways = (self._pass(reader, other_writer), self._pass(other_reader, writer))
+            ways = (
+                self._pass(reader, other_writer),
+                self._pass(other_reader, writer, self._delay_s),
+            )
             tasks = [asyncio.create_task(way) for way in ways]
             self._ways.update(tasks)
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -125,8 +132,11 @@ class Gate:
             if other_writer is not None:
                 other_writer.close()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float = 0.0
+    ) -> None:
         while data := await reader.read(65536):
+            await asyncio.sleep(delay_s)
             await self.is_open.wait()
             writer.write(data)
 

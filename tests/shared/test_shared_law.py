@@ -66,6 +66,7 @@ async def test_four_processes_share_one_limit(unmeasured: None) -> None:
                 return phases[phase]
 
             while len(senders(fake.requests)) < PROCESSES:
+                assert {sharer.returncode for sharer in sharers} == {None}
                 await watch("start", 0.5)
             held_up.longest_s = held_up.total_s = 0.0
             steady = await watch("steady", STEADY_S)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from shared_limits import Valkey, valkey
+from shared_limits import Gate, Valkey, valkey
 
 from instantly_async import ConfigurationError, InstantlyClient, Limiter, RateLimit
 from instantly_async.redis import SharedLimiter
@@ -49,7 +49,7 @@ async def test_a_restart_is_noticed_and_survived(caplog: pytest.LogCaptureFixtur
             assert await limiter.acquire()
             await asyncio.to_thread(server.stop)
             assert await limiter.acquire()
-            assert limiter.rate == 8.0
+            assert limiter.rate == 9.5
             assert f"'restarted' on {server.url[:-2]} cannot be reached" in caplog.text
             await asyncio.to_thread(server.start)
             while limiter.rate != 95.0:
@@ -64,12 +64,43 @@ async def test_without_a_server_it_starts_alone(caplog: pytest.LogCaptureFixture
     server.stop()
     async with SharedLimiter(server.url, "early", fallback_share=0.3) as limiter:
         assert await limiter.acquire()
-        assert limiter.rate == RateLimit(share=0.3).rate
+        assert limiter.rate == pytest.approx(28.5)
         assert "cannot be reached (ConnectionError: Error" in caplog.text
         await asyncio.to_thread(server.start)
         while limiter.rate != 95.0:
             await limiter.acquire()
     server.stop()
+
+
+async def test_a_connection_that_was_closed_while_idle_is_no_outage(
+    server: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Servers and balancers close idle connections. It connects again, unseen."""
+    async with SharedLimiter(server.url, "idle") as limiter:
+        assert await limiter.acquire()
+        with redis.Redis.from_url(server.url) as other:
+            other.client_kill_filter(_type="normal", skipme=True)
+        await asyncio.sleep(0.05)  # the end of the connection arrives
+        assert await limiter.acquire()
+        assert limiter.rate == 95.0
+    assert "cannot be reached" not in caplog.text
+
+
+async def test_a_far_server(caplog: pytest.LogCaptureFixture) -> None:
+    """To connect takes longer than an answer may take, at the start and after an outage."""
+    with valkey() as server:
+        async with Gate(server, delay_s=0.15) as way, SharedLimiter(way.url, "far") as limiter:
+            for _ in range(2):
+                assert await limiter.acquire()
+            assert caplog.text.count("cannot be reached") == 0
+            await asyncio.to_thread(server.stop)
+            assert await limiter.acquire()
+            await asyncio.to_thread(server.start)
+            while limiter.rate != 95.0:
+                await limiter.acquire()
+            for _ in range(3):
+                assert await limiter.acquire()
+    assert caplog.text.count("cannot be reached") == 1
 
 
 async def test_a_server_that_refuses_is_named_once(
@@ -92,6 +123,7 @@ WRONG_URLS = [
     "redis://canary:canary@localhost:port/0",
     "redis://[::1/0",
     "redis://localhost/0?canary_option=1",
+    "rediss://u:canary@localhost/0?ssl_cert_reqs=canary",
     "",
     None,
     7,
