@@ -73,8 +73,8 @@ class RayLimiter(RemoteLimiter):
     """Paces all processes of a Ray cluster that share one workspace's limit.
 
     A ``Limiter``, for ``InstantlyClient(limiter=…)`` in tasks, actors and Ray Serve. The rate,
-    pauses and cuts are those of all: each request reserves its moment, first come, first served, and
-    up to four that wait do so by one call of an actor. The first limiter with this name starts the
+    pauses and cuts are those of all: each request reserves its moment, first come, first served.
+    Up to four that wait do so by one call of an actor. The first limiter with this name starts the
     actor, a process of its own (125 MB) that reserves no CPU, and ends 10 minutes after the last
     call.
 
