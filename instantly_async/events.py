@@ -116,6 +116,9 @@ class Settled(Record, frozen=True, kw_only=True, gc=False):
     """Seconds from the start of work on it."""
 
 
+RateReason = Literal["throttled", "recovering", "fallback"]
+
+
 class RateChanged(Record, frozen=True, kw_only=True, gc=False):
     """The limiter has changed the allowed rate."""
 
@@ -125,12 +128,15 @@ class RateChanged(Record, frozen=True, kw_only=True, gc=False):
     """Requests per second that are allowed now."""
     limit: float
     """Requests per second that the settings allow at most."""
-    reason: Literal["throttled", "recovering", "fallback"]
+    reason: RateReason
     """A 429 has cut it; or it rises again; or a shared limit cannot be reached."""
 
 
 class Paused(Record, frozen=True, kw_only=True, gc=False):
-    """The limiter sends nothing for a while, because of a 429 or of ``Retry-After``."""
+    """The limiter sends nothing for a while.
+
+    Because of a 429 or of ``Retry-After``, or after an outage of a shared limit.
+    """
 
     limiter: int
     """As in ``Opened``."""

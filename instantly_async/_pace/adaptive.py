@@ -15,13 +15,11 @@ import logging
 import random
 from collections.abc import Callable
 from math import inf
-from typing import Literal
 
 from aiolimiter import AsyncLimiter
 
 from instantly_async._reprs import safe_repr
-from instantly_async._telling import tell_all
-from instantly_async.events import RateChanged
+from instantly_async.events import RateReason
 from instantly_async.settings import RateLimit
 
 from .cubic import CUT_FACTOR, CUT_INTERVAL_S, CUT_PAUSE_S, LOWEST_RATE, cubic_rate
@@ -83,7 +81,8 @@ class AdaptiveLimiter(BaseLimiter):
         if now - self._changed_at >= CUT_INTERVAL_S:
             rate = cubic_rate(self._rate_at_cut, now - self._rises_since)
             if rate > self._rate:
-                self._change_rate(min(self.limit.rate, rate), now, "recovering")
+                self._changed_at = now
+                self.change_rate(min(self.limit.rate, rate), "recovering")
 
     def on_throttled(self, now: float, *, sent_at: float, retry_after_s: float | None) -> None:
         """As ``Limiter.on_throttled``."""
@@ -97,7 +96,8 @@ class AdaptiveLimiter(BaseLimiter):
         if self.limit is not None:
             self._rate_at_cut = self._rate
             lowest = min(LOWEST_RATE, self.limit.rate)
-            self._change_rate(max(lowest, self._rate * CUT_FACTOR), now, "throttled")
+            self._changed_at = now
+            self.change_rate(max(lowest, self._rate * CUT_FACTOR), "throttled")
             _log.info(
                 "429: the rate is reduced to %.1f/s",
                 self._rate,
@@ -110,18 +110,10 @@ class AdaptiveLimiter(BaseLimiter):
         self._rises_since += added_s
         return added_s
 
-    def _change_rate(
-        self, rate: float, now: float, reason: Literal["throttled", "recovering"]
-    ) -> None:
-        assert self.limit is not None
-        self._rate = rate
-        self._changed_at = now
+    def change_rate(self, rate: float, reason: RateReason) -> None:
+        """As ``BaseLimiter.change_rate``."""
+        super().change_rate(rate, reason)
         self._renew_bucket()
-        self.near.resize(self._near_size)
-        tell_all(
-            self.watched_by,
-            RateChanged(limiter=self.number, rate=rate, limit=self.limit.rate, reason=reason),
-        )
 
     def drain(self) -> None:
         """Let no burst through, as others may have sent just now."""

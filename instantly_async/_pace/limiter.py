@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from instantly_async._telling import tell_all
 from instantly_async.errors import ClosedError
-from instantly_async.events import Observers, Paused
+from instantly_async.events import Observers, Paused, RateChanged, RateReason
 from instantly_async.settings import RateLimit, check_type
 
 from .places import Places
@@ -39,8 +39,7 @@ class Limiter(Protocol):
     It belongs to the event loop in which it is first used; when that is closed, to that of its next
     use. All times (``now``, ``sent_at``) are those of ``loop.time()``, in seconds. Only
     ``acquire`` and ``wait_out_pause`` wait. ``instantly_async.testing.LIMITER_LAWS`` checks an
-    implementation; ``BaseLimiter`` has all but ``rate``, ``acquire``, ``on_success`` and
-    ``on_throttled``.
+    implementation; ``BaseLimiter`` has all but ``acquire``, ``on_success`` and ``on_throttled``.
     """
 
     @property
@@ -114,7 +113,8 @@ class Limiter(Protocol):
 class BaseLimiter:
     """The parts of a limiter that do not depend on who counts: loop, pauses, observers, ``near``.
 
-    ``rng`` returns U(0, 1).
+    A subclass adds ``acquire``, ``on_success`` and ``on_throttled``, and calls ``join`` in
+    ``acquire`` and ``change_rate`` for each new rate. ``rng`` returns U(0, 1).
     """
 
     def __init__(self, limit: RateLimit | None, rng: Callable[[], float] = random.random) -> None:
@@ -194,6 +194,24 @@ class BaseLimiter:
     def pause(self, now: float, seconds: float) -> None:
         """As ``Limiter.pause``."""
         self._pause_until(now, now + seconds * (1 + PAUSE_JITTER * self._rng()))
+
+    def change_rate(self, rate: float, reason: RateReason) -> None:
+        """Allow this rate from now on: ``near`` follows it, and those who watch are told."""
+        self._rate = rate
+        self._tell_rate(reason)
+
+    def _tell_rate(self, reason: RateReason) -> None:
+        assert self.limit is not None
+        assert self.rate is not None
+        self._resize_near()
+        changed = RateChanged(
+            limiter=self.number, rate=self.rate, limit=self.limit.rate, reason=reason
+        )
+        tell_all(self.watched_by, changed)
+
+    def _resize_near(self) -> None:
+        if (size := self._near_size) != self.near.size:
+            self.near.resize(size)
 
     def _pause_until(self, now: float, until: float) -> float:
         """Extend the pause; return by how many seconds."""

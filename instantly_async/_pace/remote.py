@@ -24,9 +24,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from instantly_async._telling import tell_all
 from instantly_async.errors import ClosedError, ConfigurationError
-from instantly_async.events import RateChanged
 from instantly_async.settings import MAX_USE, RateLimit, check_type
 
 from .adaptive import AdaptiveLimiter
@@ -205,8 +203,8 @@ class RemoteLimiter(BaseLimiter):
         is_over = grant.rate == self.limit.rate != self._rate
         is_old = grant.rate != self._rate and now - self._changed_at >= CUT_INTERVAL_S
         if is_cut or is_over or is_old:
-            self._changed_at, self._rate = now, grant.rate
-            self._tell_rate("throttled" if is_cut else "recovering")
+            self._changed_at = now
+            self.change_rate(grant.rate, "throttled" if is_cut else "recovering")
         if is_cut:
             _log.info(
                 "429: the shared rate is reduced to %.1f/s",
@@ -280,17 +278,6 @@ class RemoteLimiter(BaseLimiter):
     def _report(self, act: Act, seconds: float) -> None:
         if not self._is_closed:
             _keep(self._reports, self._call(act, seconds))
-
-    def _tell_rate(self, reason: Literal["throttled", "recovering", "fallback"]) -> None:
-        self._resize_near()
-        changed = RateChanged(
-            limiter=self.number, rate=self.rate, limit=self.limit.rate, reason=reason
-        )
-        tell_all(self.watched_by, changed)
-
-    def _resize_near(self) -> None:
-        if (size := self._near_size) != self.near.size:
-            self.near.resize(size)
 
     async def aclose(self) -> None:
         """Let calls under way end, some seconds at most, and close the connection. Idempotent.
