@@ -7,6 +7,7 @@ busy machine makes them slower, but not fail.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import wraps
 from threading import Thread
 
 from instantly_async.errors import ClosedError
@@ -22,6 +23,8 @@ MakeLimiter = Callable[[RateLimit], AbstractAsyncContextManager[Limiter]]
 Law = Callable[[MakeLimiter], Awaitable[None]]
 
 _WAITING = 20  # tasks that wait at once
+_END_S = 5.0  # in which a cancelled waiter has ended
+_LONGEST_S = 60.0  # that a law may take
 _SLACK = 2  # tokens by which rounding and a late timer may exceed a window
 
 
@@ -29,9 +32,35 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _require(truth: bool, sentence: str) -> None:  # noqa: FBT001 - not an assert, which -O removes
+    if not truth:
+        raise AssertionError(f"{sentence}.")
+
+
+def _require_below(times: list[float], limit: RateLimit) -> None:
+    most = most_in_window(times, 1.0)
+    _require(most <= limit.per_second * limit.share - 1, f"{most} tokens in a second")
+
+
+def _law(check: Law) -> Law:
+    """Let a check fail that would wait for ever."""
+
+    @wraps(check)
+    async def law(make: MakeLimiter) -> None:
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                await check(make)
+        except TimeoutError:
+            raise AssertionError("A token was never given, or a call has not returned.") from None
+
+    return law
+
+
 def _rate(limiter: Limiter) -> float:
-    assert limiter.rate is not None, "A limiter with a limit has a rate."
-    return limiter.rate
+    rate = limiter.rate
+    if rate is None:
+        raise AssertionError("A limiter with a limit must have a rate.")
+    return rate
 
 
 async def _saturate(limiter: Limiter, seconds: float) -> list[float]:
@@ -40,7 +69,8 @@ async def _saturate(limiter: Limiter, seconds: float) -> list[float]:
 
     async def take() -> None:
         while True:
-            assert await limiter.acquire(), "acquire() without is_ready must return True."
+            taken = await limiter.acquire()
+            _require(taken, "acquire() without is_ready must return True")
             times.append(_now())
             limiter.on_success(_now())
 
@@ -48,9 +78,11 @@ async def _saturate(limiter: Limiter, seconds: float) -> list[float]:
     await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if result and not isinstance(result, asyncio.CancelledError):
-            raise result
+    ended, left = await asyncio.wait(tasks, timeout=_END_S)
+    _require(not left, "A waiter that is cancelled must end")
+    for task in ended:
+        if not task.cancelled():
+            task.result()
     return times
 
 
@@ -62,9 +94,9 @@ async def windows(make: MakeLimiter) -> None:
         for width_s in (0.2, 0.5, 1.0):
             most = most_in_window(times, width_s)
             allowed = limit.capacity + limit.rate * width_s + _SLACK
-            assert most <= allowed, f"{most} tokens in {width_s} s; {allowed:.1f} are allowed."
-        assert most_in_window(times, 1.0) <= limit.per_second * limit.share - 1
-        assert len(times) >= 0.1 * limit.rate, f"Only {len(times)} tokens in 0.9 s."
+            _require(most <= allowed, f"{most} tokens in {width_s} s; {allowed:.1f} are allowed")
+        _require_below(times, limit)
+        _require(len(times) >= 0.1 * limit.rate, f"Only {len(times)} tokens in 0.9 s")
 
 
 async def first_come_first_served(make: MakeLimiter) -> None:
@@ -81,39 +113,65 @@ async def first_come_first_served(make: MakeLimiter) -> None:
             tasks.append(asyncio.create_task(take(number)))
             await asyncio.sleep(0)
         await asyncio.gather(*tasks)
-        assert order == sorted(order), f"The order was {order}."
+        _require(order == sorted(order), f"The order was {order}")
 
 
 async def readiness(make: MakeLimiter) -> None:
-    """``is_ready`` is asked; if it says no, no token is taken, and the others go on."""
+    """Ask ``is_ready`` at the caller's turn; if it says no, no token is taken."""
     async with make(RateLimit(per_minute=120)) as limiter:
         began = _now()
         refused = [asyncio.create_task(limiter.acquire(lambda: False)) for _ in range(50)]
-        assert not any(await asyncio.gather(*refused)), "A token was given to one who is not ready."
-        assert await limiter.acquire(lambda: True)
-        assert _now() - began < 20, "Those who were not ready have taken tokens."
+        taken = await asyncio.gather(*refused)
+        _require(not any(taken), "A token was given to one who is not ready")
+        _require(await limiter.acquire(lambda: True), "One who is ready must get a token")
+        _require(_now() - began < 20, "Those who were not ready have taken tokens")
+        order: list[str] = []
+
+        async def take() -> None:
+            await limiter.acquire()
+            order.append("a token")
+
+        def is_ready() -> bool:
+            order.append("is_ready")
+            return True
+
+        earlier = [asyncio.create_task(take()) for _ in range(3)]  # more than a burst
+        await asyncio.sleep(0)
+        await limiter.acquire(is_ready)
+        await asyncio.gather(*earlier)
+        _require(order[-1] == "is_ready", "is_ready was asked before its turn")
 
 
 async def pauses(make: MakeLimiter) -> None:
-    """During a pause no token is given, a caller that may be refused is, and then it goes on."""
+    """Give nothing during a pause, refuse callers that may be refused, and then go on."""
     async with make(RateLimit()) as limiter:
         await limiter.acquire()
         began = _now()
-        limiter.pause(began, 0.3)
-        assert limiter.is_paused
-        assert 0.2 < limiter.paused_s(began) <= 0.4
+        limiter.pause(began, 0.6)
+        _require(limiter.is_paused, "is_paused must be true in a pause")
+        _require(0.5 < limiter.paused_s(began) <= 0.7, "paused_s must be the length of the pause")
         limiter.pause(began, 0.1)
-        assert limiter.paused_s(began) > 0.2, "A shorter pause must not end a longer one."
-        assert not await limiter.acquire(lambda: True)
-        await limiter.acquire()
-        assert _now() - began >= 0.3, "A token was given during a pause."
-        assert not limiter.is_paused
-        assert limiter.paused_s(_now()) == 0
+        _require(limiter.paused_s(began) > 0.5, "A shorter pause must not end a longer one")
+        _require(not await limiter.acquire(lambda: True), "A caller with is_ready must be refused")
         await limiter.wait_out_pause()
-        later = _now()
-        limiter.on_throttled(later, sent_at=began - 60, retry_after_s=0.3)
+        _require(_now() - began >= 0.6, "wait_out_pause has returned in the pause")
+        _require(not limiter.is_paused, "is_paused must be false after the pause")
+        _require(limiter.paused_s(_now()) == 0, "paused_s must be 0 after the pause")
+    async with make(RateLimit()) as limiter:
         await limiter.acquire()
-        assert _now() - later >= 0.3, "Retry-After of a 429 was ignored."
+        times: list[float] = []
+
+        async def take() -> None:
+            await limiter.acquire()
+            times.append(_now())
+
+        waiting = [asyncio.create_task(take()) for _ in range(_WAITING)]
+        await asyncio.sleep(0.03)
+        began = _now()
+        limiter.on_throttled(began, sent_at=began - 60, retry_after_s=0.3)
+        await asyncio.gather(*waiting)
+        early = [time for time in times if began < time < began + 0.3]
+        _require(not early, "A token was given in a pause that Retry-After asked for")
 
 
 async def cuts(make: MakeLimiter) -> None:
@@ -126,20 +184,20 @@ async def cuts(make: MakeLimiter) -> None:
             limiter.on_throttled(_now(), sent_at=sent_at, retry_after_s=None)
         await limiter.acquire()
         cut, cut_at = _rate(limiter), _now()
-        assert 0.5 * full <= cut < full, f"From {full}/s to {cut}/s."
+        _require(0.5 * full <= cut < full, f"A 429 has changed the rate from {full} to {cut}/s")
         limiter.on_throttled(_now(), sent_at=sent_at, retry_after_s=None)
         await limiter.acquire()
-        assert _rate(limiter) >= cut, "A 429 to a request from before the cut has cut again."
+        _require(_rate(limiter) >= cut, "A 429 to a request from before the cut has cut again")
         while _now() < cut_at + 1.2:
             await limiter.acquire()
         before = _rate(limiter)
         limiter.on_throttled(_now(), sent_at=_now() - 0.001, retry_after_s=None)
         await limiter.acquire()
-        assert _rate(limiter) < before, "A 429 to a new request must cut again."
+        _require(_rate(limiter) < before, "A 429 to a new request must cut again")
 
 
 async def recovery(make: MakeLimiter) -> None:
-    """After a cut the rate rises again, and never above the limit."""
+    """After a cut the rate rises again within 1.5 s, and never above the limit."""
     limit = RateLimit()
     async with make(limit) as limiter:
         await limiter.acquire()
@@ -147,8 +205,9 @@ async def recovery(make: MakeLimiter) -> None:
         await limiter.acquire()
         cut = _rate(limiter)
         times = await _saturate(limiter, 1.5)
-        assert cut < _rate(limiter) <= limit.rate, f"From {cut}/s to {_rate(limiter)}/s."
-        assert most_in_window(times, 1.0) <= limit.per_second - 1
+        rate = _rate(limiter)
+        _require(cut < rate <= limit.rate, f"After 1.5 s, the rate is {rate}/s; it was {cut}/s")
+        _require_below(times, limit)
 
 
 async def cancellation(make: MakeLimiter) -> None:
@@ -166,11 +225,13 @@ async def cancellation(make: MakeLimiter) -> None:
             await asyncio.sleep(0.004 * round_)
             for task in tasks[round_ % 3 :: 3]:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            wrong = [r for r in results if r and not isinstance(r, asyncio.CancelledError)]
-            assert not wrong, f"A waiter ended with {wrong[0]!r}."
-        assert len(times) >= 8 * 8, "A waiter that was not cancelled got no token."
-        assert most_in_window(times, 1.0) <= limit.per_second - 1
+            _, left = await asyncio.wait(tasks, timeout=_END_S)
+            _require(not left, "A waiter has not ended")
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
+        _require(len(times) >= 8 * 8, "A waiter that was not cancelled got no token")
+        _require_below(times, limit)
 
 
 async def observers(make: MakeLimiter) -> None:
@@ -178,29 +239,37 @@ async def observers(make: MakeLimiter) -> None:
     events: list[Event] = []
     told = Observers(events.append)
     async with make(RateLimit()) as limiter, make(RateLimit()) as other:
-        assert limiter.number != other.number
+        _require(limiter.number != other.number, "Each limiter must have a number of its own")
         limiter.watch(told)
         await limiter.acquire()
         limiter.pause(_now(), 0.05)
         limiter.on_throttled(_now(), sent_at=_now() - 0.001, retry_after_s=None)
         await limiter.acquire()
-        assert limiter.limit is not None
-        limiter_events = [e for e in events if isinstance(e, Paused | RateChanged)]
-        assert {type(event) for event in limiter_events} == {Paused, RateChanged}
-        assert {event.limiter for event in limiter_events} == {limiter.number}
-        changes = [e for e in limiter_events if isinstance(e, RateChanged)]
-        assert changes[0].reason == "throttled"
-        assert changes[0].rate < changes[0].limit == limiter.limit.rate
+        pauses_told = [event for event in events if isinstance(event, Paused)]
+        changes = [event for event in events if isinstance(event, RateChanged)]
+        _require(bool(pauses_told), "Those who watch must be told of a pause")
+        _require(bool(changes), "Those who watch must be told of a cut")
+        numbers = {each.limiter for each in pauses_told} | {each.limiter for each in changes}
+        _require(numbers == {limiter.number}, "Events must have the limiter's number")
+        cut = changes[0]
+        _require(cut.reason == "throttled", "The reason of a cut is throttled")
+        _require(cut.rate < cut.limit == RateLimit().rate, f"A cut was told as {cut}")
 
 
 async def near_stage(make: MakeLimiter) -> None:
-    """``near`` has a place, also when the rate is low; then tokens come before connections."""
+    """``near`` has a quarter of a second's places, and one if tokens come before connections."""
     async with make(RateLimit()) as limiter:
-        assert not limiter.is_slow
-        assert limiter.near.size >= 2
+        _require(not limiter.is_slow, "95/s are not slow")
+        _require(limiter.near.size >= 2, "At 95/s, two or more may be near")
+        full = limiter.near.size
+        for _ in range(3):
+            limiter.on_throttled(_now(), sent_at=_now() - 0.001, retry_after_s=None)
+            await limiter.acquire()
+            await asyncio.sleep(1.0)
+        _require(limiter.near.size < full, "near must become smaller after cuts")
     async with make(RateLimit(per_minute=60)) as limiter:
-        assert limiter.is_slow
-        assert limiter.near.size == 1
+        _require(limiter.is_slow, "One in a second is slow")
+        _require(limiter.near.size == 1, "If it is slow, only one may be near")
 
 
 async def loops(make: MakeLimiter) -> None:
@@ -220,19 +289,24 @@ async def loops(make: MakeLimiter) -> None:
         thread.start()
         await asyncio.to_thread(thread.join)
         await limiter.acquire()
-    assert raised, "join() in a second loop must raise ClosedError."
+    _require(bool(raised), "join() in a second loop must raise ClosedError")
 
 
-LIMITER_LAWS: tuple[Law, ...] = (
-    windows,
-    first_come_first_served,
-    readiness,
-    pauses,
-    cuts,
-    recovery,
-    cancellation,
-    observers,
-    near_stage,
-    loops,
+LIMITER_LAWS: tuple[Law, ...] = tuple(
+    map(
+        _law,
+        (
+            windows,
+            first_come_first_served,
+            readiness,
+            pauses,
+            cuts,
+            recovery,
+            cancellation,
+            observers,
+            near_stage,
+            loops,
+        ),
+    )
 )
 """The laws of ``Limiter``, each a coroutine function of ``MakeLimiter``; for parametrized tests."""

@@ -132,7 +132,70 @@ class Anywhere(AdaptiveLimiter):
         self._loop = asyncio.get_running_loop()
 
 
+class Spinning(AdaptiveLimiter):
+    async def wait_out_pause(self) -> None:
+        await asyncio.sleep(0)
+
+
+class Heedless(AdaptiveLimiter):
+    """Gives tokens in a pause to those who were waiting already."""
+
+    async def acquire(self, is_ready: Any = None) -> bool:
+        if self.is_paused:
+            return await super().acquire(is_ready)
+        self.join()
+        async with self._turn:
+            assert self._bucket is not None
+            await self._bucket.acquire()
+            return is_ready is None or bool(is_ready())
+
+
+class Early(AdaptiveLimiter):
+    """Asks before the turn."""
+
+    async def acquire(self, is_ready: Any = None) -> bool:
+        if is_ready is not None and not is_ready():
+            return False
+        return await super().acquire(is_ready and (lambda: True))
+
+
+class Hurried(AdaptiveLimiter):
+    def pause(self, now: float, seconds: float) -> None:
+        super().pause(now, min(seconds, 0.35))
+
+
+class Rigid(AdaptiveLimiter):
+    """Lets as many come near as at first."""
+
+    def _resize_near(self) -> None:
+        pass
+
+
+class Mean(AdaptiveLimiter):
+    async def acquire(self, is_ready: Any = None) -> bool:
+        await asyncio.sleep(1e6)
+        return True
+
+
+class Deaf(AdaptiveLimiter):
+    """Goes on after a cancellation."""
+
+    async def acquire(self, is_ready: Any = None) -> bool:
+        while True:
+            try:
+                return await super().acquire(is_ready)
+            except asyncio.CancelledError:
+                await asyncio.sleep(20)
+
+
 BROKEN = [
+    (Spinning, "pauses"),
+    (Heedless, "pauses"),
+    (Early, "readiness"),
+    (Hurried, "pauses"),
+    (Rigid, "near_stage"),
+    (Mean, "first_come_first_served"),
+    (Deaf, "cancellation"),
     (Unlimited, "windows"),
     (Bursting, "windows"),
     (Unfair, "first_come_first_served"),
