@@ -81,7 +81,8 @@ class RayLimiter(RemoteLimiter):
     Args:
         name: of the workspace, up to 200 characters; the same in all processes. Tools of the
             cluster show it, so it must not be the API key.
-        limit: the same in all processes. If they differ, the largest holds for all together.
+        limit: the same in all processes. If they differ, the largest holds for all together, and
+            the smallest slows all of them.
         fallback_share: the share of the limit that this process uses alone while it cannot reach
             the actor, above 0. With the default, ten processes together stay within the limit.
 

@@ -31,9 +31,11 @@ class SharedLimiter(RemoteLimiter):
             newer, or Valkey.
         name: of the workspace, up to 200 characters; the same in all processes. It is seen on the
             server, so it must not be the API key.
-        limit: the same in all processes. If they differ, the largest holds for all together.
-        fallback_share: the share of the limit that this process uses alone while it cannot reach
-            the server, above 0. With the default, ten processes together stay within the limit.
+        limit: the same in all processes. If they differ, the largest holds for all together, and
+            the smallest slows all of them.
+        fallback_share: the share of the rate that this process uses alone while it cannot reach
+            the server, above 0. With the default, ten processes that all cannot reach it stay
+            within the limit together.
 
     Raises:
         ConfigurationError: a value is invalid. The message never quotes the password.
