@@ -21,6 +21,7 @@ ON_THE_PAGE = (
 """In the order of docs/benchmarks.md."""
 
 OTHERS = (
+    "cluster",
     "convert",
     "journal",
     "listing",
