@@ -21,7 +21,7 @@ WAITS = {
     # (file, function): the wait. The innermost one that is listed counts.
     ("limiter.py", "wait_out_pause"): "pause",
     ("leakybucket.py", "acquire"): "token",
-    ("limiter.py", "acquire"): "turn for a token",
+    ("adaptive.py", "acquire"): "turn for a token",
     ("pool.py", "_wait"): "another's connection",
     ("pool.py", "_open_one"): "connect",
     ("impl.py", "start_connection"): "connect",  # of aiohappyeyeballs, within the TLS handshake
