@@ -22,7 +22,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
-from typing import Any, Literal, NamedTuple
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
 
 from instantly_async.errors import ClosedError, ConfigurationError
 from instantly_async.settings import MAX_USE, RateLimit, check_type
@@ -69,7 +70,7 @@ class Moment(NamedTuple):
 class RemoteLimiter(BaseLimiter):
     """Shares a limit between processes. Subclasses say how the ledger is asked.
 
-    Must be closed. ``fallback_share``: of the limit, for each process that cannot reach the ledger.
+    Must be closed. ``fallback_share``: of the rate, for each process that cannot reach the ledger.
     """
 
     limit: RateLimit
@@ -100,6 +101,17 @@ class RemoteLimiter(BaseLimiter):
         self._probed_at = -inf
         self._took_s: deque[float] = deque(maxlen=_QUICKEST_OF)
         self._has_dropped = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     @property
     def _where(self) -> str:

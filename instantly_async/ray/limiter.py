@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from instantly_async._extras import load_extra
@@ -127,14 +126,6 @@ class RayLimiter(RemoteLimiter):
     async def __aenter__(self) -> Self:
         await self.prepare()
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def prepare(self) -> None:
         """Wait until the actor answers, up to a minute, because its process may have to start.

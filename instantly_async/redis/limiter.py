@@ -3,8 +3,6 @@
 import random
 from collections.abc import Callable
 from importlib.resources import files
-from types import TracebackType
-from typing import Self
 
 from redis.asyncio import Redis
 
@@ -70,17 +68,6 @@ class SharedLimiter(RemoteLimiter):
     @property
     def _where(self) -> str:
         return f"{self._name!r} on {self._server!r}"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _start(self) -> None:
         super()._start()
